@@ -1,0 +1,17 @@
+-- What a read cannot see: whether the server is still the one it was, how far its WAL is on disk, and, if asked, who may
+-- still fill a missing position. Runs after the read, so in a later snapshot. Takes no lock but the lock table's own
+-- light ones; uses no index.
+SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS started,
+    pg_is_in_recovery() AS standby,
+    CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint END AS flushed,
+    CASE WHEN $1::boolean THEN ARRAY(
+        -- The modes that conflict with SHARE: what every writer of the log takes, and no reader.
+        SELECT DISTINCT virtualtransaction || ' ' || coalesce(pid::text, 'prepared')
+        FROM pg_locks
+        WHERE locktype = 'relation'
+            AND database = $2::oid
+            AND relation = ANY ($3::oid[])
+            AND granted
+            AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+            AND pid IS DISTINCT FROM pg_backend_pid()
+    ) END AS holders

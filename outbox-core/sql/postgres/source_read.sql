@@ -1,0 +1,66 @@
+-- Reads the log above a position. Takes ACCESS SHARE on the log and its segments; scans the primary key of each segment
+-- in order and merges them. A first pass over the same rows adds up their sizes, so that no byte beyond the limit is sent.
+WITH page AS MATERIALIZED (
+    SELECT max(position) AS last, sum(size) AS bytes
+    FROM (
+        SELECT position, CASE WHEN /* wanted */ coalesce(
+                (cardinality($4::text[]) = 0 OR topic LIKE ANY ($4))
+                AND (cardinality($5::text[]) = 0 OR aggregate_type = ANY ($5))
+                AND (cardinality($6::text[]) = 0 OR tenant_id = ANY ($6))
+                AND (cardinality($7::text[]) = 0 OR operation = ANY ($7)), false) /* end */
+            THEN coalesce(octet_length(payload), 0) + coalesce(octet_length(old_payload), 0)
+                + coalesce(octet_length(payload_binary), 0) + coalesce(octet_length(old_payload_binary), 0)
+            ELSE 0 END AS size
+        FROM outbox_event WHERE position > $1 ORDER BY position LIMIT $2
+    ) sized
+), cut AS MATERIALIZED (
+    SELECT page.last AS page_last, CASE WHEN page.bytes <= $3 THEN page.last ELSE (
+        SELECT max(position)
+        FROM (
+            SELECT position, size, sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS running
+            FROM (
+                SELECT position, CASE WHEN /* wanted */ coalesce(
+                        (cardinality($4::text[]) = 0 OR topic LIKE ANY ($4))
+                        AND (cardinality($5::text[]) = 0 OR aggregate_type = ANY ($5))
+                        AND (cardinality($6::text[]) = 0 OR tenant_id = ANY ($6))
+                        AND (cardinality($7::text[]) = 0 OR operation = ANY ($7)), false) /* end */
+                    THEN coalesce(octet_length(payload), 0) + coalesce(octet_length(old_payload), 0)
+                        + coalesce(octet_length(payload_binary), 0) + coalesce(octet_length(old_payload_binary), 0)
+                    ELSE 0 END AS size
+                FROM outbox_event WHERE position > $1 ORDER BY position LIMIT $2
+            ) sized
+        ) summed
+        WHERE running <= $3 OR running = size
+    ) END AS last
+    FROM page
+)
+SELECT position,
+    event_id,
+    occurred_at,
+    schema_version,
+    wanted,
+    (SELECT last < page_last FROM cut) AS shortened,
+    (SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_insert_lsn() END, '0/0')::bigint) AS inserted,
+    CASE WHEN wanted THEN topic END AS topic,
+    CASE WHEN wanted THEN event_key END AS event_key,
+    CASE WHEN wanted THEN event_type END AS event_type,
+    CASE WHEN wanted THEN aggregate_type END AS aggregate_type,
+    CASE WHEN wanted THEN operation END AS operation,
+    CASE WHEN wanted THEN payload END AS payload,
+    CASE WHEN wanted THEN old_payload END AS old_payload,
+    CASE WHEN wanted THEN payload_binary END AS payload_binary,
+    CASE WHEN wanted THEN old_payload_binary END AS old_payload_binary,
+    CASE WHEN wanted THEN content_type END AS content_type,
+    CASE WHEN wanted THEN headers END AS headers,
+    CASE WHEN wanted THEN tenant_id END AS tenant_id,
+    CASE WHEN wanted THEN actor END AS actor,
+    CASE WHEN wanted THEN transaction_id END AS transaction_id
+FROM (
+    SELECT *, /* wanted */ coalesce(
+            (cardinality($4::text[]) = 0 OR topic LIKE ANY ($4))
+            AND (cardinality($5::text[]) = 0 OR aggregate_type = ANY ($5))
+            AND (cardinality($6::text[]) = 0 OR tenant_id = ANY ($6))
+            AND (cardinality($7::text[]) = 0 OR operation = ANY ($7)), false) /* end */ AS wanted
+    FROM outbox_event WHERE position > $1 AND position <= (SELECT last FROM cut) /* fence */ ORDER BY position OFFSET 0 /* end */
+) event
+ORDER BY position LIMIT $2

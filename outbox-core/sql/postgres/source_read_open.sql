@@ -1,0 +1,71 @@
+-- Reads the log above a position and what has appeared in the open ranges below it. Takes ACCESS SHARE on the log and its
+-- segments; scans the primary key of each segment: once in order above the position, once for each open range.
+-- Joining the ranges in any other way makes the planner read the whole log.
+WITH filled AS MATERIALIZED (
+    SELECT event.*
+    FROM unnest($5::bigint[], $6::bigint[]) AS hole (first, last)
+    CROSS JOIN LATERAL (
+        SELECT *, /* wanted */ coalesce(
+            (cardinality($7::text[]) = 0 OR topic LIKE ANY ($7))
+            AND (cardinality($8::text[]) = 0 OR aggregate_type = ANY ($8))
+            AND (cardinality($9::text[]) = 0 OR tenant_id = ANY ($9))
+            AND (cardinality($10::text[]) = 0 OR operation = ANY ($10)), false) /* end */ AS wanted
+        FROM outbox_event WHERE position BETWEEN hole.first AND hole.last ORDER BY position LIMIT $2 OFFSET 0
+    ) event
+    ORDER BY position LIMIT $2
+), page AS MATERIALIZED (
+    SELECT position, sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS running, size
+    FROM (
+        SELECT position, CASE WHEN wanted THEN coalesce(octet_length(payload), 0) + coalesce(octet_length(old_payload), 0)
+                + coalesce(octet_length(payload_binary), 0) + coalesce(octet_length(old_payload_binary), 0)
+            ELSE 0 END AS size
+        FROM filled
+        UNION ALL (
+            SELECT position, CASE WHEN /* wanted */ coalesce(
+                (cardinality($7::text[]) = 0 OR topic LIKE ANY ($7))
+                AND (cardinality($8::text[]) = 0 OR aggregate_type = ANY ($8))
+                AND (cardinality($9::text[]) = 0 OR tenant_id = ANY ($9))
+                AND (cardinality($10::text[]) = 0 OR operation = ANY ($10)), false) /* end */
+                THEN coalesce(octet_length(payload), 0) + coalesce(octet_length(old_payload), 0)
+                    + coalesce(octet_length(payload_binary), 0) + coalesce(octet_length(old_payload_binary), 0)
+                ELSE 0 END AS size
+            FROM outbox_event WHERE $4 AND position > $1 ORDER BY position LIMIT $2
+        )
+        ORDER BY position LIMIT $2
+    ) sized
+), cut AS MATERIALIZED (
+    SELECT max(position) AS page_last, max(position) FILTER (WHERE running <= $3 OR running = size) AS last FROM page
+)
+SELECT position,
+    event_id,
+    occurred_at,
+    schema_version,
+    wanted,
+    (SELECT last < page_last FROM cut) AS shortened,
+    (SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_insert_lsn() END, '0/0')::bigint) AS inserted,
+    CASE WHEN wanted THEN topic END AS topic,
+    CASE WHEN wanted THEN event_key END AS event_key,
+    CASE WHEN wanted THEN event_type END AS event_type,
+    CASE WHEN wanted THEN aggregate_type END AS aggregate_type,
+    CASE WHEN wanted THEN operation END AS operation,
+    CASE WHEN wanted THEN payload END AS payload,
+    CASE WHEN wanted THEN old_payload END AS old_payload,
+    CASE WHEN wanted THEN payload_binary END AS payload_binary,
+    CASE WHEN wanted THEN old_payload_binary END AS old_payload_binary,
+    CASE WHEN wanted THEN content_type END AS content_type,
+    CASE WHEN wanted THEN headers END AS headers,
+    CASE WHEN wanted THEN tenant_id END AS tenant_id,
+    CASE WHEN wanted THEN actor END AS actor,
+    CASE WHEN wanted THEN transaction_id END AS transaction_id
+FROM (
+    SELECT * FROM filled WHERE position <= (SELECT last FROM cut)
+    UNION ALL (
+        SELECT *, /* wanted */ coalesce(
+            (cardinality($7::text[]) = 0 OR topic LIKE ANY ($7))
+            AND (cardinality($8::text[]) = 0 OR aggregate_type = ANY ($8))
+            AND (cardinality($9::text[]) = 0 OR tenant_id = ANY ($9))
+            AND (cardinality($10::text[]) = 0 OR operation = ANY ($10)), false) /* end */ AS wanted
+        FROM outbox_event WHERE $4 AND position > $1 AND position <= (SELECT last FROM cut) ORDER BY position LIMIT $2
+    )
+) event
+ORDER BY position LIMIT $2

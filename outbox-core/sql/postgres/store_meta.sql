@@ -1,0 +1,3 @@
+-- The version of the tables and the outbox's own id. Takes ACCESS SHARE on outbox_meta; uses its primary key.
+SELECT (SELECT value FROM outbox_meta WHERE name = 'schema_version') AS schema_version,
+    (SELECT value FROM outbox_meta WHERE name = 'instance') AS instance

@@ -1,0 +1,10 @@
+-- The settings of every session of a relay: each statement its own transaction with its own snapshot, commits durable,
+-- statements nobody waits for any more ended by the server, and dead clients noticed. Takes no lock.
+SELECT set_config('default_transaction_isolation', 'read committed', false),
+    set_config('default_transaction_deferrable', 'off', false),
+    set_config('synchronous_commit', 'on', false),
+    set_config('statement_timeout', $1, false),
+    set_config('idle_session_timeout', '0', false),
+    set_config('tcp_keepalives_idle', '30', false),
+    set_config('tcp_keepalives_interval', '10', false),
+    set_config('tcp_keepalives_count', '3', false)

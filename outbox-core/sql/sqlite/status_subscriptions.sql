@@ -1,0 +1,13 @@
+-- Takes no lock in WAL mode. Reads three tables with a row per subscription, and dead letters by their primary key.
+SELECT s.subscription,
+    c.position, c.open_positions, c.epoch,
+    l.publisher, l.state, l.last_error, l.holes, r.relay_name,
+    coalesce(l.expires_at > (julianday('now') - 2440587.5) * 86400.0, 0) AS owned,
+    (julianday('now') - 2440587.5) * 86400.0 AS now,
+    (SELECT count(*) FROM outbox_dead_letter d WHERE d.subscription = s.subscription) AS parked_events,
+    (SELECT count(DISTINCT d.event_key) FROM outbox_dead_letter d WHERE d.subscription = s.subscription) AS parked_keys
+FROM (SELECT subscription FROM outbox_checkpoint UNION SELECT subscription FROM outbox_lease) s
+LEFT JOIN outbox_checkpoint c ON c.subscription = s.subscription AND c.partition_id = 0
+LEFT JOIN outbox_lease l ON l.subscription = s.subscription AND l.partition_id = 0
+LEFT JOIN outbox_relay r ON r.relay_id = l.relay_id
+ORDER BY s.subscription;

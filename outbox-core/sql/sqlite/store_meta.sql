@@ -1,0 +1,3 @@
+-- The version of the tables and the outbox's own id. Takes no lock in WAL mode. Finds its rows by the primary key.
+SELECT (SELECT value FROM outbox_meta WHERE name = 'schema_version') AS schema_version,
+    (SELECT value FROM outbox_meta WHERE name = 'instance') AS instance;

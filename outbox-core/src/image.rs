@@ -1,0 +1,178 @@
+//! The JSON image of a captured value, and the texts of its key and tenant.
+//!
+//! `#[derive(Outbox)]` writes calls to this module; code that implements [`Entity`](crate::Entity) or
+//! [`DomainEvent`](crate::DomainEvent) by hand may use it too.
+//!
+//! An image is what the value's `Serialize` writes, in its own order and with its numbers to the last digit. [`Rule`]s
+//! leave fields out, mask or rename them on the way: a protected value never reaches the text, and one that is skipped
+//! or redacted is not even looked at. Rules hold for the fields of the captured value itself, by the names serde gives
+//! them; a struct within a field is written as it is.
+
+mod filter;
+mod scope;
+
+use std::any::type_name;
+use std::borrow::Cow;
+use std::fmt::{Display, Write};
+
+#[doc(hidden)]
+pub use serde::Serialize;
+use serde::ser::Error;
+
+use self::filter::Filter;
+use self::scope::{Ledger, Scope};
+use crate::capture::CaptureError;
+
+/// What stands in an image in place of a redacted value.
+pub const REDACTED: &str = "[redacted]";
+
+/// How one field of a captured value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Rule {
+    field: &'static str,
+    name: &'static str,
+    treatment: Treatment,
+    may_be_absent: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Treatment {
+    Plain,
+    Skip,
+    Redact,
+    Hash,
+}
+
+impl Rule {
+    const fn new(field: &'static str, treatment: Treatment) -> Self {
+        Self { field, name: field, treatment, may_be_absent: false }
+    }
+
+    /// The field that serde calls `field`, as it is; of use with [`Rule::named`].
+    pub const fn plain(field: &'static str) -> Self {
+        Self::new(field, Treatment::Plain)
+    }
+
+    /// Leaves the field out.
+    pub const fn skip(field: &'static str) -> Self {
+        Self::new(field, Treatment::Skip)
+    }
+
+    /// Writes [`REDACTED`] in place of the value, whatever it is.
+    pub const fn redact(field: &'static str) -> Self {
+        Self::new(field, Treatment::Redact)
+    }
+
+    /// Writes the SHA-256 of the value in hexadecimal digits; null stays null.
+    ///
+    /// A string is hashed as its UTF-8 bytes, anything else as its JSON. The hash tells whether two values are equal; a
+    /// value with few possibilities, such as a card number, can be found by trying them all.
+    pub const fn hash(field: &'static str) -> Self {
+        Self::new(field, Treatment::Hash)
+    }
+
+    /// Gives the field another name in the image.
+    pub const fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
+
+    /// Says that serde may leave the field out by itself, as `skip_serializing_if` does.
+    ///
+    /// A field of a rule that does not turn up is an error otherwise: it may have been written under another name.
+    pub const fn may_be_absent(self) -> Self {
+        Self { may_be_absent: true, ..self }
+    }
+}
+
+/// The value as JSON, its fields written by the rules.
+///
+/// # Errors
+///
+/// [`CaptureError::Serialize`] when the value cannot be written as JSON, or a field of a rule is not in it.
+pub fn to_json<T: Serialize + ?Sized>(value: &T, rules: &[Rule]) -> Result<String, CaptureError> {
+    write(value, rules, None)
+}
+
+/// The same for an enum with serde's `tag` and `content`: the rules hold for the fields below `content`.
+///
+/// # Errors
+///
+/// [`CaptureError::Serialize`] as for [`to_json`].
+pub fn to_json_within<T: Serialize + ?Sized>(
+    value: &T,
+    content: &'static str,
+    rules: &[Rule],
+) -> Result<String, CaptureError> {
+    write(value, rules, Some(content))
+}
+
+fn write<T: Serialize + ?Sized>(value: &T, rules: &[Rule], within: Option<&str>) -> Result<String, CaptureError> {
+    let written = if rules.is_empty() { serde_json::to_string(value) } else { filtered(value, rules, within) };
+    written.map_err(|source| CaptureError::Serialize { type_name: type_name::<T>(), source })
+}
+
+fn filtered<T: Serialize + ?Sized>(value: &T, rules: &[Rule], within: Option<&str>) -> serde_json::Result<String> {
+    let ledger = Ledger::new(rules);
+    let mut json = Vec::new();
+    let scope = Scope { ledger: &ledger, within };
+    value.serialize(Filter { inner: &mut serde_json::Serializer::new(&mut json), scope })?;
+    match ledger.missing() {
+        Some(field) => Err(Error::custom(format_args!(
+            "the protected or renamed field `{field}` is not in what Serialize wrote: derive Serialize, or name the \
+             fields as the derive would"
+        ))),
+        None => String::from_utf8(json).map_err(Error::custom),
+    }
+}
+
+/// A key or tenant that is text already, borrowed.
+pub fn text(value: &(impl AsRef<str> + ?Sized)) -> Cow<'_, str> {
+    Cow::Borrowed(value.as_ref())
+}
+
+/// A key or tenant as its `Display` writes it.
+pub fn displayed(value: &(impl Display + ?Sized)) -> Cow<'static, str> {
+    Cow::Owned(value.to_string())
+}
+
+/// The parts of a composite key in one text, joined by `/`; within a part `/` becomes `\/` and `\` becomes `\\`.
+///
+/// Keys of as many parts are equal only where all their parts are.
+///
+/// # Examples
+///
+/// ```
+/// use outbox_core::image::joined;
+///
+/// assert_eq!(joined(&[&"eu", &7]), "eu/7");
+/// assert_eq!(joined(&[&"a/b", &"c"]), r"a\/b/c");
+/// ```
+pub fn joined(parts: &[&dyn Display]) -> Cow<'static, str> {
+    let mut key = String::new();
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            key.push('/');
+        }
+        // Writing to a `String` fails only where the part's own `Display` does, and then `to_string` panics as well.
+        write!(Escaped(&mut key), "{part}").expect("`Display` of a part of the key works");
+    }
+    Cow::Owned(key)
+}
+
+struct Escaped<'a>(&'a mut String);
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for character in text.chars() {
+            if matches!(character, '/' | '\\') {
+                self.0.push('\\');
+            }
+            self.0.push(character);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

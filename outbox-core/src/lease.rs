@@ -1,0 +1,110 @@
+//! Leases: who may work a subscription, and until when.
+//!
+//! A lease is a row with an owner, an expiry by the database's clock, and an *epoch* that grows with every new owner. The
+//! epoch is the fencing token: it is compared at each write of a checkpoint, so that a relay that was paused past its
+//! lease cannot move one. The expiry only decides when another relay may take over.
+//!
+//! ```text
+//!            acquire: free, expired, my own,            renew: relay and epoch match
+//!            or its process is dead                          ┌────────┐
+//!  waiting ───────────────────────────────────────► held ────┤        │
+//!     ▲                                              │  ▲    └────────┘
+//!     └──────────────────────────────────────────────┘  └── trusted again by a later renewal of the same epoch
+//!            renew: another owner's epoch; release
+//! ```
+//!
+//! The holder trusts its lease from the moment *before* a renewal was sent until its length later, less a margin, by a
+//! clock that also counts the time the machine was suspended; past that it hands nothing to a publisher.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::status::ReportedHole;
+
+/// A relay, as others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayIdentity {
+    /// Unique to this run of this relay.
+    pub relay_id: Uuid,
+    /// The name from the configuration.
+    pub name: String,
+    /// The host, and which boot and process namespace of it: process ids mean something only within one.
+    pub host: String,
+    /// The process.
+    pub process_id: i64,
+    /// When the process began, which tells it from a later one of the same id; empty where that is unknown.
+    pub process_started: String,
+}
+
+/// What a relay says of a subscription it works; the table of `status` shows it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// The publisher, without user and password.
+    pub publisher: String,
+    /// `running`, `idle`, `retrying` or `blocked`.
+    pub state: String,
+    /// The last error, until things go well again.
+    pub last_error: Option<String>,
+    /// The holes the subscription waits for.
+    pub holes: Vec<ReportedHole>,
+}
+
+/// The answer to a relay that wants to work a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// It may, under this epoch.
+    Held {
+        /// The fencing token.
+        epoch: i64,
+    },
+    /// Another relay does.
+    Taken {
+        /// Who that is.
+        owner: RelayIdentity,
+        /// The epoch of its lease, for [`Leases::take_over`].
+        epoch: i64,
+        /// How long its lease still runs.
+        expires_in: Duration,
+    },
+}
+
+/// Keeps leases, over a connection of its own.
+#[async_trait]
+pub trait Leases: Send {
+    /// Takes the lease if it is free, expired, or this relay's own.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; after any error this value is of no further use.
+    async fn acquire(&mut self, relay: &RelayIdentity, subscription: &str, length: Duration) -> Result<Claim, StoreError>;
+
+    /// Ends the lease of an owner whose process is known to be dead, if its epoch is still `epoch`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Leases::acquire`].
+    async fn take_over(&mut self, subscription: &str, epoch: i64) -> Result<(), StoreError>;
+
+    /// Says that the relay lives, renews its leases and stores what it reports, in one statement or transaction.
+    /// Returns, in order, whether each lease is still this relay's under that epoch.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Leases::acquire`].
+    async fn renew(
+        &mut self,
+        relay: &RelayIdentity,
+        length: Duration,
+        held: &[(String, i64, Report)],
+    ) -> Result<Vec<bool>, StoreError>;
+
+    /// Gives the leases back and takes the relay off the list.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Leases::acquire`].
+    async fn release(&mut self, relay: &RelayIdentity) -> Result<(), StoreError>;
+}

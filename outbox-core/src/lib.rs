@@ -1,0 +1,44 @@
+//! The heart of the outbox: what an event is, how it is captured, read, published and checkpointed.
+//!
+//! The way of the data is the table of contents:
+//!
+//! ```text
+//! app transaction ─► capture ─► outbox table ─► source ─► publisher ─► checkpoint
+//!                                                 a lease guards every step after the source
+//! ```
+//!
+//! - [`capture`]: [`Entity`] and [`DomainEvent`], which `#[derive(Outbox)]` implements.
+//! - [`schema`]: the tables, as SQL that runs as it stands; [`Names`] says where they are.
+//! - [`source`]: what one read asks and brings; [`frontier`]: how reads lose nothing although positions commit out of order.
+//! - [`publisher`]: the contract with the outside; [`envelope`]: how an event is written for it.
+//! - [`checkpoint`] and [`lease`]: where to go on, and who may.
+//! - [`store`]: all of it for one database. `outbox-sqlx` implements it, `outbox-relay` drives it.
+
+pub mod capture;
+pub mod checkpoint;
+pub mod envelope;
+mod error;
+pub mod event;
+pub mod filter;
+pub mod frontier;
+pub mod image;
+pub mod lease;
+mod names;
+pub mod position;
+pub mod publisher;
+pub mod schema;
+pub mod source;
+pub mod status;
+pub mod store;
+
+pub use async_trait::async_trait;
+pub use capture::{CaptureError, DomainEvent, Entity, NewEvent};
+pub use error::{StoreError, StoreErrorKind};
+pub use event::{Event, Operation, Payload, Position};
+pub use filter::Filter;
+pub use names::{DEFAULT_PREFIX, NameError, Names};
+pub use outbox_derive::Outbox;
+pub use position::PositionSet;
+pub use publisher::{Answer, Delivery, PublishError, PublishErrorKind, Publisher};
+pub use source::Start;
+pub use store::Store;

@@ -1,0 +1,51 @@
+//! The tables of the outbox, as SQL that runs as it stands.
+//!
+//! Hand [`POSTGRES`] or [`SQLITE`] to the migration tool the application has, or let `outbox-relay migrate` run it.
+
+use crate::names::Names;
+
+/// The tables on PostgreSQL, with eight segments and default names.
+pub const POSTGRES: &str = include_str!("../sql/postgres/migrate.sql");
+
+/// The tables on SQLite, with default names.
+pub const SQLITE: &str = include_str!("../sql/sqlite/migrate.sql");
+
+/// The most segments a PostgreSQL outbox has: beyond it small reads become several times dearer.
+pub const MAX_SEGMENTS: u8 = 8;
+
+/// The tables on PostgreSQL under other names, with the first `segments` of the eight segments (at least 1).
+pub fn postgres(names: &Names, segments: u8) -> String {
+    let beyond = |line: &&str| {
+        (segments.max(1)..MAX_SEGMENTS).any(|segment| line.starts_with(&format!("CREATE TABLE outbox_event_{segment} ")))
+    };
+    let rendered = names.render(POSTGRES);
+    let kept = POSTGRES.lines().zip(rendered.lines()).filter(|(line, _)| !beyond(line)).map(|(_, rendered)| rendered);
+    kept.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The tables on SQLite under other names.
+pub fn sqlite(names: &Names) -> String {
+    names.render(SQLITE).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_segments_as_asked_for() {
+        for segments in 1..=MAX_SEGMENTS {
+            let sql = postgres(&Names::default(), segments);
+            assert_eq!(sql.matches("PARTITION OF").count(), usize::from(segments));
+        }
+        assert_eq!(postgres(&Names::default(), 8), POSTGRES);
+    }
+
+    #[test]
+    fn no_default_name_is_left_under_another_prefix() {
+        let names = Names::new(None, Some("ob_")).unwrap();
+        for sql in [postgres(&names, 8), sqlite(&names)] {
+            assert!(!sql.contains("outbox_"), "{sql}");
+        }
+    }
+}
