@@ -1,0 +1,32 @@
+//! Errors of capture and of migration, the same on every database.
+
+use outbox_core::{CaptureError, StoreError};
+
+/// Why an event could not be written. The caller's transaction is what it was; what to do with it is the caller's choice.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The value could not be made into an event.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The database refused it.
+    #[error("the event could not be written to the outbox; if its tables are missing, run `outbox-relay migrate`")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Why the tables could not be created.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MigrateError {
+    /// The tables are there, in a version this build does not know.
+    #[error("the outbox tables have version {found}, this build knows {known}; use a newer build")]
+    Newer {
+        /// The version found.
+        found: String,
+        /// The version this build makes.
+        known: u32,
+    },
+    /// The database refused a statement, or could not be reached.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

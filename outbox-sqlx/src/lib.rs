@@ -1,0 +1,18 @@
+//! The outbox on PostgreSQL (feature `postgres`) and SQLite (feature `sqlite`), through sqlx.
+//!
+//! Capture writes with the caller's own open transaction: [`PgOutbox`] and [`SqliteOutbox`]. A relay reads through
+//! [`PgStore`] and [`SqliteStore`]. Both databases have the same files: `capture`, `migrate`, `source`, `checkpoint`,
+//! `lease`, `store`, `status`.
+
+mod error;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+pub use error::{AppendError, MigrateError};
+pub use outbox_core::Names;
+#[cfg(feature = "postgres")]
+pub use postgres::{PgOutbox, PgStore};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteOutbox, SqliteStore};

@@ -1,0 +1,241 @@
+//! Writes events with the caller's own open transaction.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use outbox_core::capture::{self, NewEvent};
+use outbox_core::{DomainEvent, Entity, Names, Operation, Payload};
+use sqlx::{Postgres, SqlStr, Transaction};
+use uuid::Uuid;
+
+use super::connection::statement;
+use crate::AppendError;
+
+const INSERT: &str = include_str!("../../../outbox-core/sql/postgres/capture_insert.sql");
+const INSERT_ALL: &str = include_str!("../../../outbox-core/sql/postgres/capture_insert_all.sql");
+
+/// Writes events into the outbox of a PostgreSQL database, with the transaction that makes the change they tell of.
+///
+/// Cheap to clone. Call it after the row was written: then the order of events of a key is the order of its changes.
+/// Every call sends at most one statement; an error before that leaves the transaction as it was, an error of the database
+/// aborts it, as any failed statement does.
+///
+/// Text that PostgreSQL cannot store, which is text with a NUL character or not UTF-8, is kept as bytes in
+/// `payload_binary`. JSON made by serde holds no such text.
+#[derive(Debug, Clone)]
+pub struct PgOutbox {
+    statements: Arc<Statements>,
+}
+
+#[derive(Debug)]
+struct Statements {
+    insert: SqlStr,
+    insert_all: SqlStr,
+}
+
+impl Default for PgOutbox {
+    fn default() -> Self {
+        Self::with_names(Names::default())
+    }
+}
+
+impl PgOutbox {
+    /// The outbox under its default names.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The outbox under other names.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "reads as `with_names(Names::new(…)?)`, the same on every database"
+    )]
+    pub fn with_names(names: Names) -> Self {
+        let statements = Statements {
+            insert: statement(&names, INSERT),
+            insert_all: statement(&names, INSERT_ALL),
+        };
+        Self {
+            statements: Arc::new(statements),
+        }
+    }
+
+    /// Writes one event and returns its id.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`] when the value cannot be made into an event, or the database refuses it.
+    pub async fn append<E: DomainEvent + ?Sized>(
+        &self,
+        tx: &mut Transaction<'_, Postgres>,
+        event: &E,
+    ) -> Result<Uuid, AppendError> {
+        self.write(tx, &event.to_event()?).await
+    }
+
+    /// Writes events in one statement, with positions in the order of the slice, and returns their ids.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`] when a value cannot be made into an event, or the database refuses one; none is written then.
+    pub async fn append_all<E: DomainEvent>(
+        &self,
+        tx: &mut Transaction<'_, Postgres>,
+        events: &[E],
+    ) -> Result<Vec<Uuid>, AppendError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let events = events.iter().map(E::to_event).collect::<Result<Vec<_>, _>>()?;
+        let rows = events.iter().map(Stored::new).collect::<Result<Vec<_>, _>>()?;
+        let query = sqlx::query(self.statements.insert_all.clone())
+            .bind(column(&rows, |row| row.event.event_id))
+            .bind(column(&rows, |row| row.event.topic.as_ref()))
+            .bind(column(&rows, |row| row.event.key.as_ref()))
+            .bind(column(&rows, |row| row.event.event_type.as_deref()))
+            .bind(column(&rows, |row| row.event.aggregate_type.as_deref()))
+            .bind(column(&rows, |row| row.event.operation.map(Operation::as_str)))
+            .bind(column(&rows, |row| row.payload.text))
+            .bind(column(&rows, |row| row.old_payload.text))
+            .bind(column(&rows, |row| row.payload.binary))
+            .bind(column(&rows, |row| row.old_payload.binary))
+            .bind(column(&rows, |row| row.event.content_type.as_ref()))
+            .bind(column(&rows, |row| row.event.headers.as_deref()))
+            .bind(column(&rows, |row| row.event.tenant_id.as_deref()))
+            .bind(column(&rows, |row| row.event.actor.as_deref()))
+            .bind(column(&rows, |row| row.event.schema_version));
+        query.execute(&mut **tx).await?;
+        Ok(column(&rows, |row| row.event.event_id))
+    }
+
+    /// Captures a row that was inserted.
+    ///
+    /// # Errors
+    ///
+    /// As for [`PgOutbox::append`].
+    pub async fn insert<E: Entity>(
+        &self,
+        tx: &mut Transaction<'_, Postgres>,
+        after: &E,
+    ) -> Result<Option<Uuid>, AppendError> {
+        self.change(tx, None, Some(after)).await
+    }
+
+    /// Captures a row that was updated; returns `None` where nothing of its image changed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`PgOutbox::append`].
+    pub async fn update<E: Entity>(
+        &self,
+        tx: &mut Transaction<'_, Postgres>,
+        before: &E,
+        after: &E,
+    ) -> Result<Option<Uuid>, AppendError> {
+        self.change(tx, Some(before), Some(after)).await
+    }
+
+    /// Captures a row that was deleted.
+    ///
+    /// # Errors
+    ///
+    /// As for [`PgOutbox::append`].
+    pub async fn delete<E: Entity>(
+        &self,
+        tx: &mut Transaction<'_, Postgres>,
+        before: &E,
+    ) -> Result<Option<Uuid>, AppendError> {
+        self.change(tx, Some(before), None).await
+    }
+
+    async fn change<E: Entity>(
+        &self,
+        tx: &mut Transaction<'_, Postgres>,
+        before: Option<&E>,
+        after: Option<&E>,
+    ) -> Result<Option<Uuid>, AppendError> {
+        match capture::change(before, after)? {
+            Some(event) => self.write(tx, &event).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn write(&self, tx: &mut Transaction<'_, Postgres>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
+        let row = Stored::new(event)?;
+        let query = sqlx::query(self.statements.insert.clone())
+            .bind(event.event_id)
+            .bind(event.topic.as_ref())
+            .bind(event.key.as_ref())
+            .bind(event.event_type.as_deref())
+            .bind(event.aggregate_type.as_deref())
+            .bind(event.operation.map(Operation::as_str))
+            .bind(row.payload.text)
+            .bind(row.old_payload.text)
+            .bind(row.payload.binary)
+            .bind(row.old_payload.binary)
+            .bind(event.content_type.as_ref())
+            .bind(event.headers.as_deref())
+            .bind(event.tenant_id.as_deref())
+            .bind(event.actor.as_deref())
+            .bind(event.schema_version);
+        query.execute(&mut **tx).await?;
+        Ok(event.event_id)
+    }
+}
+
+/// An event whose every text PostgreSQL can store.
+struct Stored<'e> {
+    event: &'e NewEvent<'e>,
+    payload: Columns<'e>,
+    old_payload: Columns<'e>,
+}
+
+/// A payload, as text or as bytes.
+#[derive(Default)]
+struct Columns<'e> {
+    text: Option<&'e str>,
+    binary: Option<&'e [u8]>,
+}
+
+impl<'e> Stored<'e> {
+    /// Refuses a NUL in any other text before the database does: its refusal would abort the transaction.
+    fn new(event: &'e NewEvent<'e>) -> Result<Self, sqlx::Error> {
+        let optional = |text: &'e Option<Cow<'e, str>>| text.as_deref().unwrap_or_default();
+        let texts = [
+            ("topic", event.topic.as_ref()),
+            ("key", event.key.as_ref()),
+            ("event type", optional(&event.event_type)),
+            ("aggregate type", optional(&event.aggregate_type)),
+            ("content type", event.content_type.as_ref()),
+            ("headers", optional(&event.headers)),
+            ("tenant", optional(&event.tenant_id)),
+            ("actor", optional(&event.actor)),
+        ];
+        if let Some((name, _)) = texts.iter().find(|(_, text)| text.contains('\0')) {
+            let message =
+                format!("the {name} of the event holds a NUL character, which PostgreSQL cannot store; leave it out");
+            return Err(sqlx::Error::InvalidArgument(message));
+        }
+        let columns = |payload: &'e Option<Payload>| payload.as_ref().map(Columns::new).unwrap_or_default();
+        Ok(Self {
+            event,
+            payload: columns(&event.payload),
+            old_payload: columns(&event.old_payload),
+        })
+    }
+}
+
+impl<'e> Columns<'e> {
+    fn new(payload: &'e Payload) -> Self {
+        let text = match payload {
+            Payload::Text(bytes) => std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0')),
+            Payload::Binary(_) => None,
+        };
+        let binary = if text.is_none() { Some(payload.as_bytes()) } else { None };
+        Self { text, binary }
+    }
+}
+
+fn column<'r, 'e, T>(rows: &'r [Stored<'e>], value: impl Fn(&'r Stored<'e>) -> T) -> Vec<T> {
+    rows.iter().map(value).collect()
+}

@@ -1,0 +1,343 @@
+//! Reads the log: what is visible in one snapshot, once it is durable, with who may still fill what is missing.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt;
+use outbox_core::source::{Evidence, Holder, Proof, Read, ReadRequest, Row as LogRow, Source};
+use outbox_core::{Filter, Names, Operation, Position, PositionSet, Start, StoreError};
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, Postgres};
+use sqlx::query::Query;
+use sqlx::{Row, SqlStr};
+
+use super::connection::{CALL, Link, READ, WALK, assembled, statement};
+use super::fault::{precondition, store_error, unavailable};
+use super::row::{self, Whole};
+use super::start::StartStatements;
+
+const SESSION: &str = include_str!("../../../outbox-core/sql/postgres/source_session.sql");
+const ANCHOR: &str = include_str!("../../../outbox-core/sql/postgres/source_anchor.sql");
+const READ_ABOVE: &str = include_str!("../../../outbox-core/sql/postgres/source_read.sql");
+const READ_OPEN: &str = include_str!("../../../outbox-core/sql/postgres/source_read_open.sql");
+const EVIDENCE: &str = include_str!("../../../outbox-core/sql/postgres/source_evidence.sql");
+const FLUSHED: &str = include_str!("../../../outbox-core/sql/postgres/source_flushed.sql");
+const FLUSH: &str = include_str!("../../../outbox-core/sql/postgres/source_flush.sql");
+
+/// How long the reader waits for the flush some other session is about to do, before it asks for its own.
+const FLUSH_PAUSE: Duration = Duration::from_millis(1);
+
+/// Reads the log of one database.
+pub(super) struct PgSource {
+    pub(super) link: Link,
+    pub(super) start: StartStatements,
+    read_above: SqlStr,
+    read_open: SqlStr,
+    evidence: SqlStr,
+    flushed: SqlStr,
+    flush: SqlStr,
+    filter: Option<FilterLists>,
+    /// When the server was started, in microseconds since 1970.
+    started: i64,
+    database: Oid,
+    /// The log and its segments, on any of which a writer holds its lock.
+    tables: Vec<Oid>,
+}
+
+/// A filter as the statements take it.
+struct FilterLists {
+    topics: Vec<String>,
+    tables: Vec<String>,
+    tenants: Vec<String>,
+    operations: Vec<&'static str>,
+}
+
+/// What a look after the read showed.
+struct Sight {
+    flushed: i64,
+    holders: Option<Vec<Holder>>,
+}
+
+impl PgSource {
+    pub(super) async fn open(options: &PgConnectOptions, names: &Names, filter: &Filter) -> Result<Self, StoreError> {
+        let mut link = Link::open(options, WALK).await?;
+        link.one(CALL, sqlx::query(SESSION)).await?;
+        let anchor = link.one(CALL, sqlx::query(statement(names, ANCHOR))).await?;
+        if anchor.try_get("standby").map_err(store_error)? {
+            return Err(precondition(
+                "the server is a standby, which shows too little; point the relay at the primary",
+            ));
+        }
+        let filtered = !filter.is_empty();
+        Ok(Self {
+            link,
+            start: StartStatements::new(names),
+            read_above: read_statement(names, READ_ABOVE, filtered),
+            read_open: read_statement(names, READ_OPEN, filtered),
+            evidence: statement(names, EVIDENCE),
+            flushed: statement(names, FLUSHED),
+            flush: statement(names, FLUSH),
+            filter: filtered.then(|| FilterLists::new(filter)),
+            started: anchor.try_get("started").map_err(store_error)?,
+            database: anchor.try_get("database").map_err(store_error)?,
+            tables: anchor.try_get("tables").map_err(store_error)?,
+        })
+    }
+
+    /// Runs the read itself; the flag says whether the limit of bytes cut it short.
+    async fn rows(&mut self, request: &ReadRequest) -> Result<(Vec<LogRow>, Option<Whole>), StoreError> {
+        let max_bytes = i64::try_from(request.max_bytes).unwrap_or(i64::MAX);
+        let query = if request.open.is_empty() {
+            if !request.above {
+                return Ok((Vec::new(), None));
+            }
+            sqlx::query(self.read_above.clone())
+                .bind(request.after)
+                .bind(i64::from(request.max_events))
+                .bind(max_bytes)
+        } else {
+            let (first, last): (Vec<i64>, Vec<i64>) = request
+                .open
+                .ranges()
+                .map(|range| (*range.start(), *range.end()))
+                .unzip();
+            sqlx::query(self.read_open.clone())
+                .bind(request.after)
+                .bind(i64::from(request.max_events))
+                .bind(max_bytes)
+                .bind(request.above)
+                .bind(first)
+                .bind(last)
+        };
+        let query = match &self.filter {
+            Some(filter) => filter.bind(query),
+            None => query,
+        };
+        self.link
+            .call(READ, async |connection| collect(connection, query).await)
+            .await
+    }
+
+    /// Looks at the server after a read: is it the one it was, is what was read durable, who may fill a gap?
+    async fn look(&mut self, holders: bool) -> Result<Sight, StoreError> {
+        let query = sqlx::query(self.evidence.clone())
+            .bind(holders)
+            .bind(self.database)
+            .bind(&self.tables);
+        let row = self.link.one(CALL, query).await?;
+        if row.try_get::<bool, _>("standby").map_err(store_error)? {
+            return Err(unavailable(
+                "the server has become a standby; point the relay at the primary",
+            ));
+        }
+        if row.try_get::<i64, _>("started").map_err(store_error)? != self.started {
+            return Err(unavailable(
+                "the server was restarted; what was read before may not have survived it",
+            ));
+        }
+        let flushed = row.try_get("flushed").map_err(store_error)?;
+        let names: Option<Vec<String>> = row.try_get("holders").map_err(store_error)?;
+        Ok(Sight {
+            flushed,
+            holders: names.map(|names| names.iter().map(|name| holder(name)).collect()),
+        })
+    }
+
+    /// Who may fill a missing position at this moment.
+    pub(super) async fn holders(&mut self) -> Result<Vec<Holder>, StoreError> {
+        Ok(self.look(true).await?.holders.unwrap_or_default())
+    }
+
+    /// Waits until the WAL is on disk up to `inserted`, and sees to it if nobody else does.
+    async fn settle(&mut self, inserted: i64, mut flushed: i64) -> Result<(), StoreError> {
+        if flushed < inserted {
+            tokio::time::sleep(FLUSH_PAUSE).await;
+            flushed = self.flushed().await?;
+        }
+        if flushed < inserted {
+            self.link.one(CALL, sqlx::query(self.flush.clone())).await?;
+            flushed = self.flushed().await?;
+        }
+        if flushed < inserted {
+            return Err(unavailable("the server does not bring its write-ahead log to disk"));
+        }
+        Ok(())
+    }
+
+    async fn flushed(&mut self) -> Result<i64, StoreError> {
+        let row = self.link.one(CALL, sqlx::query(self.flushed.clone())).await?;
+        row.try_get(0).map_err(store_error)
+    }
+}
+
+#[async_trait]
+impl Source for PgSource {
+    async fn read(&mut self, request: &ReadRequest) -> Result<Read, StoreError> {
+        let (rows, whole) = self.rows(request).await?;
+        let full = rows.len() >= request.max_events as usize;
+        let complete = !full && !whole.is_some_and(|whole| whole.shortened);
+        if rows.is_empty() && request.open.is_empty() {
+            return Ok(Read {
+                rows,
+                complete,
+                evidence: Evidence::Unsampled,
+            });
+        }
+        let sight = self
+            .look(!request.open.is_empty() || has_gaps(request.after, &rows))
+            .await?;
+        if let Some(whole) = whole {
+            let inserted = whole
+                .inserted
+                .ok_or_else(|| unavailable("the server has become a standby; point the relay at the primary"))?;
+            self.settle(inserted, sight.flushed).await?;
+        }
+        Ok(Read {
+            rows,
+            complete,
+            evidence: sight.holders.map_or(Evidence::Unsampled, Evidence::Holders),
+        })
+    }
+
+    async fn last_position(&mut self) -> Result<Position, StoreError> {
+        self.start.last_position(&mut self.link).await
+    }
+
+    async fn locate(&mut self, start: Start) -> Result<(Position, PositionSet), StoreError> {
+        self.find_start(start).await
+    }
+
+    async fn verify(&mut self, proof: &Proof) -> Result<(), StoreError> {
+        self.look(false).await?;
+        self.start.verify(&mut self.link, proof).await
+    }
+}
+
+impl FilterLists {
+    fn new(filter: &Filter) -> Self {
+        Self {
+            topics: filter.topics_as_like(),
+            tables: filter.tables.clone(),
+            tenants: filter.tenants.clone(),
+            operations: filter.operations.iter().copied().map(Operation::as_str).collect(),
+        }
+    }
+
+    fn bind<'q>(&self, query: Query<'q, Postgres, PgArguments>) -> Query<'q, Postgres, PgArguments> {
+        query
+            .bind(&self.topics)
+            .bind(&self.tables)
+            .bind(&self.tenants)
+            .bind(&self.operations)
+    }
+}
+
+/// Reads row by row: the driver's own rows are gone before the last has come.
+async fn collect(
+    connection: &mut PgConnection,
+    query: Query<'_, Postgres, PgArguments>,
+) -> Result<(Vec<LogRow>, Option<Whole>), sqlx::Error> {
+    let mut stream = query.fetch(connection);
+    let mut rows = Vec::new();
+    let mut whole = None;
+    while let Some(found) = stream.try_next().await? {
+        if whole.is_none() {
+            whole = Some(row::whole(&found)?);
+        }
+        rows.push(row::read(&found)?);
+    }
+    Ok((rows, whole))
+}
+
+/// Whether a position is missing between the rows above `after`.
+fn has_gaps(after: Position, rows: &[LogRow]) -> bool {
+    let mut last = after;
+    rows.iter()
+        .map(LogRow::position)
+        .filter(|position| *position > after)
+        .any(|position| {
+            let gap = position > last + 1;
+            last = position;
+            gap
+        })
+}
+
+/// Reads `3/45 1234`, or `3/45 prepared`.
+fn holder(name: &str) -> Holder {
+    let (transaction, pid) = name.split_once(' ').unwrap_or((name, ""));
+    let pid = pid.parse().ok();
+    Holder {
+        transaction: transaction.to_owned(),
+        pid,
+        prepared: pid.is_none(),
+    }
+}
+
+/// A reading statement, without its filter where there is none: a condition that is always true costs time on each row.
+fn read_statement(names: &Names, sql: &'static str, filtered: bool) -> SqlStr {
+    if filtered {
+        return statement(names, sql);
+    }
+    let sql = names.render(sql);
+    let mut plain = String::with_capacity(sql.len());
+    let mut rest: &str = &sql;
+    while let Some((before, marked)) = rest.split_once("/* ") {
+        plain.push_str(before);
+        let Some((marked, after)) = marked.split_once("/* end */") else {
+            break;
+        };
+        plain.push_str(if marked.starts_with("wanted") { "true" } else { "" });
+        rest = after;
+    }
+    plain.push_str(rest);
+    assembled(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_filter_nothing_of_it_is_left() {
+        for sql in [READ_ABOVE, READ_OPEN] {
+            let plain = read_statement(&Names::default(), sql, false);
+            for trace in ["/*", "LIKE", "OFFSET 0 /", "cardinality"] {
+                assert!(!plain.as_str().contains(trace), "{trace}: {}", plain.as_str());
+            }
+            assert!(
+                read_statement(&Names::default(), sql, true)
+                    .as_str()
+                    .contains("LIKE ANY")
+            );
+        }
+    }
+
+    #[test]
+    fn gaps_are_seen_above_the_frontier_alone() {
+        let rows = |positions: &[i64]| positions.iter().copied().map(LogRow::Filtered).collect::<Vec<_>>();
+        assert!(!has_gaps(5, &rows(&[2, 4, 6, 7])));
+        assert!(has_gaps(5, &rows(&[7])));
+        assert!(has_gaps(5, &rows(&[6, 8])));
+        assert!(!has_gaps(5, &rows(&[])));
+    }
+
+    #[test]
+    fn holders_say_whether_they_are_prepared() {
+        assert_eq!(
+            holder("3/45 12"),
+            Holder {
+                transaction: "3/45".into(),
+                pid: Some(12),
+                prepared: false
+            }
+        );
+        assert_eq!(
+            holder("-1/900 prepared"),
+            Holder {
+                transaction: "-1/900".into(),
+                pid: None,
+                prepared: true
+            }
+        );
+    }
+}

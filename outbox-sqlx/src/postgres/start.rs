@@ -1,0 +1,134 @@
+//! Where a new subscription begins, and whether the log is still the one a relay remembers.
+
+use outbox_core::source::Proof;
+use outbox_core::{Names, Position, PositionSet, Start, StoreError, StoreErrorKind};
+use sqlx::{Row, SqlStr};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::connection::{CALL, Link, READ, WALK, statement};
+use super::fault::{precondition, store_error};
+use super::source::PgSource;
+
+const LAST_POSITION: &str = include_str!("../../../outbox-core/sql/postgres/source_last_position.sql");
+const FLOOR: &str = include_str!("../../../outbox-core/sql/postgres/source_floor.sql");
+const GAPS: &str = include_str!("../../../outbox-core/sql/postgres/source_gaps.sql");
+const SINCE: &str = include_str!("../../../outbox-core/sql/postgres/source_since.sql");
+const PROOF: &str = include_str!("../../../outbox-core/sql/postgres/source_proof.sql");
+
+/// The statements that find a start.
+pub(super) struct StartStatements {
+    last_position: SqlStr,
+    floor: SqlStr,
+    gaps: SqlStr,
+    since: SqlStr,
+    proof: SqlStr,
+}
+
+impl StartStatements {
+    pub(super) fn new(names: &Names) -> Self {
+        Self {
+            last_position: statement(names, LAST_POSITION),
+            floor: statement(names, FLOOR),
+            gaps: statement(names, GAPS),
+            since: statement(names, SINCE),
+            proof: statement(names, PROOF),
+        }
+    }
+
+    pub(super) async fn last_position(&self, link: &mut Link) -> Result<Position, StoreError> {
+        let row = link.one(CALL, sqlx::query(self.last_position.clone())).await?;
+        row.try_get(0).map_err(store_error)
+    }
+
+    async fn floor(&self, link: &mut Link) -> Result<Position, StoreError> {
+        let row = link.optional(CALL, sqlx::query(self.floor.clone())).await?;
+        let text: Option<String> = row.map(|row| row.try_get(0)).transpose().map_err(store_error)?;
+        let floor = text.and_then(|text| text.parse().ok());
+        floor.ok_or_else(|| precondition("the row `floor` of the table `meta` is damaged; restore it from a backup"))
+    }
+
+    async fn gaps(&self, link: &mut Link, above: Position, to: Position) -> Result<PositionSet, StoreError> {
+        let rows = link
+            .all(WALK, sqlx::query(self.gaps.clone()).bind(above).bind(to))
+            .await?;
+        rows.iter()
+            .map(|row| Ok(row.try_get(0)?..=row.try_get(1)?))
+            .collect::<Result<_, _>>()
+            .map_err(store_error)
+    }
+
+    async fn since(
+        &self,
+        link: &mut Link,
+        floor: Position,
+        time: OffsetDateTime,
+    ) -> Result<Option<Position>, StoreError> {
+        let row = link
+            .optional(WALK, sqlx::query(self.since.clone()).bind(floor).bind(time))
+            .await?;
+        row.map(|row| row.try_get(0)).transpose().map_err(store_error)
+    }
+
+    pub(super) async fn verify(&self, link: &mut Link, proof: &Proof) -> Result<(), StoreError> {
+        let last = self.last_position(link).await?;
+        if last < proof.position {
+            return Err(discontinuity(&format!(
+                "the database has given out positions up to {last} only, and the relay has read up to {}",
+                proof.position
+            )));
+        }
+        let floor = self.floor(link).await?;
+        let (positions, ids): (Vec<Position>, Vec<Uuid>) = proof.events.iter().copied().unzip();
+        let query = sqlx::query(self.proof.clone()).bind(positions).bind(ids).bind(floor);
+        let Some(row) = link.optional(READ, query).await? else {
+            return Ok(());
+        };
+        let position: Position = row.try_get(0).map_err(store_error)?;
+        let found: Option<Uuid> = row.try_get(1).map_err(store_error)?;
+        Err(discontinuity(&match found {
+            Some(_) => format!("position {position} holds another event than the one the relay read there"),
+            None => format!("the event the relay read at position {position} is gone, and cleanup has not been there"),
+        }))
+    }
+}
+
+impl PgSource {
+    /// Finds where a new subscription begins.
+    ///
+    /// The order of the looks matters: first the last position drawn, then who may hold a position up to it, then what
+    /// is missing up to it, and only then which event is the first of its time. Whoever ended in between is seen by the
+    /// look that follows.
+    pub(super) async fn find_start(&mut self, start: Start) -> Result<(Position, PositionSet), StoreError> {
+        let floor = self.start.floor(&mut self.link).await?;
+        let time = match start {
+            Start::Beginning => return Ok((floor, PositionSet::new())),
+            Start::Position(position) => return Ok((position.saturating_sub(1).max(floor), PositionSet::new())),
+            Start::Now => None,
+            Start::Time(time) => Some(time),
+        };
+        let last = self.start.last_position(&mut self.link).await?.max(floor);
+        let mut open = PositionSet::new();
+        if self.holders().await?.is_empty() {
+            tracing::debug!(last, "nobody writes to the outbox: nothing below the start is open");
+        } else {
+            open = self.start.gaps(&mut self.link, floor, last).await?;
+        }
+        let mut position = last;
+        if let Some(time) = time
+            && let Some(first) = self.start.since(&mut self.link, floor, time).await?
+        {
+            position = last.min(first - 1);
+            open.remove(position + 1..=Position::MAX);
+        }
+        Ok((position, open))
+    }
+}
+
+fn discontinuity(what: &str) -> StoreError {
+    let message = format!(
+        "this is not the log the relay knows: {what}; nothing more is published, lest events be lost or repeated; check whether \
+         the database was restored from a backup or copied, or its outbox tables emptied by hand"
+    );
+    StoreError::new(StoreErrorKind::Continuity, message)
+}

@@ -1,0 +1,212 @@
+//! Keeps checkpoints. Each write is one statement or one short transaction, synced to disk before it returns.
+
+use async_trait::async_trait;
+use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
+use outbox_core::{Names, Position, StoreError, StoreErrorKind};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Connection, Row, SqlStr};
+use uuid::Uuid;
+
+use super::connection::{BEGIN_WRITE, CALL, bounded, fenced, json_list, statement, store_error};
+
+const CLAIM: &str = include_str!("../../../outbox-core/sql/sqlite/checkpoint_claim.sql");
+const NEWER: &str = include_str!("../../../outbox-core/sql/sqlite/checkpoint_newer.sql");
+const CREATE: &str = include_str!("../../../outbox-core/sql/sqlite/checkpoint_create.sql");
+const SAVE: &str = include_str!("../../../outbox-core/sql/sqlite/checkpoint_save.sql");
+const RECORD: &str = include_str!("../../../outbox-core/sql/sqlite/checkpoint_record.sql");
+const RECORDED: &str = include_str!("../../../outbox-core/sql/sqlite/checkpoint_recorded.sql");
+const FORGIVE: &str = include_str!("../../../outbox-core/sql/sqlite/checkpoint_forgive.sql");
+
+/// The checkpoints of one file.
+#[derive(Debug)]
+pub(super) struct SqliteCheckpoints {
+    connection: SqliteConnection,
+    claim: SqlStr,
+    newer: SqlStr,
+    create: SqlStr,
+    save: SqlStr,
+    record: SqlStr,
+    recorded: SqlStr,
+    forgive: SqlStr,
+}
+
+impl SqliteCheckpoints {
+    pub(super) async fn new(mut connection: SqliteConnection, names: &Names) -> Result<Self, StoreError> {
+        // A checkpoint that a crash takes back would repeat events although no fault met them.
+        bounded(CALL, sqlx::query("PRAGMA synchronous = FULL").execute(&mut connection)).await?;
+        Ok(Self {
+            connection,
+            claim: statement(names, CLAIM),
+            newer: statement(names, NEWER),
+            create: statement(names, CREATE),
+            save: statement(names, SAVE),
+            record: statement(names, RECORD),
+            recorded: statement(names, RECORDED),
+            forgive: statement(names, FORGIVE),
+        })
+    }
+
+    async fn write(
+        &mut self,
+        sql: SqlStr,
+        subscription: &str,
+        epoch: i64,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), StoreError> {
+        let query = sqlx::query(sql)
+            .bind(subscription)
+            .bind(epoch)
+            .bind(checkpoint.position)
+            .bind(checkpoint.open.to_string())
+            .bind(proof_text(&checkpoint.events));
+        match bounded(CALL, query.execute(&mut self.connection))
+            .await?
+            .rows_affected()
+        {
+            0 => Err(fenced(subscription, epoch)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The outer `None`: a newer epoch is stored.
+    async fn try_claim(&mut self, subscription: &str, epoch: i64) -> Result<Option<Option<SqliteRow>>, sqlx::Error> {
+        let mut tx = self.connection.begin_with(BEGIN_WRITE).await?;
+        if is_newer(&self.newer, &mut tx, subscription, epoch).await? {
+            return Ok(None);
+        }
+        let row = sqlx::query(self.claim.clone())
+            .bind(subscription)
+            .bind(epoch)
+            .fetch_optional(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(Some(row))
+    }
+
+    async fn try_record(
+        &mut self,
+        subscription: &str,
+        epoch: i64,
+        letters: &[DeadLetter],
+    ) -> Result<bool, sqlx::Error> {
+        let mut tx = self.connection.begin_with(BEGIN_WRITE).await?;
+        if is_newer(&self.newer, &mut tx, subscription, epoch).await? {
+            return Ok(false);
+        }
+        for letter in letters {
+            sqlx::query(self.record.clone())
+                .bind(subscription)
+                .bind(letter.position)
+                .bind(letter.event_id.hyphenated().to_string())
+                .bind(letter.key.as_str())
+                .bind(letter.topic.as_str())
+                .bind(letter.reason.as_str())
+                .bind(letter.attempts)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn try_forgive(
+        &mut self,
+        subscription: &str,
+        epoch: i64,
+        positions: &[Position],
+    ) -> Result<bool, sqlx::Error> {
+        let mut tx = self.connection.begin_with(BEGIN_WRITE).await?;
+        if is_newer(&self.newer, &mut tx, subscription, epoch).await? {
+            return Ok(false);
+        }
+        sqlx::query(self.forgive.clone())
+            .bind(subscription)
+            .bind(json_list(positions))
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+async fn is_newer(
+    sql: &SqlStr,
+    tx: &mut SqliteConnection,
+    subscription: &str,
+    epoch: i64,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(sql.clone())
+        .bind(subscription)
+        .bind(epoch)
+        .fetch_one(tx)
+        .await
+}
+
+#[async_trait]
+impl Checkpoints for SqliteCheckpoints {
+    async fn claim(&mut self, subscription: &str, epoch: i64) -> Result<Option<Checkpoint>, StoreError> {
+        match bounded(CALL, self.try_claim(subscription, epoch)).await? {
+            Some(row) => row.map(|row| checkpoint(subscription, &row)).transpose(),
+            None => Err(fenced(subscription, epoch)),
+        }
+    }
+
+    async fn create(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        self.write(self.create.clone(), subscription, epoch, checkpoint).await
+    }
+
+    async fn save(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        self.write(self.save.clone(), subscription, epoch, checkpoint).await
+    }
+
+    async fn record(&mut self, subscription: &str, epoch: i64, letters: &[DeadLetter]) -> Result<(), StoreError> {
+        let written = bounded(CALL, self.try_record(subscription, epoch, letters)).await?;
+        if written {
+            Ok(())
+        } else {
+            Err(fenced(subscription, epoch))
+        }
+    }
+
+    async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
+        let query = sqlx::query_scalar(self.recorded.clone()).bind(subscription);
+        bounded(CALL, query.fetch_all(&mut self.connection)).await
+    }
+
+    async fn forgive(&mut self, subscription: &str, epoch: i64, positions: &[Position]) -> Result<(), StoreError> {
+        let written = bounded(CALL, self.try_forgive(subscription, epoch, positions)).await?;
+        if written {
+            Ok(())
+        } else {
+            Err(fenced(subscription, epoch))
+        }
+    }
+}
+
+fn checkpoint(subscription: &str, row: &SqliteRow) -> Result<Checkpoint, StoreError> {
+    let open: String = row.try_get("open_positions").map_err(store_error)?;
+    let proof: String = row.try_get("proof").map_err(store_error)?;
+    let damaged = |column: &str| {
+        let message =
+            format!("the checkpoint of `{subscription}` has a damaged `{column}`; restore its row from a backup");
+        StoreError::new(StoreErrorKind::Precondition, message)
+    };
+    Ok(Checkpoint {
+        position: row.try_get("position").map_err(store_error)?,
+        open: open.parse().map_err(|_| damaged("open_positions"))?,
+        events: proof_events(&proof).ok_or_else(|| damaged("proof"))?,
+    })
+}
+
+fn proof_text(events: &[(Position, Uuid)]) -> String {
+    let pairs: Vec<String> = events.iter().map(|(position, id)| format!("{position}:{id}")).collect();
+    pairs.join(",")
+}
+
+fn proof_events(text: &str) -> Option<Vec<(Position, Uuid)>> {
+    let pair = |pair: &str| {
+        let (position, id) = pair.split_once(':')?;
+        Some((position.parse().ok()?, id.parse().ok()?))
+    };
+    text.split(',').filter(|pair| !pair.is_empty()).map(pair).collect()
+}

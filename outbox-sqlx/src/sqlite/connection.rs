@@ -1,0 +1,114 @@
+//! What every part has in common: its connection, its statements, its time limit and the meaning of errors.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outbox_core::{Names, StoreError, StoreErrorKind};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr, SqlStr};
+
+/// How long SQLite itself waits for another connection's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a call may take: the busy timeout of two statements, and time to spare for a slow disk.
+pub(super) const CALL: Duration = Duration::from_secs(15);
+/// How long a call may take that walks the log.
+pub(super) const WALK: Duration = Duration::from_mins(5);
+
+/// Every write begins like this: a transaction that read first is refused the write lock at once, without waiting.
+pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+
+/// Renders a statement under `names`. The one place where text becomes a statement: `Names` holds nothing but word
+/// characters.
+pub(super) fn statement(names: &Names, sql: &'static str) -> SqlStr {
+    AssertSqlSafe(names.render(sql)).into_sql_str()
+}
+
+/// As [`statement`], for a statement put together at run time from static parts, rendered already.
+pub(super) fn assembled(sql: String) -> SqlStr {
+    AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str()
+}
+
+/// Opens a connection to a database file that is there already.
+pub(super) async fn open(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
+    let path = options.get_filename();
+    if !path.exists() {
+        let message = format!(
+            "there is no database file {}; run `outbox-relay migrate` to make it",
+            path.display()
+        );
+        return Err(StoreError::new(StoreErrorKind::Precondition, message));
+    }
+    bounded(CALL, prepared(options).create_if_missing(false).connect()).await
+}
+
+/// Opens a connection to a database file, making it if there is none.
+pub(super) async fn open_or_create(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
+    bounded(CALL, prepared(options).create_if_missing(true).connect()).await
+}
+
+fn prepared(options: &SqliteConnectOptions) -> SqliteConnectOptions {
+    options.clone().busy_timeout(BUSY_TIMEOUT).disable_statement_logging()
+}
+
+/// Awaits the database no longer than `limit`. After an error the connection is of no further use.
+pub(super) async fn bounded<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer.map_err(store_error),
+        Err(_) => {
+            let message = format!("the database did not answer within {} s", limit.as_secs());
+            Err(StoreError::new(StoreErrorKind::Unavailable, message))
+        }
+    }
+}
+
+/// What an error of the driver means. SQLite's texts name tables and columns, never values.
+pub(super) fn store_error(error: sqlx::Error) -> StoreError {
+    use StoreErrorKind::{Precondition, Unavailable};
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.code())
+        .and_then(|code| code.parse::<i32>().ok());
+    let (kind, message) = match (code.map(|extended| extended & 0xff), &error) {
+        (Some(5 | 6), _) => (Unavailable, "the database is locked by another connection"),
+        (Some(8), _) => (
+            Unavailable,
+            "the database is read-only; give the relay write access to the file and its folder",
+        ),
+        (Some(10), _) => (Unavailable, "the disk under the database failed"),
+        (Some(13), _) => (Unavailable, "the disk under the database is full"),
+        (Some(14), _) => (
+            Unavailable,
+            "the database file could not be opened; check its folder and permissions",
+        ),
+        (Some(7 | 9 | 15 | 17), _) => (Unavailable, "the database could not answer"),
+        (Some(11), _) => (Precondition, "the database is damaged; restore it from a backup"),
+        (Some(26), _) => (Precondition, "the file is not an SQLite database"),
+        (Some(1), sqlx::Error::Database(cause)) if cause.message().starts_with("no such table") => (
+            Precondition,
+            "the outbox tables are missing; run `outbox-relay migrate`",
+        ),
+        (Some(_), _)
+        | (None, sqlx::Error::Configuration(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => (
+            Precondition,
+            "the database refused a statement; check that the outbox tables are as `outbox-relay migrate` made them",
+        ),
+        (None, _) => (Unavailable, "the connection to the database failed"),
+    };
+    StoreError::new(kind, message).caused_by(error)
+}
+
+/// Another relay holds a newer epoch.
+pub(super) fn fenced(subscription: &str, epoch: i64) -> StoreError {
+    let message = format!("subscription `{subscription}` is another relay's by now: epoch {epoch} is out of date");
+    StoreError::new(StoreErrorKind::Fenced, message)
+}
+
+/// A list of ranges or positions as SQLite's `json_each` reads it.
+pub(super) fn json_list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    format!("[{}]", items.join(","))
+}

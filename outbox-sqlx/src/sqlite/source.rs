@@ -1,0 +1,240 @@
+//! Reads the log. One writer at a time means positions in commit order: what is missing is never filled.
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt;
+use outbox_core::source::{Evidence, Proof, Read, ReadRequest, Source, Start};
+use outbox_core::{Filter, Names, Position, PositionSet, StoreError, StoreErrorKind};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Row, SqlStr};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::connection::{CALL, WALK, bounded, json_list, statement, store_error};
+use super::row;
+
+const READ: &str = include_str!("../../../outbox-core/sql/sqlite/source_read.sql");
+const LAST_POSITION: &str = include_str!("../../../outbox-core/sql/sqlite/source_last_position.sql");
+const SINCE: &str = include_str!("../../../outbox-core/sql/sqlite/source_since.sql");
+const PROOF: &str = include_str!("../../../outbox-core/sql/sqlite/source_proof.sql");
+const FLOOR: &str = include_str!("../../../outbox-core/sql/sqlite/source_floor.sql");
+
+/// The reader of one file.
+#[derive(Debug)]
+pub(super) struct SqliteSource {
+    connection: SqliteConnection,
+    write_ahead_log: PathBuf,
+    filter: FilterLists,
+    read: SqlStr,
+    last_position: SqlStr,
+    since: SqlStr,
+    proof: SqlStr,
+    floor: SqlStr,
+}
+
+/// The lists of a filter as JSON arrays; `None` wants all.
+#[derive(Debug)]
+struct FilterLists {
+    topics: Option<String>,
+    tables: Option<String>,
+    tenants: Option<String>,
+    operations: Option<String>,
+}
+
+impl SqliteSource {
+    pub(super) async fn new(
+        mut connection: SqliteConnection,
+        names: &Names,
+        filter: &Filter,
+    ) -> Result<Self, StoreError> {
+        // SQLite's own name of the file, with links followed: that is where its write-ahead log lies.
+        let file = sqlx::query_scalar::<_, String>("SELECT file FROM pragma_database_list WHERE name = 'main'");
+        let file = bounded(CALL, file.fetch_one(&mut connection)).await?;
+        Ok(Self {
+            connection,
+            write_ahead_log: PathBuf::from(format!("{file}-wal")),
+            filter: FilterLists::new(filter),
+            read: statement(names, READ),
+            last_position: statement(names, LAST_POSITION),
+            since: statement(names, SINCE),
+            proof: statement(names, PROOF),
+            floor: statement(names, FLOOR),
+        })
+    }
+
+    async fn try_read(&mut self, request: &ReadRequest) -> Result<Read, sqlx::Error> {
+        let mut open = request.open.clone();
+        if request.above {
+            // What lies above is read anyway, and must not come back twice.
+            open.remove(request.after.saturating_add(1)..=Position::MAX);
+        }
+        let open = json_list(
+            open.ranges()
+                .map(|range| format!("[{},{}]", range.start(), range.end())),
+        );
+        let max_events = i64::from(request.max_events.max(1));
+        let mut answer = sqlx::query(self.read.clone())
+            .bind(request.above.then_some(request.after))
+            .bind(open)
+            .bind(max_events)
+            .bind(i64::try_from(request.max_bytes).unwrap_or(i64::MAX))
+            .bind(self.filter.topics.as_deref())
+            .bind(self.filter.tables.as_deref())
+            .bind(self.filter.tenants.as_deref())
+            .bind(self.filter.operations.as_deref())
+            .fetch(&mut self.connection);
+        let (mut rows, mut found) = (Vec::new(), 0);
+        while let Some(row) = answer.try_next().await? {
+            found = row::found(&row)?;
+            rows.push(row::read(&row)?);
+        }
+        // In order already, but SQL promises it only to those who ask, and asking costs a sort of the payloads.
+        rows.sort_by_key(outbox_core::source::Row::position);
+        let complete = found < max_events && i64::try_from(rows.len()) == Ok(found);
+        Ok(Read {
+            rows,
+            complete,
+            evidence: Evidence::CommitOrder,
+        })
+    }
+
+    async fn floor(&mut self) -> Result<Position, StoreError> {
+        let query = sqlx::query_scalar::<_, Option<Position>>(self.floor.clone());
+        Ok(bounded(CALL, query.fetch_one(&mut self.connection))
+            .await?
+            .unwrap_or_default())
+    }
+
+    async fn time(&mut self, time: OffsetDateTime) -> Result<Option<Position>, StoreError> {
+        let text = time.format(&Rfc3339).map_err(|error| {
+            StoreError::new(
+                StoreErrorKind::Precondition,
+                "the start time is outside the years 0 to 9999",
+            )
+            .caused_by(error)
+        })?;
+        let query = sqlx::query_scalar(self.since.clone()).bind(text);
+        bounded(WALK, query.fetch_optional(&mut self.connection)).await
+    }
+}
+
+impl FilterLists {
+    fn new(filter: &Filter) -> Self {
+        let operations: Vec<&str> = filter.operations.iter().map(|operation| operation.as_str()).collect();
+        Self {
+            topics: list(&filter.topics_as_glob()),
+            tables: list(&filter.tables),
+            tenants: list(&filter.tenants),
+            operations: list(&operations),
+        }
+    }
+}
+
+fn list<T: AsRef<str>>(words: &[T]) -> Option<String> {
+    if words.is_empty() {
+        None
+    } else {
+        Some(json_list(
+            words.iter().map(|word| serde_json::Value::from(word.as_ref())),
+        ))
+    }
+}
+
+#[async_trait]
+impl Source for SqliteSource {
+    async fn read(&mut self, request: &ReadRequest) -> Result<Read, StoreError> {
+        let read = bounded(WALK, self.try_read(request)).await?;
+        if !read.rows.is_empty() {
+            make_durable(self.write_ahead_log.clone()).await?;
+        }
+        Ok(read)
+    }
+
+    async fn last_position(&mut self) -> Result<Position, StoreError> {
+        bounded(
+            CALL,
+            sqlx::query_scalar(self.last_position.clone()).fetch_one(&mut self.connection),
+        )
+        .await
+    }
+
+    async fn locate(&mut self, start: Start) -> Result<(Position, PositionSet), StoreError> {
+        let position = match start {
+            Start::Beginning => self.floor().await?,
+            Start::Now => self.last_position().await?,
+            Start::Position(position) => position.saturating_sub(1),
+            Start::Time(time) => match self.time(time).await? {
+                Some(position) => position - 1,
+                None => self.last_position().await?,
+            },
+        };
+        Ok((position, PositionSet::new()))
+    }
+
+    async fn verify(&mut self, proof: &Proof) -> Result<(), StoreError> {
+        let positions = json_list(proof.events.iter().map(|(position, _)| position));
+        let query = sqlx::query(self.proof.clone()).bind(positions);
+        let rows = bounded(CALL, query.fetch_all(&mut self.connection)).await?;
+        for (row, (position, expected)) in rows.iter().zip(&proof.events) {
+            let floor: Option<Position> = row.try_get(2).map_err(store_error)?;
+            let there: bool = !row
+                .try_get_raw(1)
+                .map(|value| sqlx::ValueRef::is_null(&value))
+                .map_err(store_error)?;
+            let found = row::event_id(row, 1).map_err(store_error)?.unwrap_or_default();
+            let same = there && found == *expected;
+            if !same && *position > floor.unwrap_or_default() {
+                return Err(discontinuity(*position, there));
+            }
+        }
+        let last = self.last_position().await?;
+        if last < proof.position {
+            let message = format!(
+                "the log was read up to position {} and now ends at {last}: the file was restored from a backup or replaced by \
+                 an older copy",
+                proof.position
+            );
+            return Err(StoreError::new(StoreErrorKind::Continuity, message));
+        }
+        Ok(())
+    }
+}
+
+fn discontinuity(position: Position, there: bool) -> StoreError {
+    let message = if there {
+        format!("position {position} holds another event than was read there: the file is a copy that went its own way")
+    } else {
+        format!(
+            "the event read at position {position} is gone: the file is an older copy, or its row was deleted by hand"
+        )
+    };
+    StoreError::new(StoreErrorKind::Continuity, message)
+}
+
+/// Syncs the write-ahead log, where a commit under `synchronous = NORMAL` may still be all there is of the rows read.
+///
+/// Never the database file: closing any descriptor of it would drop this process's POSIX locks on it. Other journal
+/// modes have no such log and sync at commit.
+async fn make_durable(write_ahead_log: PathBuf) -> Result<(), StoreError> {
+    let synced = tokio::task::spawn_blocking(move || sync(&write_ahead_log));
+    let failed = |cause: std::io::Error| {
+        let message = "the write-ahead log could not be synced to disk; check the disk and the file's permissions";
+        StoreError::new(StoreErrorKind::Unavailable, message).caused_by(cause)
+    };
+    match tokio::time::timeout(WALK, synced).await {
+        Ok(Ok(done)) => done.map_err(failed),
+        Ok(Err(panicked)) => Err(failed(panicked.into())),
+        Err(late) => Err(failed(late.into())),
+    }
+}
+
+fn sync(write_ahead_log: &Path) -> std::io::Result<()> {
+    match OpenOptions::new().write(true).open(write_ahead_log) {
+        Ok(file) => file.sync_data(),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,206 @@
+//! One SQLite file with an outbox in it.
+
+use std::str::FromStr;
+
+use async_trait::async_trait;
+use outbox_core::checkpoint::Checkpoints;
+use outbox_core::lease::Leases;
+use outbox_core::source::Source;
+use outbox_core::status::Status;
+use outbox_core::store::{Database, SCHEMA_VERSION};
+use outbox_core::{Filter, Names, Store, StoreError, StoreErrorKind};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{Connection, Row};
+
+use super::checkpoint::SqliteCheckpoints;
+use super::connection::{BEGIN_WRITE, CALL, bounded, open, statement, store_error};
+use super::lease::SqliteLeases;
+use super::migrate::{check_names, migrate};
+use super::source::SqliteSource;
+use super::status::status;
+use crate::MigrateError;
+
+const TABLE: &str = include_str!("../../../outbox-core/sql/sqlite/store_table.sql");
+const META: &str = include_str!("../../../outbox-core/sql/sqlite/store_meta.sql");
+
+/// The first SQLite library that tells the size of a value without loading it.
+const LIBRARY: (u32, u32) = (3, 43);
+
+/// Parameters of a URL that no relay can work with.
+const REFUSED: [(&str, &str); 4] = [
+    ("mode=memory", "an in-memory database is seen by one connection alone"),
+    ("mode=ro", "a relay writes checkpoints and leases"),
+    ("immutable=true", "a relay writes checkpoints and leases"),
+    ("immutable=1", "a relay writes checkpoints and leases"),
+];
+
+/// An SQLite file with an outbox in it.
+///
+/// Every part has a connection of its own, waits at most 5 s for another connection's lock, and writes in transactions
+/// of a few rows that begin with `BEGIN IMMEDIATE`. No read transaction stays open between calls.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    options: SqliteConnectOptions,
+    names: Names,
+}
+
+impl SqliteStore {
+    /// The file a URL such as `sqlite:shop.db` names; nothing is opened yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Precondition`] for a URL that is not understood, an in-memory database, a read-only one, or
+    /// names with a schema.
+    pub fn new(url: &str, names: Names) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::from_str(url).map_err(|error| {
+            precondition("the database URL is not understood; write `sqlite:path/to/file.db`").caused_by(error)
+        })?;
+        let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+        for (parameter, why) in REFUSED {
+            if parameters.split('&').any(|given| given == parameter) {
+                return Err(precondition(format!("leave `{parameter}` out of the database URL: {why}")));
+            }
+        }
+        Self::from_options(options, names)
+    }
+
+    /// The file the options name; nothing is opened yet.
+    ///
+    /// # Errors
+    ///
+    /// As for [`SqliteStore::new`].
+    pub fn from_options(options: SqliteConnectOptions, names: Names) -> Result<Self, StoreError> {
+        check_names(&names)?;
+        let path = options.get_filename().to_string_lossy();
+        if path.is_empty() || path == ":memory:" || path.starts_with("file:sqlx-in-memory") {
+            return Err(precondition("an in-memory database is seen by one connection alone; name a file"));
+        }
+        Ok(Self { options, names })
+    }
+
+    /// Makes the tables where they are missing, and the file too; returns whether anything changed.
+    ///
+    /// # Errors
+    ///
+    /// [`MigrateError`]; nothing has changed then.
+    pub async fn migrate(&self) -> Result<bool, MigrateError> {
+        migrate(&self.options, &self.names).await
+    }
+
+    /// The SQL that [`SqliteStore::migrate`] runs.
+    pub fn migration(names: &Names) -> String {
+        outbox_core::schema::sqlite(names)
+    }
+
+    /// Opens the file and checks all but that it can be written to.
+    pub(super) async fn inspected(&self) -> Result<(SqliteConnection, Database), StoreError> {
+        let mut connection = open(&self.options).await?;
+        let table = bounded(
+            CALL,
+            sqlx::query(statement(&self.names, TABLE)).fetch_one(&mut connection),
+        )
+        .await?;
+        let server_version: String = table.try_get("server_version").map_err(store_error)?;
+        check_library(&server_version)?;
+        check_table(table.try_get("event_table").map_err(store_error)?)?;
+        let meta = bounded(
+            CALL,
+            sqlx::query(statement(&self.names, META)).fetch_one(&mut connection),
+        )
+        .await?;
+        check_version(meta.try_get("schema_version").map_err(store_error)?)?;
+        let instance: Option<String> = meta.try_get("instance").map_err(store_error)?;
+        let name = self
+            .options
+            .get_filename()
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let database = Database {
+            kind: "sqlite",
+            name,
+            server_version,
+            instance: instance.unwrap_or_default(),
+        };
+        Ok((connection, database))
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn describe(&self) -> String {
+        format!("sqlite:{}", self.options.get_filename().display())
+    }
+
+    async fn check(&self) -> Result<Database, StoreError> {
+        let (mut connection, database) = self.inspected().await?;
+        bounded(CALL, async {
+            connection.begin_with(BEGIN_WRITE).await?.rollback().await
+        })
+        .await?;
+        Ok(database)
+    }
+
+    async fn source(&self, filter: &Filter) -> Result<Box<dyn Source>, StoreError> {
+        Ok(Box::new(
+            SqliteSource::new(open(&self.options).await?, &self.names, filter).await?,
+        ))
+    }
+
+    async fn checkpoints(&self) -> Result<Box<dyn Checkpoints>, StoreError> {
+        Ok(Box::new(
+            SqliteCheckpoints::new(open(&self.options).await?, &self.names).await?,
+        ))
+    }
+
+    async fn leases(&self) -> Result<Box<dyn Leases>, StoreError> {
+        Ok(Box::new(SqliteLeases::new(open(&self.options).await?, &self.names)))
+    }
+
+    async fn status(&self) -> Result<Status, StoreError> {
+        let (connection, database) = self.inspected().await?;
+        status(connection, &self.names, database).await
+    }
+}
+
+fn precondition(message: impl Into<String>) -> StoreError {
+    StoreError::new(StoreErrorKind::Precondition, message)
+}
+
+fn check_library(version: &str) -> Result<(), StoreError> {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let found: (u32, u32) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if found >= LIBRARY {
+        return Ok(());
+    }
+    let (major, minor) = LIBRARY;
+    Err(precondition(format!(
+        "this program is linked to SQLite {version}; link it to {major}.{minor} or newer"
+    )))
+}
+
+fn check_table(definition: Option<String>) -> Result<(), StoreError> {
+    let definition =
+        definition.ok_or_else(|| precondition("the outbox tables are missing; run `outbox-relay migrate`"))?;
+    if definition.to_ascii_uppercase().contains("AUTOINCREMENT") {
+        return Ok(());
+    }
+    Err(precondition(
+        "the column `position` is not AUTOINCREMENT, so SQLite may give a position twice; make the table as `outbox-relay \
+         migrate --print` shows it",
+    ))
+}
+
+fn check_version(found: Option<String>) -> Result<(), StoreError> {
+    match found {
+        Some(found) if found == SCHEMA_VERSION.to_string() => Ok(()),
+        Some(found) => Err(precondition(format!(
+            "the outbox tables have version {found} and this build knows {SCHEMA_VERSION}; run `outbox-relay migrate`, or use \
+             the build that made them"
+        ))),
+        None => Err(precondition(
+            "the outbox tables have no version; run `outbox-relay migrate` on a fresh prefix",
+        )),
+    }
+}
