@@ -1,0 +1,68 @@
+//! Picks the adapter for a database. The one file that asks which databases this program was built with.
+
+use outbox_core::{Store, StoreError, StoreErrorKind};
+use outbox_relay::RelayBuilder;
+#[cfg(feature = "postgres")]
+use outbox_sqlx::PgStore;
+#[cfg(feature = "sqlite")]
+use outbox_sqlx::SqliteStore;
+
+use crate::exit::Failure;
+use crate::settings::{Database, Kind};
+
+/// A relay of the database.
+pub(crate) fn relay(database: &Database) -> Result<RelayBuilder, StoreError> {
+    match database.kind {
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => Ok(outbox_relay::Relay::builder(PgStore::new(
+            &database.url,
+            database.names.clone(),
+        )?)),
+        #[cfg(feature = "sqlite")]
+        Kind::Sqlite => Ok(outbox_relay::Relay::builder(SqliteStore::new(
+            &database.url,
+            database.names.clone(),
+        )?)),
+        #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
+        other => Err(not_built(other)),
+    }
+}
+
+/// The database itself.
+pub(crate) fn store(database: &Database) -> Result<Box<dyn Store>, StoreError> {
+    match database.kind {
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => Ok(Box::new(PgStore::new(&database.url, database.names.clone())?)),
+        #[cfg(feature = "sqlite")]
+        Kind::Sqlite => Ok(Box::new(SqliteStore::new(&database.url, database.names.clone())?)),
+        #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
+        other => Err(not_built(other)),
+    }
+}
+
+/// Creates the tables; `false` when they were there.
+pub(crate) async fn migrate(database: &Database, segments: u8) -> Result<bool, Failure> {
+    tracing::debug!(?database, segments, "creating the outbox tables");
+    match database.kind {
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => Ok(PgStore::new(&database.url, database.names.clone())?
+            .migrate(segments)
+            .await?),
+        #[cfg(feature = "sqlite")]
+        Kind::Sqlite => Ok(SqliteStore::new(&database.url, database.names.clone())?
+            .migrate()
+            .await?),
+        #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
+        other => Err(not_built(other).into()),
+    }
+}
+
+#[cfg(not(all(feature = "postgres", feature = "sqlite")))]
+fn not_built(kind: Kind) -> StoreError {
+    let (database, feature) = match kind {
+        Kind::Postgres => ("PostgreSQL", "postgres"),
+        Kind::Sqlite => ("SQLite", "sqlite"),
+    };
+    let message = format!("this program was built without {database}; build it with `--features {feature}`");
+    StoreError::new(StoreErrorKind::Precondition, message)
+}

@@ -1,0 +1,202 @@
+//! The command line. Values are read as text here and judged with those of the environment and the file.
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Moves events from a transactional outbox to publishers, in order and without losing any.
+#[derive(Debug, Parser)]
+#[command(
+    name = "outbox-relay",
+    version,
+    after_help = "\
+Examples:
+  outbox-relay migrate --database-url sqlite:shop.db
+  outbox-relay run --database-url sqlite:shop.db --publisher stdout
+  outbox-relay status --config relay.toml
+
+Settings: flag, then OUTBOX_DATABASE_URL, OUTBOX_RELAY_LEASE and so on, then DATABASE_URL, then the file.
+Exit codes: 0 done, 1 failed, 2 bad usage, configuration or precondition, 3 continuity failed,
+4 --until-empty ended with blocked events, 130 second signal."
+)]
+pub(crate) struct Arguments {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command, before or after its name.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Read settings from this file, such as relay.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<String>,
+    /// The database: postgres://user@host/database or sqlite:path
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// Read the database's URL from this file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) database_url_file: Option<String>,
+    /// The schema of the outbox tables [default: the connection's own]
+    #[arg(long, global = true, value_name = "S")]
+    pub(crate) schema: Option<String>,
+    /// What the names of the outbox tables begin with [default: outbox_]
+    #[arg(long, global = true, value_name = "P")]
+    pub(crate) prefix: Option<String>,
+    /// Write results as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Log errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Log more; twice for everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// The form of the log, which goes to standard error
+    #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t = LogForm::Text)]
+    pub(crate) log: LogForm,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogForm {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create the outbox tables; a second time changes nothing
+    #[command(after_help = "\
+Examples:
+  outbox-relay migrate --database-url sqlite:shop.db
+  outbox-relay migrate --print --database-url postgres://app@localhost/shop > outbox.sql")]
+    Migrate(Migrate),
+    /// Publish events: the subscriptions of the configuration, or one from flags
+    #[command(after_help = "\
+Examples:
+  outbox-relay run --config relay.toml
+  outbox-relay run --database-url sqlite:shop.db --publisher file:events.jsonl --until-empty
+  outbox-relay run --publisher stdout --topic 'shop.*' --start now")]
+    Run(Box<Run>),
+    /// Show relays, subscriptions, their lag, and what holds them up
+    #[command(after_help = "\
+Examples:
+  outbox-relay status --database-url sqlite:shop.db
+  outbox-relay status --json | jq '.subscriptions[] | {name, state, lag_events}'")]
+    Status,
+}
+
+/// Flags of `migrate`.
+#[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    /// Write the SQL to standard output and touch no database
+    #[arg(long)]
+    pub(crate) print: bool,
+    /// How many segments the log has on PostgreSQL; SQLite has none
+    #[arg(long, value_name = "N", default_value_t = outbox_core::schema::MAX_SEGMENTS,
+        value_parser = clap::value_parser!(u8).range(1..=i64::from(outbox_core::schema::MAX_SEGMENTS)))]
+    pub(crate) segments: u8,
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The one subscription that is given by flags.
+    #[command(flatten)]
+    pub(crate) subscription: SubscriptionFlags,
+    /// Limits of the relay.
+    #[command(flatten)]
+    pub(crate) relay: RelayFlags,
+    /// End when every event committed before the start is done with
+    #[arg(long)]
+    pub(crate) until_empty: bool,
+    /// With --until-empty: fail after so long without progress [default: 60s]
+    #[arg(long, value_name = "DURATION", requires = "until_empty")]
+    pub(crate) timeout: Option<String>,
+}
+
+/// The subscription that is given by flags.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "One subscription from flags")]
+pub(crate) struct SubscriptionFlags {
+    /// Where to publish: stdout, file:PATH or null
+    #[arg(long, value_name = "URL")]
+    pub(crate) publisher: Option<String>,
+    /// The subscription's name, under which its progress is kept [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Where a new subscription begins: beginning, now, position:N or time:RFC3339 [default: beginning]
+    #[arg(long, value_name = "START")]
+    pub(crate) start: Option<String>,
+    /// Only topics like this, with * and ?; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) topic: Vec<String>,
+    /// Only change events of this table; may be repeated
+    #[arg(long, value_name = "T")]
+    pub(crate) table: Vec<String>,
+    /// Only events of this tenant; may be repeated
+    #[arg(long, value_name = "T")]
+    pub(crate) tenant: Vec<String>,
+    /// Only this operation: insert, update, delete or snapshot; may be repeated
+    #[arg(long, value_name = "O")]
+    pub(crate) operation: Vec<String>,
+    /// How events are written: cloudevents [default: cloudevents]
+    #[arg(long, value_name = "E")]
+    pub(crate) envelope: Option<String>,
+    /// How many ordered streams: 1 in this version [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) partitions: Option<String>,
+}
+
+/// Limits of the relay.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct RelayFlags {
+    /// At most so many events between read and acknowledgement [default: 10000]
+    #[arg(long, value_name = "N")]
+    pub(crate) window_events: Option<String>,
+    /// At most so many bytes of events between read and acknowledgement [default: 16MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) window_bytes: Option<String>,
+    /// How long another relay waits before it takes over from one that fell silent [default: 5s]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) lease: Option<String>,
+    /// The longest pause between two looks at a quiet outbox [default: 2s]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) poll_max: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_command_shows_an_example() {
+        let mut command = Arguments::command();
+        command.clone().debug_assert();
+        for subcommand in command
+            .get_subcommands_mut()
+            .filter(|subcommand| subcommand.get_name() != "help")
+        {
+            let help = subcommand.render_help().to_string();
+            assert!(help.contains("Examples:\n  outbox-relay "), "{help}");
+        }
+    }
+
+    #[test]
+    fn flags_of_every_command_stand_before_it_or_after_it() {
+        for line in [
+            ["outbox-relay", "--prefix", "ob_", "status"],
+            ["outbox-relay", "status", "--prefix", "ob_"],
+        ] {
+            assert_eq!(Arguments::parse_from(line).global.prefix.as_deref(), Some("ob_"));
+        }
+    }
+}

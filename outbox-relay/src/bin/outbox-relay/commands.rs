@@ -1,0 +1,18 @@
+//! The commands, one file each.
+
+use std::io::Write as _;
+
+use crate::exit::Failure;
+
+pub(crate) mod migrate;
+pub(crate) mod run;
+pub(crate) mod status;
+
+/// Writes a result to standard output.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(Failure::Output)
+}

@@ -1,0 +1,101 @@
+//! `outbox-relay run`: publishes until it is told to stop, or until everything is published.
+
+use std::sync::Arc;
+
+use outbox_core::Publisher;
+use outbox_relay::publisher::{File, Null, Stdout};
+use outbox_relay::{RelayBuilder, RelayError, Subscription};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::adapter;
+use crate::exit::{Exit, Failure};
+use crate::settings::{self, PublisherUrl, Settings};
+
+/// Runs the subscriptions.
+pub(crate) async fn execute(settings: Settings) -> Result<Exit, Failure> {
+    let stop = CancellationToken::new();
+    watch_signals(stop.clone())?;
+    let relay = builder(settings)?;
+    let running = tokio::select! {
+        started = relay.start() => started?,
+        // Nothing was in flight yet.
+        () = stop.cancelled() => return Ok(Exit::Done),
+    };
+    let handle = running.handle();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        stopped.cancelled().await;
+        handle.stop();
+    });
+    let outcome = running.wait().await?;
+    // A stop was asked for: what is blocked shows in `status`, and the shutdown went well.
+    let blocked = outcome.blocked > 0 && !stop.is_cancelled();
+    Ok(if blocked { Exit::Blocked } else { Exit::Done })
+}
+
+fn builder(settings: Settings) -> Result<RelayBuilder, Failure> {
+    let Settings {
+        database,
+        relay,
+        subscriptions,
+        until_empty,
+    } = settings;
+    let mut builder = adapter::relay(&database)?.until_empty(until_empty);
+    if let Some(name) = relay.name {
+        builder = builder.name(name);
+    }
+    if let Some(lease) = relay.lease {
+        builder = builder.lease(lease);
+    }
+    if let Some(poll_max) = relay.poll_max {
+        builder = builder.poll_max(poll_max);
+    }
+    if let Some(events) = relay.window_events {
+        builder = builder.window_events(events);
+    }
+    if let Some(bytes) = relay.window_bytes {
+        builder = builder.window_bytes(bytes);
+    }
+    if let Some(timeout) = relay.shutdown_timeout {
+        builder = builder.shutdown_timeout(timeout);
+    }
+    for subscription in subscriptions {
+        builder = builder.subscription(subscription_of(subscription)?);
+    }
+    Ok(builder)
+}
+
+fn subscription_of(settings: settings::Subscription) -> Result<Subscription, RelayError> {
+    let publisher: Arc<dyn Publisher> = match settings.publisher.value {
+        PublisherUrl::Stdout => Arc::new(Stdout::new()),
+        PublisherUrl::Null => Arc::new(Null),
+        PublisherUrl::File(path) => Arc::new(File::new(path)),
+    };
+    Ok(Subscription::shared(settings.name.value, publisher)
+        .filter(settings.filter)
+        .start(settings.start)
+        .strict_order(settings.strict_order)
+        .retry(settings.retry))
+}
+
+/// The first signal asks for a drained shutdown, the second ends the program at once.
+fn watch_signals(stop: CancellationToken) -> Result<(), Failure> {
+    let listen = |kind| signal(kind).map_err(Failure::System);
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        either(&mut terminate, &mut interrupt).await;
+        tracing::info!("stopping: what is in flight is finished first; a second signal ends at once");
+        stop.cancel();
+        either(&mut terminate, &mut interrupt).await;
+        std::process::exit(Exit::Interrupted as i32);
+    });
+    Ok(())
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

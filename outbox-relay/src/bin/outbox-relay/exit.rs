@@ -1,0 +1,175 @@
+//! How the program ends: the exit code, and what it says on standard error.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use outbox_core::{PublishErrorKind, StoreError, StoreErrorKind};
+use outbox_relay::RelayError;
+use outbox_sqlx::MigrateError;
+
+use crate::printable::{printable, without_secrets};
+use crate::problem::Problems;
+
+/// The exit codes; a contract with scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done, or a drained shutdown.
+    Done = 0,
+    /// It failed.
+    Failed = 1,
+    /// Bad usage, configuration or precondition.
+    Refused = 2,
+    /// The log is not the one the checkpoint was written on.
+    Continuity = 3,
+    /// `--until-empty` ended with blocked events.
+    Blocked = 4,
+    /// A second signal.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why the program ends badly.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Settings are wrong.
+    #[error("the settings are wrong")]
+    Settings(Problems),
+    /// The database refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The tables could not be created.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The relay did not start, or stopped.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
+    /// Standard output takes nothing more.
+    #[error("standard output was closed before everything was written")]
+    Output(#[source] std::io::Error),
+    /// The system gave no runtime or no signals.
+    #[error("the program could not be set up")]
+    System(#[source] std::io::Error),
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Settings(problems)
+    }
+}
+
+impl Failure {
+    /// The exit code for it.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Settings(_) | Self::Migrate(MigrateError::Newer { .. }) => Exit::Refused,
+            Self::Store(error) | Self::Migrate(MigrateError::Store(error)) | Self::Relay(RelayError::Store(error)) => {
+                store(error)
+            }
+            Self::Relay(RelayError::Configuration(_)) => Exit::Refused,
+            Self::Relay(RelayError::Publisher { error, .. }) => match error.kind() {
+                PublishErrorKind::Misconfigured => Exit::Refused,
+                _ => Exit::Failed,
+            },
+            Self::Migrate(_) | Self::Relay(_) | Self::Output(_) | Self::System(_) => Exit::Failed,
+        }
+    }
+
+    /// Says it on standard error, for people.
+    pub(crate) fn report(&self) {
+        // Where standard error is closed too, the exit code has to say it all.
+        let _ = std::io::stderr().lock().write_all(self.text().as_bytes());
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        if let Self::Settings(problems) = self {
+            for problem in problems.iter() {
+                let _ = writeln!(text, "error: {}", clean(&problem.to_string()));
+            }
+            return text;
+        }
+        let mut said = self.to_string();
+        let _ = writeln!(text, "error: {}", clean(&said));
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let message = error.to_string();
+            // Some errors quote their cause.
+            if !said.contains(&message) {
+                let _ = writeln!(text, "  caused by: {}", clean(&message));
+            }
+            said = message;
+            cause = error.source();
+        }
+        if let Some(help) = self.help() {
+            let _ = writeln!(text, "help: {help}");
+        }
+        text
+    }
+
+    fn help(&self) -> Option<&'static str> {
+        match self.exit() {
+            Exit::Continuity => Some(
+                "the database was restored, cloned, or has fallen behind what was published; bring the newer one back, or \
+                 begin anew under another subscription name with the start you want",
+            ),
+            _ => None,
+        }
+    }
+}
+
+fn store(error: &StoreError) -> Exit {
+    match error.kind() {
+        StoreErrorKind::Precondition => Exit::Refused,
+        StoreErrorKind::Continuity => Exit::Continuity,
+        _ => Exit::Failed,
+    }
+}
+
+fn clean(text: &str) -> String {
+    printable(&without_secrets(text)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_failure_has_its_exit_code() {
+        let store = |kind| StoreError::new(kind, "x");
+        for (failure, exit) in [
+            (Failure::Store(store(StoreErrorKind::Unavailable)), Exit::Failed),
+            (Failure::Store(store(StoreErrorKind::Fenced)), Exit::Failed),
+            (
+                Failure::Migrate(store(StoreErrorKind::Precondition).into()),
+                Exit::Refused,
+            ),
+            (
+                Failure::Relay(RelayError::Store(store(StoreErrorKind::Continuity))),
+                Exit::Continuity,
+            ),
+            (Failure::Relay(RelayError::Configuration("x".into())), Exit::Refused),
+            (Failure::Settings(Problems::default()), Exit::Refused),
+        ] {
+            assert_eq!(failure.exit(), exit, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn causes_are_told_once_and_without_secrets() {
+        let cause = StoreError::new(StoreErrorKind::Unavailable, "postgres://app:canary@db/x\x1b[2J refused");
+        let failure = Failure::from(StoreError::new(StoreErrorKind::Unavailable, "cannot reach it").caused_by(cause));
+        assert_eq!(
+            failure.text(),
+            "error: cannot reach it\n  caused by: postgres://***@db/x\\u{1b}[2J refused\n"
+        );
+        let quoting = Failure::from(RelayError::Store(StoreError::new(StoreErrorKind::Unavailable, "gone")));
+        assert_eq!(quoting.text(), "error: gone\n");
+    }
+}

@@ -1,0 +1,73 @@
+//! The `outbox-relay` program: creates the outbox tables, runs subscriptions, and shows how they stand.
+//!
+//! Data goes to standard output, the log and errors to standard error. The one place that picks a database adapter and a
+//! publisher.
+
+mod adapter;
+mod arguments;
+mod commands;
+mod exit;
+mod logging;
+mod printable;
+mod problem;
+mod quantity;
+mod settings;
+mod status_table;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command};
+use exit::{Exit, Failure};
+use settings::{Environment, Settings};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error).into(),
+    };
+    logging::start(&arguments.global);
+    match execute(&arguments) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.report();
+            failure.exit().into()
+        }
+    }
+}
+
+/// Writes the help that was asked for, or says what is wrong with the command line: even there a URL may hold a password.
+fn usage(error: &clap::Error) -> Exit {
+    let text = error.render();
+    if error.use_stderr() {
+        let _ = write!(std::io::stderr(), "{}", printable::without_secrets(&text.to_string()));
+        return Exit::Refused;
+    }
+    match error.print() {
+        Ok(()) => Exit::Done,
+        Err(_) => Exit::Failed,
+    }
+}
+
+fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
+    let settings = Settings::read(&arguments.global, &arguments.command, &Environment::of_this_process())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::System)?;
+    let ended = runtime.block_on(async {
+        match &arguments.command {
+            Command::Migrate(flags) => {
+                commands::migrate::execute(flags, &settings.database, arguments.global.json).await
+            }
+            Command::Run(_) => commands::run::execute(settings).await,
+            Command::Status => commands::status::execute(&settings.database, arguments.global.json).await,
+        }
+    });
+    // A write to a pipe that nobody reads would hold the program back for ever.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    ended
+}

@@ -1,0 +1,93 @@
+//! The environment as groups of settings: `OUTBOX_` with section and key in capitals.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use super::section::Section;
+use crate::problem::{Place, Placed, Problems, nearest};
+
+/// Every variable that is read.
+const KNOWN: [&str; 10] = [
+    "OUTBOX_DATABASE_URL",
+    "OUTBOX_DATABASE_URL_FILE",
+    "OUTBOX_DATABASE_SCHEMA",
+    "OUTBOX_DATABASE_PREFIX",
+    "OUTBOX_RELAY_NAME",
+    "OUTBOX_RELAY_LEASE",
+    "OUTBOX_RELAY_POLL_MAX",
+    "OUTBOX_RELAY_WINDOW_EVENTS",
+    "OUTBOX_RELAY_WINDOW_BYTES",
+    "OUTBOX_RELAY_SHUTDOWN_TIMEOUT",
+];
+
+/// Variables of later versions, refused with a word of their own.
+const LATER: [&str; 2] = ["OUTBOX_DATABASE_EXPECT_INSTANCE", "OUTBOX_RELAY_WAKE"];
+
+/// The variables of this process. An empty one counts as not set.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// The variables of this process.
+    pub(crate) fn of_this_process() -> Self {
+        std::env::vars_os().collect()
+    }
+
+    /// A variable, if it is set.
+    pub(crate) fn get(&self, name: &str) -> Option<Placed<String>> {
+        let value = self.0.get(&OsString::from(name)).filter(|value| !value.is_empty())?;
+        Some(Placed {
+            value: value.to_string_lossy().into_owned(),
+            place: Place::Variable(name.to_owned()),
+        })
+    }
+
+    /// The variables that begin with `OUTBOX_` and this word.
+    pub(crate) fn section(&self, word: &'static str) -> Variables<'_> {
+        Variables {
+            environment: self,
+            word,
+        }
+    }
+
+    /// Refuses variables of our own that nobody reads: a typing mistake would pass unseen. Shows no value.
+    pub(crate) fn refuse_unknown(&self, problems: &mut Problems) {
+        let ours = |name: &&str| name.starts_with("OUTBOX_DATABASE_") || name.starts_with("OUTBOX_RELAY_");
+        for name in self.0.keys().filter_map(|name| name.to_str()).filter(ours) {
+            if let Some(meant) = nearest(name, KNOWN).filter(|_| !KNOWN.contains(&name) && !LATER.contains(&name)) {
+                let message = format!(
+                    "unknown variable; the nearest is {meant}; there are {}",
+                    KNOWN.join(", ")
+                );
+                problems.at(&Place::Variable(name.to_owned()), message);
+            }
+        }
+    }
+}
+
+impl FromIterator<(OsString, OsString)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Self {
+        Self(variables.into_iter().collect())
+    }
+}
+
+/// The variables of one section; variables hold no lists and do not nest.
+pub(crate) struct Variables<'a> {
+    environment: &'a Environment,
+    word: &'static str,
+}
+
+impl Section for Variables<'_> {
+    fn text(&mut self, key: &'static str, _: &mut Problems) -> Option<Placed<String>> {
+        self.environment
+            .get(&format!("OUTBOX_{}_{}", self.word, key.to_ascii_uppercase()))
+    }
+
+    fn list(&mut self, _: &'static str, _: &mut Problems) -> Vec<Placed<String>> {
+        Vec::new()
+    }
+
+    fn group<'s>(&'s mut self, _: &'static str, _: &mut Problems) -> Option<Box<dyn Section + 's>> {
+        None
+    }
+}

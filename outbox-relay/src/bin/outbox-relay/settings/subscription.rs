@@ -1,0 +1,223 @@
+//! A subscription's settings.
+
+use outbox_core::{Filter, Operation, Start};
+use outbox_relay::Retry;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::publisher::PublisherUrl;
+use super::relay::name_of_anything;
+use super::section::Section;
+use crate::problem::{Place, Placed, Problems};
+use crate::quantity;
+
+/// A subscription's settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Subscription {
+    /// Its name, with the place it was written at.
+    pub(crate) name: Placed<String>,
+    /// Where it publishes.
+    pub(crate) publisher: Placed<PublisherUrl>,
+    /// What it wants.
+    pub(crate) filter: Filter,
+    /// Where it begins.
+    pub(crate) start: Start,
+    /// Whether it reads in position order.
+    pub(crate) strict_order: bool,
+    /// When it tries again.
+    pub(crate) retry: Retry,
+}
+
+/// Reads one subscription; every key is looked at even where an earlier one is wrong.
+pub(crate) fn read(section: &mut dyn Section, problems: &mut Problems) -> Option<Subscription> {
+    let name = section
+        .text("name", problems)
+        .and_then(|name| name.parse(problems, name_of_anything));
+    let start = parsed(section, "start", problems, start);
+    let strict_order = parsed(section, "order", problems, strict_order);
+    let _: Option<Placed<()>> = parsed(section, "envelope", problems, envelope);
+    let _: Option<Placed<()>> = section
+        .number("partitions", problems)
+        .and_then(|partitions| partitions.parse(problems, one_partition));
+    let filter = section
+        .group("filter", problems)
+        .map(|mut group| filter(&mut *group, problems));
+    let retry = section
+        .group("retry", problems)
+        .map(|mut group| retry(&mut *group, problems));
+    let publisher = section.group("publisher", problems).and_then(|mut group| {
+        let url = group
+            .text("url", problems)
+            .and_then(|url| url.parse(problems, PublisherUrl::parse));
+        group.finish(problems);
+        url
+    });
+    section.finish(problems);
+    Some(Subscription {
+        name: name?,
+        publisher: publisher?,
+        filter: filter.unwrap_or_default(),
+        start: start.map(|start| start.value).unwrap_or_default(),
+        strict_order: strict_order.is_some_and(|strict| strict.value),
+        retry: retry.unwrap_or_default(),
+    })
+}
+
+fn parsed<T>(
+    section: &mut dyn Section,
+    key: &'static str,
+    problems: &mut Problems,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Option<Placed<T>> {
+    section.text(key, problems)?.parse(problems, parse)
+}
+
+fn start(text: &str) -> Result<Start, String> {
+    let say = |what: &str| {
+        format!(
+            "`{text}` is not a {what}; write beginning, now, position:N (such as position:1200) or time:RFC3339 (such as time:2026-01-31T12:00:00Z)"
+        )
+    };
+    match text.split_once(':') {
+        None if text == "beginning" => Ok(Start::Beginning),
+        None if text == "now" => Ok(Start::Now),
+        Some(("position", position)) => position
+            .parse()
+            .ok()
+            .filter(|position| *position >= 0)
+            .map(Start::Position)
+            .ok_or_else(|| say("position")),
+        Some(("time", at)) => OffsetDateTime::parse(at, &Rfc3339)
+            .map(Start::Time)
+            .map_err(|_| say("time")),
+        _ => Err(say("start")),
+    }
+}
+
+fn strict_order(text: &str) -> Result<bool, String> {
+    match text {
+        "key" => Ok(false),
+        "strict" => Ok(true),
+        "lock" => Err("`lock` is not in this version; write key or strict".to_owned()),
+        _ => Err(format!("`{text}` is not an order; write key or strict")),
+    }
+}
+
+fn envelope(text: &str) -> Result<(), String> {
+    match text {
+        "cloudevents" => Ok(()),
+        "debezium" | "raw" => Err(format!("`{text}` is not in this version; write cloudevents")),
+        _ => Err(format!("`{text}` is not an envelope; write cloudevents")),
+    }
+}
+
+fn one_partition(text: &str) -> Result<(), String> {
+    match quantity::count(text)? {
+        1 => Ok(()),
+        _ => Err(format!(
+            "{text} partitions are not in this version; write 1, or leave it out"
+        )),
+    }
+}
+
+fn filter(section: &mut dyn Section, problems: &mut Problems) -> Filter {
+    let mut words = |key| {
+        let words = section.list(key, problems).into_iter();
+        words
+            .filter_map(|word| Some(word.parse(problems, not_empty)?.value))
+            .collect::<Vec<_>>()
+    };
+    let (topics, tables, tenants) = (words("topics"), words("tables"), words("tenants"));
+    let operations = section.list("operations", problems).into_iter();
+    let operations = operations
+        .filter_map(|word| Some(word.parse(problems, operation)?.value))
+        .collect();
+    section.finish(problems);
+    Filter {
+        topics,
+        tables,
+        tenants,
+        operations,
+    }
+}
+
+fn not_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        Err("an empty text matches nothing; leave it out".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+fn operation(text: &str) -> Result<Operation, String> {
+    Operation::parse(text)
+        .ok_or_else(|| format!("`{text}` is not an operation; write insert, update, delete or snapshot"))
+}
+
+fn retry(section: &mut dyn Section, problems: &mut Problems) -> Retry {
+    let first = parsed(section, "first", problems, quantity::positive_duration);
+    let max = parsed(section, "max", problems, quantity::positive_duration);
+    let attempts = section
+        .number("attempts", problems)
+        .and_then(|n| n.parse(problems, attempts));
+    let budget = parsed(section, "budget", problems, quantity::positive_duration);
+    let _: Option<Placed<()>> = parsed(section, "then", problems, then);
+    section.finish(problems);
+    let default = Retry::default();
+    let place = first.as_ref().or(max.as_ref()).map(|placed| placed.place.clone());
+    let retry = Retry {
+        first: first.map_or(default.first, |first| first.value),
+        max: max.map_or(default.max, |max| max.value),
+        attempts: attempts.map_or(default.attempts, |attempts| attempts.value),
+        budget: budget.map_or(default.budget, |budget| budget.value),
+    };
+    if let Some(place) = place.filter(|_| retry.first > retry.max) {
+        problems.at(
+            &place,
+            format!(
+                "retry.first ({:?}) is longer than retry.max ({:?}); write it shorter",
+                retry.first, retry.max
+            ),
+        );
+    }
+    retry
+}
+
+fn attempts(text: &str) -> Result<u32, String> {
+    u32::try_from(quantity::count(text)?).map_err(|_| format!("{text} is too large; write at most {}", u32::MAX))
+}
+
+fn then(text: &str) -> Result<(), String> {
+    match text {
+        "block" => Ok(()),
+        "park" | "skip" => Err(format!("`{text}` is not in this version; write block, or leave it out")),
+        _ => Err(format!("`{text}` is not an end of retries; write block")),
+    }
+}
+
+/// Refuses subscriptions that would share a checkpoint or a file.
+pub(crate) fn refuse_contradictions(subscriptions: &[Subscription], problems: &mut Problems) {
+    let at = |place: &Place| place.to_string();
+    for (index, later) in subscriptions.iter().enumerate() {
+        for earlier in &subscriptions[..index] {
+            if earlier.name.value == later.name.value {
+                let first = at(&earlier.name.place);
+                problems.at(
+                    &later.name.place,
+                    format!(
+                        "two subscriptions are called `{}`, the other at {first}",
+                        later.name.value
+                    ),
+                );
+            }
+            let file = later.publisher.value.file_written();
+            if file.is_some() && file == earlier.publisher.value.file_written() {
+                let first = at(&earlier.publisher.place);
+                problems.at(
+                    &later.publisher.place,
+                    format!("two subscriptions write to the same file, the other at {first}; give each its own"),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! One table of the configuration file, taken apart key by key; what is left over is unknown.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::section::Section;
+use crate::printable::printable;
+use crate::problem::{Place, Placed, Problems, nearest};
+
+/// The text of a file.
+pub(crate) struct Source {
+    /// Its path, as it was given.
+    pub(crate) name: String,
+    /// What is in it.
+    pub(crate) text: String,
+}
+
+impl Source {
+    /// The line of a byte.
+    pub(crate) fn place(&self, byte: usize) -> Place {
+        let before = &self.text.as_bytes()[..byte.min(self.text.len())];
+        Place::Line(
+            self.name.clone(),
+            1 + before.iter().filter(|byte| **byte == b'\n').count(),
+        )
+    }
+}
+
+/// One table of the file.
+pub(crate) struct Table<'a> {
+    source: &'a Source,
+    name: String,
+    place: Place,
+    table: &'a DeTable<'a>,
+    known: Vec<&'static str>,
+    later: Vec<&'static str>,
+}
+
+impl<'a> Table<'a> {
+    /// A table, called `name` towards people.
+    pub(crate) fn new(source: &'a Source, name: &str, place: Place, table: &'a DeTable<'a>) -> Self {
+        Self {
+            source,
+            name: name.to_owned(),
+            place,
+            table,
+            known: Vec::new(),
+            later: Vec::new(),
+        }
+    }
+
+    /// Adds keys that somebody else reads.
+    pub(crate) fn know(&mut self, keys: &[&'static str]) {
+        self.known.extend(keys);
+    }
+
+    /// Refuses the table if one of these is missing.
+    pub(crate) fn require(&self, keys: &[&str], problems: &mut Problems) {
+        for key in keys.iter().filter(|key| !self.table.contains_key(**key)) {
+            problems.at(&self.place, format!("{} has no `{key}`; write one", self.name));
+        }
+    }
+
+    /// Refuses a key or section of later versions.
+    pub(crate) fn refuse_later(&mut self, key: &'static str, problems: &mut Problems) {
+        self.later.push(key);
+        if let Some((given, _)) = self.table.get_key_value(key) {
+            let place = self.source.place(given.span().start);
+            problems.at(&place, format!("`{key}` is not in this version; leave it out"));
+        }
+    }
+
+    fn value(&mut self, key: &'static str) -> Option<(Place, &'a Spanned<DeValue<'a>>)> {
+        self.known.push(key);
+        let (given, value) = self.table.get_key_value(key)?;
+        Some((self.source.place(given.span().start), value))
+    }
+}
+
+impl Section for Table<'_> {
+    fn text(&mut self, key: &'static str, problems: &mut Problems) -> Option<Placed<String>> {
+        let (place, value) = self.value(key)?;
+        text(key, place, value, problems)
+    }
+
+    fn number(&mut self, key: &'static str, problems: &mut Problems) -> Option<Placed<String>> {
+        let (place, value) = self.value(key)?;
+        if let DeValue::Integer(number) = value.get_ref() {
+            let decimal = i64::from_str_radix(number.as_str(), number.radix());
+            return Some(Placed {
+                value: decimal.map_or_else(|_| number.to_string(), |number| number.to_string()),
+                place,
+            });
+        }
+        let kind = value.get_ref().type_str();
+        problems.at(
+            &place,
+            format!("`{key}` is a number, not a {kind}; write it without quotes, such as `{key} = 1`"),
+        );
+        None
+    }
+
+    fn list(&mut self, key: &'static str, problems: &mut Problems) -> Vec<Placed<String>> {
+        let Some((place, value)) = self.value(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(values) = value.get_ref() else {
+            problems.at(&place, format!("`{key}` is a list; write {key} = [\"…\"]"));
+            return Vec::new();
+        };
+        let words = values
+            .iter()
+            .map(|value| (self.source.place(value.span().start), value));
+        words
+            .filter_map(|(place, value)| text(key, place, value, problems))
+            .collect()
+    }
+
+    fn group<'s>(&'s mut self, key: &'static str, problems: &mut Problems) -> Option<Box<dyn Section + 's>> {
+        let (place, value) = self.value(key)?;
+        if let DeValue::Table(table) = value.get_ref() {
+            return Some(Box::new(Table::new(self.source, &format!("`{key}`"), place, table)));
+        }
+        problems.at(&place, format!("`{key}` is a table; write {key} = {{ … }}"));
+        None
+    }
+
+    fn later(&mut self, key: &'static str, problems: &mut Problems) {
+        self.refuse_later(key, problems);
+    }
+
+    fn finish(&mut self, problems: &mut Problems) {
+        for given in self.table.keys().filter(|given| !self.is_known(given.get_ref())) {
+            let key = printable(given.get_ref());
+            let meant = nearest(given.get_ref(), self.known.iter().copied()).unwrap_or_default();
+            let legal = self.known.join(", ");
+            let message = format!(
+                "unknown key `{key}`; the nearest is `{meant}`; {} has {legal}",
+                self.name
+            );
+            problems.at(&self.source.place(given.span().start), message);
+        }
+    }
+}
+
+impl Table<'_> {
+    fn is_known(&self, key: &str) -> bool {
+        self.known.contains(&key) || self.later.contains(&key)
+    }
+}
+
+/// A text; another type is shown by its name only, for the value may be a secret.
+fn text(key: &str, place: Place, value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<Placed<String>> {
+    if let DeValue::String(text) = value.get_ref() {
+        return Some(Placed {
+            value: text.to_string(),
+            place,
+        });
+    }
+    let kind = value.get_ref().type_str();
+    problems.at(
+        &place,
+        format!(
+            "`{key}` is a text, not a {kind}; write it in quotes, such as {}",
+            example(key)
+        ),
+    );
+    None
+}
+
+fn example(key: &str) -> &'static str {
+    match key {
+        "lease" | "poll_max" | "shutdown_timeout" | "first" | "max" | "budget" => "\"5s\"",
+        "window_bytes" => "\"16MiB\"",
+        "start" => "\"beginning\"",
+        _ => "\"…\"",
+    }
+}

@@ -1,0 +1,345 @@
+use clap::Parser as _;
+use outbox_core::{Operation, Start};
+
+use super::*;
+use crate::arguments::Arguments;
+
+/// Reads settings from a command line, variables and the text of a file, which the line refers to as `FILE`.
+fn read(line: &str, variables: &[(&str, &str)], file: &str) -> Result<Settings, Vec<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("relay.toml");
+    std::fs::write(&path, file).unwrap();
+    let path = path.to_str().unwrap();
+    let words = line
+        .split_whitespace()
+        .map(|word| if word == "FILE" { path } else { word });
+    let arguments = Arguments::parse_from(std::iter::once("outbox-relay").chain(words));
+    let environment = variables
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    Settings::read(&arguments.global, &arguments.command, &environment).map_err(|problems| {
+        problems
+            .iter()
+            .map(|problem| problem.to_string().replace(path, "relay.toml"))
+            .collect()
+    })
+}
+
+const RUN: &str = "run --database-url sqlite:a.db --publisher null";
+
+#[test]
+fn flag_then_variable_then_shared_variable_then_file() {
+    let file = "[database]\nurl = \"sqlite:file\"\nprefix = \"f_\"\n[relay]\nlease = \"9s\"\nname = \"f\"\nwindow_events = 0x10\n";
+    let outbox = ("OUTBOX_DATABASE_URL", "sqlite:variable");
+    let shared = ("DATABASE_URL", "sqlite:shared");
+    let url = |line: &str, variables: &[_]| read(line, variables, file).unwrap().database.url;
+    assert_eq!(
+        url("status --config FILE --database-url sqlite:flag", &[outbox, shared]),
+        "sqlite:flag"
+    );
+    assert_eq!(url("status --config FILE", &[outbox, shared]), "sqlite:variable");
+    assert_eq!(url("status --config FILE", &[shared]), "sqlite:shared");
+    assert_eq!(url("status --config FILE", &[("DATABASE_URL", "")]), "sqlite:file");
+
+    let settings = read(
+        "run --publisher null --lease 7s --config FILE",
+        &[("OUTBOX_RELAY_NAME", "v")],
+        file,
+    )
+    .unwrap();
+    assert_eq!(settings.relay.lease, Some(Duration::from_secs(7)));
+    assert_eq!(
+        (settings.relay.name.as_deref(), settings.relay.window_events),
+        (Some("v"), Some(16))
+    );
+    assert_eq!(settings.database.names.to_string(), "f_*");
+}
+
+#[test]
+fn a_whole_file_is_understood() {
+    let file = r#"
+        [database]
+        url = "env:SHOP_URL"
+        schema = "shop"
+        [relay]
+        name = "host-a"
+        lease = "5s"
+        poll_max = "2s"
+        window_events = 10000
+        window_bytes = "16MiB"
+        shutdown_timeout = "20s"
+        [[subscription]]
+        name = "billing"
+        start = "time:2026-01-31T12:00:00+01:00"
+        partitions = 1
+        envelope = "cloudevents"
+        order = "strict"
+        filter = { topics = ["shop.*"], tables = ["orders"], tenants = [], operations = ["insert", "delete"] }
+        publisher = { url = "file:out.jsonl" }
+        retry = { first = "200ms", max = "10s", attempts = 5, budget = "2h", then = "block" }
+        [[subscription]]
+        name = "audit"
+        start = "position:7"
+        publisher.url = "stdout"
+    "#;
+    let settings = read("run --config FILE", &[("SHOP_URL", "postgres://db/shop")], file).unwrap();
+    assert_eq!(
+        (settings.database.kind, settings.database.url.as_str()),
+        (Kind::Postgres, "postgres://db/shop")
+    );
+    let [billing, audit] = &settings.subscriptions[..] else {
+        panic!("{settings:?}")
+    };
+    assert_eq!(billing.filter.operations, [Operation::Insert, Operation::Delete]);
+    assert_eq!(
+        (&billing.filter.topics[..], &billing.filter.tables[..]),
+        (&["shop.*".to_owned()][..], &["orders".to_owned()][..])
+    );
+    assert!(billing.strict_order && !audit.strict_order);
+    assert_eq!(billing.retry.budget, Duration::from_secs(7200));
+    assert_eq!(
+        billing.start,
+        Start::Time(time::macros::datetime!(2026-01-31 11:00 UTC))
+    );
+    assert_eq!(
+        (audit.start, &audit.publisher.value),
+        (Start::Position(7), &PublisherUrl::Stdout)
+    );
+}
+
+#[test]
+fn one_subscription_from_flags() {
+    let line =
+        format!("{RUN} --topic a.* --topic b --tenant t --operation update --start now --until-empty --timeout 5s");
+    let settings = read(&line, &[], "").unwrap();
+    let [only] = &settings.subscriptions[..] else {
+        panic!("{settings:?}")
+    };
+    assert_eq!((only.name.value.as_str(), only.start), ("default", Start::Now));
+    assert_eq!(
+        (&only.filter.topics[..], &only.filter.tenants[..]),
+        (&["a.*".to_owned(), "b".to_owned()][..], &["t".to_owned()][..])
+    );
+    assert_eq!(settings.until_empty, Some(Duration::from_secs(5)));
+    assert_eq!(read(RUN, &[], "").unwrap().until_empty, None);
+}
+
+/// What is wrong with a file, line by line.
+fn problems(file: &str) -> Vec<String> {
+    read("run --config FILE", &[], file).unwrap_err()
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_each_at_its_line() {
+    let file = "\
+[database]
+url = 7
+scema = \"x\"
+[relay]
+lease = \"5\"
+window_events = \"ten\"
+window_bytes = \"0B\"
+wake = \"auto\"
+[retention]
+keep = \"7d\"
+[[subscription]]
+nam = \"a\"
+partitions = 8
+order = \"lock\"
+envelope = \"raw\"
+start = \"yesterday\"
+filter = { topic = [\"x\"], operations = [\"upsert\"] }
+publisher = { url = \"kafka://ann:canary@host\" }
+retry = { first = \"1m\", max = \"1s\", then = \"park\" }
+[subscriptions]
+";
+    let problems = problems(file);
+    for expected in [
+        "relay.toml:2: `url` is a text, not a integer",
+        "relay.toml:3: unknown key `scema`; the nearest is `schema`; [database] has",
+        "relay.toml:5: `5` is not a duration; write a whole number with its unit, such as 100ms",
+        "relay.toml:6: `window_events` is a number, not a string; write it without quotes",
+        "relay.toml:7: 0 leaves no room; write 16MiB",
+        "relay.toml:8: `wake` is not in this version; leave it out",
+        "relay.toml:9: `retention` is not in this version; leave it out",
+        "relay.toml:11: [[subscription]] has no `name`; write one",
+        "relay.toml:12: unknown key `nam`; the nearest is `name`; [[subscription]] has",
+        "relay.toml:13: 8 partitions are not in this version; write 1",
+        "relay.toml:14: `lock` is not in this version; write key or strict",
+        "relay.toml:15: `raw` is not in this version; write cloudevents",
+        "relay.toml:16: `yesterday` is not a start; write beginning, now, position:N",
+        "relay.toml:17: unknown key `topic`; the nearest is `topics`; `filter` has topics, tables, tenants, operations",
+        "relay.toml:17: `upsert` is not an operation; write insert, update, delete or snapshot",
+        "relay.toml:18: `kafka:` is not in this version; it publishes to stdout, file:PATH and null",
+        "relay.toml:19: retry.first (60s) is longer than retry.max (1s)",
+        "relay.toml:19: `park` is not in this version; write block",
+        "relay.toml:20: unknown key `subscriptions`; the nearest is `subscription`",
+        "no database; give --database-url URL",
+    ] {
+        assert!(
+            problems.iter().any(|problem| problem.starts_with(expected)),
+            "{expected}\nin {problems:#?}"
+        );
+    }
+    assert_eq!(problems.len(), 20, "{problems:#?}");
+    assert!(!problems.concat().contains("canary"));
+}
+
+#[test]
+fn what_contradicts_itself_is_refused() {
+    let sections = "[[subscription]]\nname = \"a\"\npublisher.url = \"file:x\"\n[[subscription]]\nname = \"a\"\npublisher.url = \"file:./x\"\n";
+    let two = read("run --config FILE --database-url sqlite:a", &[], sections).unwrap_err();
+    assert!(
+        two[0].starts_with("relay.toml:5: two subscriptions are called `a`, the other at relay.toml:2"),
+        "{two:?}"
+    );
+    assert!(
+        two[1].starts_with("relay.toml:6: two subscriptions write to the same file"),
+        "{two:?}"
+    );
+    let one = "[[subscription]]\nname = \"a\"\npublisher.url = \"null\"\n";
+    for (line, variables, file, expected) in [
+        (format!("{RUN} --config FILE"), &[][..], one, "--publisher: contradicts"),
+        (
+            "run --database-url sqlite:a --config FILE --start now".into(),
+            &[],
+            one,
+            "--start: belongs to",
+        ),
+        (
+            "run --database-url sqlite:a --topic x".into(),
+            &[],
+            "",
+            "--topic: needs --publisher",
+        ),
+        (
+            "run --database-url sqlite:a".into(),
+            &[],
+            "",
+            "no subscription; give one by flags",
+        ),
+        (
+            "status --database-url sqlite:a --database-url-file b".into(),
+            &[],
+            "",
+            "--database-url: two database URLs",
+        ),
+        (
+            "status --database-url sqlite:a --schema s".into(),
+            &[],
+            "",
+            "--schema: SQLite has no schemas",
+        ),
+        (
+            "status --database-url sqlite:a --prefix a-b".into(),
+            &[],
+            "",
+            "--prefix: `a-b` cannot be a prefix",
+        ),
+        (
+            "status --database-url mysql://ann:canary@host/x".into(),
+            &[],
+            "",
+            "--database-url: `mysql:` is not in this version",
+        ),
+        (
+            "status --database-url canary".into(),
+            &[],
+            "",
+            "--database-url: not a database URL; write postgres://",
+        ),
+        (
+            "status".into(),
+            &[("OUTBOX_DATABASE_ULR", "canary")],
+            "",
+            "OUTBOX_DATABASE_ULR: unknown variable; the nearest is OUTBOX_DATABASE_URL",
+        ),
+        (
+            RUN.into(),
+            &[("OUTBOX_RELAY_LEASE", "10ms")],
+            "",
+            "OUTBOX_RELAY_LEASE: `10ms` is out of range; write 1s to 3600s",
+        ),
+        (
+            RUN.into(),
+            &[("OUTBOX_RELAY_WAKE", "auto")],
+            "",
+            "OUTBOX_RELAY_WAKE: `wake` is not in this version",
+        ),
+        (format!("{RUN} --name= "), &[], "", "--name: the name is empty"),
+        (
+            format!("{RUN} --window-events 0"),
+            &[],
+            "",
+            "--window-events: `0` is not a count",
+        ),
+        (
+            format!("{RUN} --until-empty --timeout 0s"),
+            &[],
+            "",
+            "--timeout: `0s` is no time at all",
+        ),
+        (
+            "status --config FILE".into(),
+            &[],
+            "[database]\nurl = \"env:NOT_SET\"",
+            "relay.toml:2: the environment variable NOT_SET is not set",
+        ),
+        (
+            "status --config FILE".into(),
+            &[],
+            "[database\nurl",
+            "relay.toml:1: not TOML: ",
+        ),
+        (
+            "status --config FILE".into(),
+            &[],
+            "[relay]\nlease = \"5s\"\nlease = \"6s\"",
+            "relay.toml:3: not TOML: ",
+        ),
+        (
+            "status --config /no/such/file".into(),
+            &[],
+            "",
+            "--config: cannot read `/no/such/file`: ",
+        ),
+        (
+            "status --database-url-file /no/such/file".into(),
+            &[],
+            "",
+            "--database-url-file: cannot read",
+        ),
+    ] {
+        let problems = read(&line, variables, file).unwrap_err();
+        assert!(
+            problems.iter().any(|problem| problem.starts_with(expected)),
+            "{line}: {problems:#?}"
+        );
+        assert!(!problems.concat().contains("canary"), "{problems:#?}");
+    }
+}
+
+#[test]
+fn rubbish_never_panics() {
+    for file in [
+        "\0",
+        "[[",
+        "=",
+        "a=",
+        "[[subscription]]\n[[subscription]]",
+        "subscription = 3",
+        "[database]\nurl = \"\\ud800\"",
+        "\u{feff}[relay]",
+    ] {
+        let _ = read("run --config FILE", &[], file);
+    }
+    assert!(
+        read(
+            "status --config FILE --database-url sqlite:a",
+            &[],
+            "\u{feff}[relay]\nlease = \"5s\""
+        )
+        .is_ok()
+    );
+}

@@ -1,0 +1,258 @@
+//! The status as a table for people, 100 columns wide at most.
+
+use std::fmt::Write as _;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use outbox_core::PositionSet;
+use outbox_core::status::{HolderStatus, HoleStatus, RelayStatus, Status, SubscriptionStatus};
+
+use crate::printable::{printable, without_secrets};
+use crate::quantity::{age, bytes};
+
+/// Tables wrap here.
+const WIDTH: u16 = 100;
+
+/// So many ranges of open positions, and so many holes, are shown; the rest is counted.
+const SHOWN: usize = 3;
+
+/// Stands on both sides of a word to be coloured, has no width, and never comes out of [`printable`].
+const MARK: char = '\u{2060}';
+
+/// The whole status; coloured if the reader is a terminal.
+pub(crate) fn render(status: &Status, coloured: bool) -> String {
+    let mut out = header(status);
+    if !status.relays.is_empty() {
+        section(&mut out, &relays(&status.relays), coloured);
+    }
+    if status.subscriptions.is_empty() {
+        out.push_str("\nno subscription has run yet\n");
+    } else {
+        section(&mut out, &subscriptions(&status.subscriptions), coloured);
+    }
+    for subscription in &status.subscriptions {
+        trouble(&mut out, subscription);
+    }
+    out
+}
+
+fn header(status: &Status) -> String {
+    let database = &status.database;
+    let mut out = format!(
+        "{} {}, outbox {}\n",
+        printable(database.kind),
+        printable(&database.server_version),
+        printable(&database.instance)
+    );
+    match (status.log.first_position, status.log.last_position) {
+        (Some(first), Some(last)) => _ = write!(out, "log: positions {first} to {last}"),
+        _ => out.push_str("log: empty"),
+    }
+    if let Some(size) = status.log.bytes {
+        _ = write!(out, ", {}", bytes(size));
+    }
+    let segments = &status.log.segments;
+    if segments.len() > 1 {
+        let empty = segments.iter().filter(|segment| segment.state == "empty").count();
+        _ = write!(out, ", {} segments, {empty} empty", segments.len());
+    }
+    out.push('\n');
+    for segment in segments {
+        if let Some(blocker) = &segment.blocked_by {
+            _ = writeln!(
+                out,
+                "segment {} cannot be emptied: {}",
+                segment.segment,
+                printable(blocker)
+            );
+        }
+    }
+    out
+}
+
+fn relays(relays: &[RelayStatus]) -> Table {
+    let mut table = table(["RELAY", "STATE", "SEEN"]);
+    for relay in relays {
+        let seen = format!("{} ago", age(relay.seen_seconds_ago));
+        table.add_row([printable(&relay.name).into_owned(), marked(relay.state), seen]);
+    }
+    table
+}
+
+fn subscriptions(subscriptions: &[SubscriptionStatus]) -> Table {
+    let mut table = table([
+        "SUBSCRIPTION",
+        "STATE",
+        "EVENTS",
+        "AGE",
+        "POSITION",
+        "OPEN",
+        "OWNER",
+        "PUBLISHER",
+    ]);
+    for numbers in [2, 3, 4] {
+        if let Some(column) = table.column_mut(numbers) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for subscription in subscriptions {
+        let partition = subscription.partitions.first();
+        let owner = partition.and_then(|partition| partition.owner.as_deref());
+        table.add_row([
+            printable(&subscription.name).into_owned(),
+            marked(&subscription.state),
+            subscription
+                .lag_events
+                .map_or_else(unknown, |events| events.to_string()),
+            subscription.lag_seconds.map_or_else(unknown, age),
+            partition.map_or_else(unknown, |partition| partition.position.to_string()),
+            partition.map_or_else(unknown, |partition| open(&partition.open)),
+            owner.map_or_else(unknown, |owner| printable(owner).into_owned()),
+            subscription
+                .publisher
+                .as_deref()
+                .map_or_else(unknown, |url| printable(&without_secrets(url)).into_owned()),
+        ]);
+    }
+    table
+}
+
+/// What holds a subscription up: its error, its blocked events, its holes.
+fn trouble(out: &mut String, subscription: &SubscriptionStatus) {
+    let SubscriptionStatus {
+        parked_events,
+        parked_keys,
+        holes,
+        ..
+    } = subscription;
+    let mut lines = Vec::new();
+    if *parked_events > 0 {
+        lines.push(format!(
+            "blocked: {} of {} will not pass",
+            counted(*parked_events, "event"),
+            counted(*parked_keys, "key")
+        ));
+    }
+    if let Some(error) = &subscription.last_error {
+        lines.push(format!("last error: {}", printable(&without_secrets(error))));
+    }
+    lines.extend(holes.iter().take(SHOWN).map(hole));
+    if holes.len() > SHOWN {
+        lines.push(format!("and {} more", counted((holes.len() - SHOWN) as u64, "hole")));
+    }
+    if !lines.is_empty() {
+        _ = writeln!(out, "\n{}:", printable(&subscription.name));
+    }
+    for line in lines {
+        _ = writeln!(out, "  {line}");
+    }
+}
+
+fn hole(hole: &HoleStatus) -> String {
+    let range = if hole.from == hole.to {
+        format!("position {} is", hole.from)
+    } else {
+        format!("positions {} to {} are", hole.from, hole.to)
+    };
+    let holders: Vec<_> = hole.holders.iter().map(holder).collect();
+    let held = if holders.is_empty() {
+        "nobody known".to_owned()
+    } else {
+        holders.join(", ")
+    };
+    format!(
+        "{range} missing for {}; may still be filled by {held}",
+        age(hole.age_seconds)
+    )
+}
+
+fn holder(holder: &HolderStatus) -> String {
+    let name = |name: &Option<String>| name.as_deref().map(|name| printable(name).into_owned());
+    let mut text = match holder.pid {
+        Some(pid) => format!("pid {pid}"),
+        None if holder.prepared => "a prepared transaction".to_owned(),
+        None => "a session".to_owned(),
+    };
+    let user = name(&holder.user).map(|user| format!("user {user}"));
+    let open = holder.age_seconds.map(|seconds| format!("open {}", age(seconds)));
+    let known: Vec<_> = [user, name(&holder.application), open].into_iter().flatten().collect();
+    if !known.is_empty() {
+        _ = write!(text, " ({})", known.join(", "));
+    }
+    text
+}
+
+/// The first ranges of open positions.
+fn open(text: &str) -> String {
+    let Ok(set) = text.parse::<PositionSet>() else {
+        return printable(text).into_owned();
+    };
+    let shown = set
+        .ranges()
+        .take(SHOWN)
+        .map(|range| match (range.start(), range.end()) {
+            (from, to) if from == to => from.to_string(),
+            (from, to) => format!("{from}-{to}"),
+        });
+    let mut shown: Vec<_> = shown.collect();
+    if set.range_count() > SHOWN {
+        shown.push(format!("+{}", set.range_count() - SHOWN));
+    }
+    if shown.is_empty() {
+        "none".to_owned()
+    } else {
+        shown.join(" ")
+    }
+}
+
+fn table<const N: usize>(names: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(WIDTH);
+    table.set_header(names.map(Cell::new));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+}
+
+fn section(out: &mut String, table: &Table, coloured: bool) {
+    out.push('\n');
+    for line in table.lines() {
+        out.push_str(&colour(line.trim_end(), coloured));
+        out.push('\n');
+    }
+}
+
+fn marked(word: &str) -> String {
+    format!("{MARK}{}{MARK}", printable(word))
+}
+
+/// Colours the marked word of a line.
+fn colour(line: &str, coloured: bool) -> String {
+    let mut parts = line.split(MARK);
+    let (Some(before), Some(word), Some(after), true) = (parts.next(), parts.next(), parts.next(), coloured) else {
+        return line.replace(MARK, "");
+    };
+    let code = match word {
+        "running" | "alive" => "32",
+        "blocked" | "silent" => "31",
+        "retrying" | "paused" | "unowned" => "33",
+        _ => "2",
+    };
+    format!("{before}\x1b[{code}m{word}\x1b[0m{after}")
+}
+
+fn counted(count: u64, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
+fn unknown() -> String {
+    "-".to_owned()
+}
+
+#[cfg(test)]
+mod tests;

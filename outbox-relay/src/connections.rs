@@ -1,0 +1,138 @@
+//! The two connections a worker reads and writes over, opened again whenever one breaks.
+//!
+//! Each value moves into the future that uses it and comes back with the outcome, so that a worker can have a read, a
+//! write and its calls under way together. A future that is dropped takes its connection with it.
+
+use std::sync::Arc;
+
+use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
+use outbox_core::source::{Proof, Read, ReadRequest, Source};
+use outbox_core::{Filter, Position, PositionSet, Start, Store, StoreError};
+
+/// Reads the log.
+pub(crate) struct Reader {
+    store: Arc<dyn Store>,
+    filter: Filter,
+    source: Option<Box<dyn Source>>,
+}
+
+/// What a read brought.
+pub(crate) struct ReadOutcome {
+    pub(crate) read: Read,
+    /// Whether the connection is a new one: what was known of open transactions no longer counts.
+    pub(crate) reopened: bool,
+}
+
+impl Reader {
+    pub(crate) fn new(store: Arc<dyn Store>, filter: Filter) -> Self {
+        Self { store, filter, source: None }
+    }
+
+    /// Reads; over a new connection only when it leads to the log the proof was taken from.
+    pub(crate) async fn read(mut self, request: ReadRequest, proof: Proof) -> (Self, Result<ReadOutcome, StoreError>) {
+        let outcome = self.try_read(&request, &proof).await;
+        if outcome.is_err() {
+            self.source = None;
+        }
+        (self, outcome)
+    }
+
+    async fn try_read(&mut self, request: &ReadRequest, proof: &Proof) -> Result<ReadOutcome, StoreError> {
+        let reopened = self.source.is_none();
+        let source = self.open().await?;
+        if reopened {
+            source.verify(proof).await?;
+        }
+        Ok(ReadOutcome { read: source.read(request).await?, reopened })
+    }
+
+    /// The highest position given out so far.
+    pub(crate) async fn last_position(&mut self) -> Result<Position, StoreError> {
+        self.open().await?.last_position().await
+    }
+
+    /// Where a new subscription begins.
+    pub(crate) async fn locate(&mut self, start: Start) -> Result<(Position, PositionSet), StoreError> {
+        self.open().await?.locate(start).await
+    }
+
+    /// Drops the connection, so that the next use opens a new one.
+    pub(crate) fn close(&mut self) {
+        self.source = None;
+    }
+
+    async fn open(&mut self) -> Result<&mut Box<dyn Source>, StoreError> {
+        match &mut self.source {
+            Some(source) => Ok(source),
+            none => Ok(none.insert(self.store.source(&self.filter).await?)),
+        }
+    }
+}
+
+/// Writes checkpoints and dead letters.
+pub(crate) struct Ledger {
+    store: Arc<dyn Store>,
+    subscription: String,
+    epoch: i64,
+    checkpoints: Option<Box<dyn Checkpoints>>,
+}
+
+/// What is to be written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Entry {
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) recorded: Vec<DeadLetter>,
+    pub(crate) forgiven: Vec<Position>,
+}
+
+impl Ledger {
+    pub(crate) fn new(store: Arc<dyn Store>, subscription: String, epoch: i64) -> Self {
+        Self { store, subscription, epoch, checkpoints: None }
+    }
+
+    /// Shuts older epochs out and returns the checkpoint, if there is one, and the positions recorded as not passing.
+    pub(crate) async fn claim(&mut self) -> Result<(Option<Checkpoint>, Vec<Position>), StoreError> {
+        let mut checkpoints = self.store.checkpoints().await?;
+        let checkpoint = checkpoints.claim(&self.subscription, self.epoch).await?;
+        let recorded = checkpoints.recorded(&self.subscription).await?;
+        self.checkpoints = Some(checkpoints);
+        Ok((checkpoint, recorded))
+    }
+
+    /// Writes the first checkpoint.
+    pub(crate) async fn create(&mut self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        if self.checkpoints.is_none() {
+            self.claim().await?;
+        }
+        match &mut self.checkpoints {
+            Some(checkpoints) => checkpoints.create(&self.subscription, self.epoch, checkpoint).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes an entry. The checkpoint comes last: what it leaves behind is recorded by then.
+    ///
+    /// A new connection claims first, because the outcome of the write that broke the last one is unknown.
+    pub(crate) async fn write(mut self, entry: Entry) -> (Self, Result<(), StoreError>) {
+        let outcome = self.try_write(&entry).await;
+        if outcome.is_err() {
+            self.checkpoints = None;
+        }
+        (self, outcome)
+    }
+
+    async fn try_write(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        if self.checkpoints.is_none() {
+            self.claim().await?;
+        }
+        let Some(checkpoints) = &mut self.checkpoints else { return Ok(()) };
+        let (subscription, epoch) = (&self.subscription, self.epoch);
+        if !entry.recorded.is_empty() {
+            checkpoints.record(subscription, epoch, &entry.recorded).await?;
+        }
+        if !entry.forgiven.is_empty() {
+            checkpoints.forgive(subscription, epoch, &entry.forgiven).await?;
+        }
+        checkpoints.save(subscription, epoch, &entry.checkpoint).await
+    }
+}

@@ -1,0 +1,385 @@
+//! Which event may be handed to the publisher next.
+//!
+//! The unit of order is the key. An event is *ready* as soon as nothing earlier of its key stands before it; different
+//! keys are in flight together. What happens to an event:
+//!
+//! ```text
+//!  admit ──► queued behind its key ──► ready ──► in flight ──► published
+//!                     ▲                  ▲           │
+//!                     │                  └─ resting ◄┤ retry       (back-off, per key)
+//!                     │                              │
+//!                     └── later events wait ◄─ blocked ◄─ reject   (until the relay starts anew)
+//! ```
+//!
+//! Every event that is not published is an open position of the checkpoint. So other keys move on past a key that rests
+//! or is blocked, and nothing is skipped when the relay starts again.
+//!
+//! With a publisher that keeps order by itself ([`Discipline::keeps_order`]) several events of a key are in flight at
+//! once, and only keys in trouble are tracked. After a failure no further call is made until all calls have come back:
+//! only then is it known which events of the key are still to be sent, in which order.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use outbox_core::checkpoint::DeadLetter;
+use outbox_core::publisher::{Answer, Delivery, Discipline};
+use outbox_core::source::{Row, Unreadable};
+use outbox_core::{Event, Position, PositionSet};
+
+use crate::retry::{Retry, Schedule};
+
+/// The failures of one event.
+#[derive(Debug)]
+struct Trouble {
+    since: Instant,
+    schedule: Schedule,
+}
+
+/// What stays in order: a key, or a keyless event by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Order {
+    Key(String),
+    Alone(Position),
+}
+
+/// A key of which something is in flight, resting or blocked, with its later events.
+#[derive(Debug)]
+struct Lane {
+    state: LaneState,
+    waiting: BTreeMap<Position, Delivery>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LaneState {
+    Moving,
+    Resting,
+    Blocked,
+}
+
+/// What a finished call changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settled {
+    /// So many events were published.
+    pub(crate) published: usize,
+    /// The reason of the last failure.
+    pub(crate) failure: Option<String>,
+}
+
+/// The events between the source and the checkpoint.
+#[derive(Debug)]
+pub(crate) struct Dispatch {
+    discipline: Discipline,
+    retry: Retry,
+    ready: VecDeque<Delivery>,
+    lanes: HashMap<Order, Lane>,
+    open: PositionSet,
+    calls: usize,
+    /// A failure was seen while calls of an order-keeping publisher were in flight.
+    settling: bool,
+    events: usize,
+    bytes: usize,
+    troubles: BTreeMap<Position, Trouble>,
+    /// Keys in back-off by the end of their rest; the position makes the entries distinct.
+    resting: BTreeMap<(Instant, Position), Order>,
+    blocked: BTreeMap<Position, DeadLetter>,
+    unrecorded: Vec<Position>,
+    /// Events that an earlier run recorded as not passing.
+    recorded: BTreeSet<Position>,
+    forgiven: Vec<Position>,
+}
+
+impl Dispatch {
+    /// Nothing in it yet; `recorded` events stand in the dead letters until they do pass.
+    pub(crate) fn new(discipline: Discipline, retry: Retry, recorded: impl IntoIterator<Item = Position>) -> Self {
+        Self {
+            discipline,
+            retry,
+            ready: VecDeque::new(),
+            lanes: HashMap::new(),
+            open: PositionSet::new(),
+            calls: 0,
+            settling: false,
+            events: 0,
+            bytes: 0,
+            troubles: BTreeMap::new(),
+            resting: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+            unrecorded: Vec::new(),
+            recorded: recorded.into_iter().collect(),
+            forgiven: Vec::new(),
+        }
+    }
+
+    /// Takes in rows in position order.
+    pub(crate) fn admit(&mut self, rows: Vec<Row>) {
+        self.open.insert_all(rows.iter().filter(|row| !matches!(row, Row::Filtered(_))).map(Row::position));
+        for row in rows {
+            match row {
+                Row::Filtered(_) => {}
+                Row::Event(event) => self.admit_event(event),
+                Row::Unreadable(row) => self.admit_unreadable(row),
+            }
+        }
+    }
+
+    fn admit_event(&mut self, event: Box<Event>) {
+        self.events += 1;
+        self.bytes += event.size();
+        let order = order_of(&event);
+        let position = event.position;
+        let delivery = Delivery { event, attempt: 1 };
+        if let Some(lane) = self.lanes.get_mut(&order) {
+            lane.waiting.insert(position, delivery);
+            return;
+        }
+        if !self.discipline.keeps_order && matches!(order, Order::Key(_)) {
+            self.lanes.insert(order, Lane { state: LaneState::Moving, waiting: BTreeMap::new() });
+        }
+        self.ready.push_back(delivery);
+    }
+
+    fn admit_unreadable(&mut self, row: Unreadable) {
+        self.events += 1;
+        let order = if row.key.is_empty() { Order::Alone(row.position) } else { Order::Key(row.key.clone()) };
+        let lane = self.lanes.entry(order).or_insert(Lane { state: LaneState::Moving, waiting: BTreeMap::new() });
+        lane.state = LaneState::Blocked;
+        let Unreadable { position, event_id, topic, key, reason } = row;
+        self.note_blocked(DeadLetter { position, event_id, topic, key, reason, attempts: 0 });
+    }
+
+    /// The next call to make, with room for `calls` more; nothing while no call may be made.
+    pub(crate) fn next_call(&mut self, now: Instant) -> Option<Vec<Delivery>> {
+        self.wake_rested(now);
+        if self.settling || self.calls >= self.discipline.calls || self.ready.is_empty() {
+            return None;
+        }
+        self.calls += 1;
+        let size = self.ready.len().min(self.discipline.batch);
+        Some(self.ready.drain(..size).collect())
+    }
+
+    /// Takes back a call with its answers, one for each of its events.
+    pub(crate) fn settle(&mut self, call: Vec<Delivery>, answers: Vec<Answer>, now: Instant) -> Settled {
+        self.end_call();
+        let mut settled = Settled::default();
+        let published = call.iter().zip(&answers).filter(|(_, answer)| **answer == Answer::Published);
+        self.open.remove_all(published.map(|(delivery, _)| delivery.event.position));
+        for (delivery, answer) in call.into_iter().zip(answers) {
+            match answer {
+                Answer::Published => {
+                    settled.published += 1;
+                    self.published(delivery);
+                }
+                Answer::Retry { after, reason } => {
+                    self.put_off(delivery, after, &reason, now);
+                    settled.failure = Some(reason);
+                }
+                Answer::Reject { reason } => {
+                    settled.failure = Some(reason.clone());
+                    self.reject(delivery, reason);
+                }
+            }
+        }
+        if self.discipline.keeps_order && settled.failure.is_some() {
+            self.settling = self.calls > 0;
+            self.call_back_held();
+        }
+        settled
+    }
+
+    /// Takes back a call that failed as a whole: no event is to blame, so none loses an attempt.
+    pub(crate) fn give_back(&mut self, call: Vec<Delivery>) {
+        self.end_call();
+        self.settling = self.calls > 0 && self.discipline.keeps_order;
+        for delivery in call.into_iter().rev() {
+            let lane = self.lanes.get_mut(&order_of(&delivery.event));
+            match lane {
+                Some(lane) if lane.state != LaneState::Moving => {
+                    lane.waiting.insert(delivery.event.position, delivery);
+                }
+                _ => self.ready.push_front(delivery),
+            }
+        }
+        if self.discipline.keeps_order {
+            self.ready.make_contiguous().sort_by_key(|delivery| delivery.event.position);
+        }
+    }
+
+    fn end_call(&mut self) {
+        self.calls -= 1;
+        if self.calls == 0 {
+            self.settling = false;
+        }
+    }
+
+    /// Moves what is ready behind the earlier event of its key that just failed.
+    fn call_back_held(&mut self) {
+        for delivery in std::mem::take(&mut self.ready) {
+            let order = order_of(&delivery.event);
+            if self.is_held(&order) {
+                self.wait_behind(&order, delivery);
+            } else {
+                self.ready.push_back(delivery);
+            }
+        }
+    }
+
+    fn published(&mut self, delivery: Delivery) {
+        self.events -= 1;
+        self.bytes -= delivery.event.size();
+        self.troubles.remove(&delivery.event.position);
+        if self.recorded.remove(&delivery.event.position) {
+            self.forgiven.push(delivery.event.position);
+        }
+        if self.discipline.keeps_order {
+            return;
+        }
+        let order = order_of(&delivery.event);
+        if let Some(lane) = self.lanes.get_mut(&order)
+            && lane.state == LaneState::Moving
+        {
+            match lane.waiting.pop_first() {
+                Some((_, next)) => self.ready.push_back(next),
+                None => drop(self.lanes.remove(&order)),
+            }
+        }
+    }
+
+    fn put_off(&mut self, mut delivery: Delivery, after: Option<Duration>, reason: &str, now: Instant) {
+        let order = order_of(&delivery.event);
+        if self.is_held(&order) {
+            self.wait_behind(&order, delivery);
+            return;
+        }
+        let Retry { attempts, budget, .. } = self.retry;
+        let tried = delivery.attempt;
+        let position = delivery.event.position;
+        let trouble =
+            self.troubles.entry(position).or_insert_with(|| Trouble { since: now, schedule: self.retry.schedule() });
+        if tried >= attempts || now.duration_since(trouble.since) >= budget {
+            self.reject(delivery, format!("gave up after {tried} attempts: {reason}"));
+            return;
+        }
+        let until = now + trouble.schedule.next_delay().max(after.unwrap_or_default());
+        delivery.attempt += 1;
+        self.resting.insert((until, position), order.clone());
+        self.hold(order, delivery, LaneState::Resting);
+    }
+
+    fn reject(&mut self, delivery: Delivery, reason: String) {
+        let order = order_of(&delivery.event);
+        if self.is_held(&order) {
+            self.wait_behind(&order, delivery);
+            return;
+        }
+        let Event { position, event_id, topic, key, .. } = &*delivery.event;
+        let letter = DeadLetter {
+            position: *position,
+            event_id: *event_id,
+            topic: topic.clone(),
+            key: key.clone(),
+            reason,
+            attempts: delivery.attempt,
+        };
+        self.note_blocked(letter);
+        self.hold(order, delivery, LaneState::Blocked);
+    }
+
+    /// Whether something earlier of the key already rests or is blocked.
+    fn is_held(&self, order: &Order) -> bool {
+        self.lanes.get(order).is_some_and(|lane| lane.state != LaneState::Moving)
+    }
+
+    fn wait_behind(&mut self, order: &Order, delivery: Delivery) {
+        if let Some(lane) = self.lanes.get_mut(order) {
+            lane.waiting.insert(delivery.event.position, delivery);
+        }
+    }
+
+    fn hold(&mut self, order: Order, delivery: Delivery, state: LaneState) {
+        let lane = self.lanes.entry(order).or_insert(Lane { state, waiting: BTreeMap::new() });
+        lane.state = state;
+        lane.waiting.insert(delivery.event.position, delivery);
+    }
+
+    fn note_blocked(&mut self, letter: DeadLetter) {
+        self.unrecorded.push(letter.position);
+        self.blocked.insert(letter.position, letter);
+    }
+
+    /// Makes keys ready whose rest is over.
+    fn wake_rested(&mut self, now: Instant) {
+        while !self.settling
+            && let Some(entry) = self.resting.first_entry()
+            && entry.key().0 <= now
+        {
+            let order = entry.remove();
+            self.wake(order);
+        }
+    }
+
+    fn wake(&mut self, order: Order) {
+        let Some(mut lane) = self.lanes.remove(&order) else { return };
+        if self.discipline.keeps_order {
+            self.ready.extend(lane.waiting.into_values());
+            return;
+        }
+        if let Some((_, first)) = lane.waiting.pop_first() {
+            self.ready.push_back(first);
+        }
+        if matches!(order, Order::Key(_)) {
+            lane.state = LaneState::Moving;
+            self.lanes.insert(order, lane);
+        }
+    }
+
+    /// When the next key's rest is over.
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
+        self.resting.first_key_value().map(|((until, _), _)| *until)
+    }
+
+    /// Events that will not pass and are not recorded yet.
+    pub(crate) fn take_unrecorded(&mut self) -> Vec<DeadLetter> {
+        let positions = std::mem::take(&mut self.unrecorded);
+        positions.iter().filter_map(|position| self.blocked.get(position).cloned()).collect()
+    }
+
+    /// Events that were recorded as not passing and did pass since the last call.
+    pub(crate) fn take_forgiven(&mut self) -> Vec<Position> {
+        std::mem::take(&mut self.forgiven)
+    }
+
+    /// Events that will not pass.
+    pub(crate) fn blocked(&self) -> &BTreeMap<Position, DeadLetter> {
+        &self.blocked
+    }
+
+    /// Positions admitted and not published.
+    pub(crate) fn open(&self) -> &PositionSet {
+        &self.open
+    }
+
+    /// Events held.
+    pub(crate) fn events(&self) -> usize {
+        self.events
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether anything is in flight or could be.
+    pub(crate) fn is_moving(&self) -> bool {
+        self.calls > 0 || !self.ready.is_empty()
+    }
+
+    /// Whether all that is left waits behind events that will not pass.
+    pub(crate) fn only_blocked_left(&self) -> bool {
+        !self.is_moving() && self.resting.is_empty()
+    }
+}
+
+fn order_of(event: &Event) -> Order {
+    if event.key.is_empty() { Order::Alone(event.position) } else { Order::Key(event.key.clone()) }
+}

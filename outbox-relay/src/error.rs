@@ -1,0 +1,39 @@
+//! How a relay ends when it does not end well.
+
+use std::time::Duration;
+
+use outbox_core::{PublishError, StoreError};
+
+/// Why a relay did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RelayError {
+    /// The settings contradict one another or are out of range.
+    #[error("{0}")]
+    Configuration(String),
+    /// The database needs a person: a precondition is not met, or the log is not the one the checkpoint was written on.
+    #[error("{0}")]
+    Store(#[source] StoreError),
+    /// A publisher is set up wrongly, or will never take an event again.
+    #[error("publisher of subscription `{subscription}`: {error}")]
+    Publisher {
+        /// The subscription.
+        subscription: String,
+        /// What the publisher said.
+        #[source]
+        error: PublishError,
+    },
+    /// A relay that was to end when all is published made no progress for so long.
+    #[error("subscription `{subscription}` made no progress for {waited:?}: {reason}")]
+    Timeout {
+        /// The subscription.
+        subscription: String,
+        /// The limit that was passed.
+        waited: Duration,
+        /// What it was waiting for.
+        reason: String,
+    },
+    /// A part of the relay panicked; it was stopped so that nobody takes it for alive.
+    #[error("a part of the relay panicked: {0}")]
+    Panicked(String),
+}

@@ -1,0 +1,182 @@
+//! Keeps the leases of a relay, on a connection and a task of its own: no publisher, however slow, delays a renewal.
+//!
+//! See [`outbox_core::lease`] for what a lease is and when it is trusted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use outbox_core::lease::{Claim, Leases, RelayIdentity, Report};
+use outbox_core::{Store, StoreError};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::since_boot;
+use crate::identity::is_dead_predecessor;
+use crate::reaction;
+use crate::retry::Schedule;
+
+/// What the heartbeat and the worker of one subscription tell each other.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) subscription: String,
+    /// The epoch of the lease, while it is held.
+    grant: watch::Sender<Option<i64>>,
+    /// Until when the lease is trusted, in milliseconds since boot.
+    trusted_until: AtomicU64,
+    report: Mutex<Report>,
+}
+
+impl Seat {
+    pub(crate) fn new(subscription: String, publisher: String) -> Self {
+        let report = Report { publisher, state: "idle".into(), ..Report::default() };
+        Self { subscription, grant: watch::Sender::new(None), trusted_until: AtomicU64::new(0), report: Mutex::new(report) }
+    }
+
+    pub(crate) fn grants(&self) -> watch::Receiver<Option<i64>> {
+        self.grant.subscribe()
+    }
+
+    /// Whether the lease surely is still this relay's.
+    pub(crate) fn is_trusted(&self) -> bool {
+        millis(since_boot()) < self.trusted_until.load(Ordering::Acquire)
+    }
+
+    /// Gives the lease up without telling the database: a checkpoint was refused because of its epoch.
+    pub(crate) fn vacate(&self) {
+        self.grant.send_replace(None);
+    }
+
+    /// Changes what the next renewal reports.
+    pub(crate) fn report(&self, change: impl FnOnce(&mut Report)) {
+        change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).last_error.clone()
+    }
+
+    fn snapshot(&self) -> Report {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn trust(&self, until: Duration) {
+        self.trusted_until.store(millis(until), Ordering::Release);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The loop that keeps the leases.
+pub(crate) struct Heartbeat {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) relay: RelayIdentity,
+    pub(crate) length: Duration,
+    pub(crate) seats: Vec<Arc<Seat>>,
+    /// Cancelled when all workers have ended.
+    pub(crate) end: CancellationToken,
+}
+
+impl Heartbeat {
+    /// Beats until the end, then gives the leases back.
+    ///
+    /// # Errors
+    ///
+    /// The [`StoreError`] that needs a person.
+    pub(crate) async fn run(self) -> Result<(), StoreError> {
+        let mut leases = None;
+        let mut schedule = Schedule::new(Duration::from_millis(50), Duration::from_secs(1));
+        while !self.end.is_cancelled() {
+            let pause = match self.beat(&mut leases).await {
+                Ok(()) => {
+                    schedule.reset();
+                    self.length / 3
+                }
+                Err(error) => {
+                    leases = None;
+                    if reaction::to_store_error(&error).is_final() {
+                        return Err(error);
+                    }
+                    tracing::warn!(error = %reaction::chain(&error), "leases could not be renewed, trying again");
+                    schedule.next_delay()
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.end.cancelled() => {}
+            }
+        }
+        if let Some(mut leases) = leases
+            && let Err(error) = leases.release(&self.relay).await
+        {
+            tracing::warn!(error = %reaction::chain(&error), "leases could not be given back, they will expire");
+        }
+        Ok(())
+    }
+
+    async fn beat(&self, connection: &mut Option<Box<dyn Leases>>) -> Result<(), StoreError> {
+        let leases = match connection {
+            Some(leases) => leases,
+            none => none.insert(self.store.leases().await?),
+        };
+        for seat in &self.seats {
+            if seat.grant.borrow().is_none() {
+                self.acquire(leases.as_mut(), seat).await?;
+            }
+        }
+        self.renew(leases.as_mut()).await
+    }
+
+    async fn acquire(&self, leases: &mut dyn Leases, seat: &Seat) -> Result<(), StoreError> {
+        for _ in 0..2 {
+            let sent = since_boot();
+            match leases.acquire(&self.relay, &seat.subscription, self.length).await? {
+                Claim::Held { epoch } => {
+                    tracing::info!(subscription = seat.subscription, epoch, "lease taken");
+                    seat.trust(self.trusted_from(sent));
+                    seat.report(|report| report.last_error = None);
+                    seat.grant.send_replace(Some(epoch));
+                    return Ok(());
+                }
+                Claim::Taken { owner, epoch, .. } if is_dead_predecessor(&owner, &self.relay) => {
+                    tracing::info!(subscription = seat.subscription, "the process that held the lease is dead, taking over");
+                    leases.take_over(&seat.subscription, epoch).await?;
+                }
+                Claim::Taken { owner, .. } => {
+                    let waiting = format!("waiting: relay `{}` (process {}) holds the lease", owner.name, owner.process_id);
+                    if seat.last_error().as_ref() != Some(&waiting) {
+                        tracing::info!(subscription = seat.subscription, host = owner.host, "{waiting}");
+                        seat.report(|report| report.last_error = Some(waiting));
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn renew(&self, leases: &mut dyn Leases) -> Result<(), StoreError> {
+        let held: Vec<_> = self.seats.iter().filter_map(|seat| seat.grant.borrow().map(|epoch| (seat, epoch))).collect();
+        let rows: Vec<_> =
+            held.iter().map(|(seat, epoch)| (seat.subscription.clone(), *epoch, seat.snapshot())).collect();
+        let sent = since_boot();
+        let kept = leases.renew(&self.relay, self.length, &rows).await?;
+        for ((seat, epoch), kept) in held.into_iter().zip(kept) {
+            if kept {
+                seat.trust(self.trusted_from(sent));
+            } else {
+                tracing::warn!(subscription = seat.subscription, epoch, "lease lost to another relay");
+                seat.trust(Duration::ZERO);
+                seat.grant.send_if_modified(|grant| grant.take_if(|current| *current == epoch).is_some());
+            }
+        }
+        Ok(())
+    }
+
+    /// A tenth of the lease is kept back for what happens between the last look at the clock and the publisher.
+    fn trusted_from(&self, sent: Duration) -> Duration {
+        sent + self.length - self.length / 10
+    }
+}

@@ -1,0 +1,47 @@
+//! Moves events from a transactional outbox to publishers, in order.
+//!
+//! ```text
+//! source ─► keys ─► publisher ─► acknowledgements ─► checkpoint        all of it bounded in events and bytes
+//! ```
+//!
+//! Embedded in an application, a relay is a task of its runtime:
+//!
+//! ```no_run
+//! use outbox_relay::{Relay, Subscription, publisher::closure};
+//!
+//! # async fn example(store: impl outbox_core::Store) -> Result<(), outbox_relay::RelayError> {
+//! let relay = Relay::builder(store)
+//!     .name("shop-1")
+//!     .subscription(Subscription::new("mails", closure(|event| async move {
+//!         println!("{} {}", event.topic, event.key);
+//!         Ok::<(), std::io::Error>(())
+//!     })))
+//!     .start()
+//!     .await?;
+//! // … the application works …
+//! relay.stop().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it promises: every committed event is published at least once; repeats come only after a fault, and only of what
+//! was in flight; events of one key are first published in order; an event that fails holds up its own key alone.
+
+mod clock;
+mod connections;
+mod dispatch;
+mod error;
+mod heartbeat;
+mod identity;
+pub mod publisher;
+mod reaction;
+mod relay;
+mod retry;
+mod settings;
+mod subscription;
+mod term;
+
+pub use error::RelayError;
+pub use relay::{Outcome, Relay, RelayBuilder, RunningRelay, StopHandle};
+pub use retry::Retry;
+pub use subscription::Subscription;

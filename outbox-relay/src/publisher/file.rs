@@ -1,0 +1,210 @@
+//! Publishes to a file as JSON Lines.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use outbox_core::async_trait;
+use outbox_core::envelope::CloudEvents;
+use outbox_core::publisher::{Answer, Delivery, Discipline, Origin, PublishError, PublishErrorKind, Publisher};
+use tokio::sync::Mutex;
+
+use super::lines::Lines;
+
+/// Appends CloudEvents to a file, one a line.
+///
+/// Delivered means: written and synced. A line that a crash tore off is removed when the file is opened, for it was never
+/// acknowledged. A file that was moved away or removed, as log rotation does, is followed by a new one of the old name.
+#[derive(Debug)]
+pub struct File {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    envelope: Option<CloudEvents>,
+    /// `None` before the first batch and after a failure: then the file is opened, and its tail mended, again.
+    file: Option<Opened>,
+}
+
+impl File {
+    /// The file at this path; it is created when the relay starts.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), state: Mutex::default() }
+    }
+
+    fn error(&self, kind: PublishErrorKind, error: io::Error) -> PublishError {
+        PublishError::new(kind, format!("file `{}` cannot be written", self.path.display())).caused_by(error)
+    }
+}
+
+#[async_trait]
+impl Publisher for File {
+    fn describe(&self) -> String {
+        format!("file:{}", self.path.display())
+    }
+
+    fn discipline(&self) -> Discipline {
+        Discipline { keeps_order: true, batch: 5000, calls: 1 }
+    }
+
+    async fn open(&self, origin: &Origin) -> Result<(), PublishError> {
+        let mut state = self.state.lock().await;
+        let path = self.path.clone();
+        let opened = blocking(move || Opened::open(&path)).await;
+        state.file = Some(opened.map_err(|error| self.error(PublishErrorKind::Misconfigured, error))?);
+        state.envelope = Some(CloudEvents::new(&origin.source));
+        Ok(())
+    }
+
+    async fn publish(&self, batch: &[Delivery]) -> Result<Vec<Answer>, PublishError> {
+        let mut state = self.state.lock().await;
+        let State { envelope: Some(envelope), file } = &mut *state else {
+            return Err(PublishError::new(PublishErrorKind::Misconfigured, "the file was not opened"));
+        };
+        let mut lines = Lines::new(envelope, batch);
+        let written = write(&self.path, file.take(), &mut lines).await;
+        *file = Some(written.map_err(|error| self.error(PublishErrorKind::Unavailable, error))?);
+        Ok(lines.into_answers())
+    }
+}
+
+/// Writes and syncs a batch; a failure leaves the file as it was before, as far as the disk allows.
+async fn write(path: &Path, file: Option<Opened>, lines: &mut Lines<'_>) -> io::Result<Opened> {
+    let path = path.to_owned();
+    let mut file = blocking(move || Opened::follow(file, &path)).await?;
+    let mut memory = Vec::new();
+    while let Some(piece) = lines.next_piece(memory) {
+        (file, memory) = blocking(move || file.append(&piece).map(|file| (file, piece))).await?;
+    }
+    blocking(move || file.sync()).await
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// An open file whose first `length` bytes are synced lines.
+#[derive(Debug)]
+struct Opened {
+    file: fs::File,
+    length: u64,
+    /// Device and inode: whether the path still leads here.
+    identity: (u64, u64),
+    /// A device or a pipe has no tail to mend and nothing to sync.
+    regular: bool,
+}
+
+impl Opened {
+    fn open(path: &Path) -> io::Result<Self> {
+        let existed = path.exists();
+        let file = OpenOptions::new().append(true).create(true).read(true).open(path);
+        // A pipe or a device may not be readable, and need not be.
+        let file = file.or_else(|_| OpenOptions::new().append(true).create(true).open(path))?;
+        let metadata = file.metadata()?;
+        let identity = (metadata.dev(), metadata.ino());
+        let mut opened = Self { file, length: metadata.len(), identity, regular: metadata.is_file() };
+        if opened.regular {
+            opened.mend()?;
+        }
+        if !existed && let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::File::open(folder)?.sync_all()?;
+        }
+        Ok(opened)
+    }
+
+    /// The file if the path still leads to it, else the one it leads to now.
+    fn follow(file: Option<Self>, path: &Path) -> io::Result<Self> {
+        let found = fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+        match file {
+            Some(file) if found == Some(file.identity) => Ok(file),
+            _ => Self::open(path),
+        }
+    }
+
+    /// Removes what follows the last line feed.
+    fn mend(&mut self) -> io::Result<()> {
+        let mut end = self.length;
+        let mut chunk = [0; 8192];
+        let kept = loop {
+            let size = usize::try_from(end).unwrap_or(chunk.len()).min(chunk.len());
+            let start = end - size as u64;
+            self.file.read_exact_at(&mut chunk[..size], start)?;
+            match chunk[..size].iter().rposition(|byte| *byte == b'\n') {
+                Some(at) => break start + at as u64 + 1,
+                None if start == 0 => break 0,
+                None => end = start,
+            }
+        };
+        if kept < self.length {
+            tracing::warn!(bytes = self.length - kept, "removed a torn line from the end of the file");
+            self.file.set_len(kept)?;
+            self.file.sync_all()?;
+            self.length = kept;
+        }
+        Ok(())
+    }
+
+    fn append(mut self, piece: &[u8]) -> io::Result<Self> {
+        match self.file.write_all(piece) {
+            Ok(()) => Ok(self),
+            Err(error) => Err(self.undo(error)),
+        }
+    }
+
+    fn sync(self) -> io::Result<Self> {
+        if !self.regular {
+            return Ok(self);
+        }
+        match self.file.sync_data() {
+            Ok(()) => Ok(Self { length: self.file.metadata()?.len(), ..self }),
+            Err(error) => Err(self.undo(error)),
+        }
+    }
+
+    /// Takes back what was written since the last sync, so that the next attempt does not repeat it.
+    fn undo(self, error: io::Error) -> io::Error {
+        if self.regular
+            && let Err(undo) = self.file.set_len(self.length)
+        {
+            tracing::warn!(error = %undo, "what was written before the failure could not be removed, some events repeat");
+        }
+        error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mended(content: &[u8]) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.jsonl");
+        fs::write(&path, content).unwrap();
+        Opened::open(&path).unwrap();
+        fs::read(&path).unwrap()
+    }
+
+    #[test]
+    fn a_torn_tail_is_removed_and_nothing_else() {
+        assert_eq!(mended(b""), b"");
+        assert_eq!(mended(b"{}\n"), b"{}\n");
+        assert_eq!(mended(b"{}\n{\"torn"), b"{}\n");
+        assert_eq!(mended(b"torn"), b"");
+        let long = [b"{}\n".to_vec(), vec![b'x'; 20_000]].concat();
+        assert_eq!(mended(&long), b"{}\n");
+    }
+
+    #[test]
+    fn a_moved_file_is_followed_by_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.jsonl");
+        let first = Opened::open(&path).unwrap().append(b"1\n").and_then(Opened::sync).unwrap();
+        fs::rename(&path, folder.path().join("out.jsonl.1")).unwrap();
+        Opened::follow(Some(first), &path).unwrap().append(b"2\n").and_then(Opened::sync).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"2\n");
+        assert_eq!(fs::read(folder.path().join("out.jsonl.1")).unwrap(), b"1\n");
+    }
+}

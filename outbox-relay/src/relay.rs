@@ -1,0 +1,361 @@
+//! The relay: starts one worker per subscription and the heartbeat, and brings all down when one ends badly.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use outbox_core::publisher::{Origin, PublishErrorKind};
+use outbox_core::store::Database;
+use outbox_core::{PublishError, Store, StoreError};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::RelayError;
+use crate::heartbeat::{Heartbeat, Seat};
+use crate::identity;
+use crate::reaction::{self, Reaction};
+use crate::retry::Schedule;
+use crate::settings::Settings;
+use crate::subscription::Subscription;
+use crate::term::{self, End, Mandate};
+
+/// Moves events from an outbox to publishers.
+///
+/// # Examples
+///
+/// See the crate's front page.
+pub struct Relay;
+
+impl Relay {
+    /// A relay of this database; see [`RelayBuilder`] for its defaults.
+    pub fn builder(store: impl Store) -> RelayBuilder {
+        RelayBuilder { store: Arc::new(store), settings: Settings::default(), subscriptions: Vec::new() }
+    }
+}
+
+/// Settings and subscriptions of a relay.
+#[must_use]
+pub struct RelayBuilder {
+    store: Arc<dyn Store>,
+    settings: Settings,
+    subscriptions: Vec<Subscription>,
+}
+
+impl RelayBuilder {
+    /// The relay's name, which must stay the same when it restarts; default the host's name.
+    ///
+    /// A relay takes over at once from a dead process of the same name on the same host.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// How long a lease lasts without renewal, and so how long a take-over takes; 1 s to 1 h, default 5 s.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = lease;
+        self
+    }
+
+    /// The longest pause between two looks at a log in which nothing happens; default 2 s.
+    pub fn poll_max(mut self, poll_max: Duration) -> Self {
+        self.settings.poll_max = poll_max;
+        self
+    }
+
+    /// The most events of a subscription between being read and a durable checkpoint; default 10,000.
+    pub fn window_events(mut self, events: usize) -> Self {
+        self.settings.window_events = events;
+        self
+    }
+
+    /// The most bytes of events of a subscription held in memory; a single larger event passes alone. Default 16 MiB.
+    pub fn window_bytes(mut self, bytes: u64) -> Self {
+        self.settings.window_bytes = bytes;
+        self
+    }
+
+    /// How long a stop waits for the calls in flight; default 20 s.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Ends the relay once every event committed before the start is published, filtered or blocked and the checkpoint is
+    /// durable; gives up after so long without progress. Default off.
+    pub fn until_empty(mut self, give_up_after: Option<Duration>) -> Self {
+        self.settings.until_empty = give_up_after;
+        self
+    }
+
+    /// Adds a subscription.
+    pub fn subscription(mut self, subscription: Subscription) -> Self {
+        self.subscriptions.push(subscription);
+        self
+    }
+
+    /// Checks settings, database and publishers, and starts the relay as tasks of the current tokio runtime.
+    ///
+    /// A database or publisher that cannot be reached does not keep the relay from starting: it tries again.
+    ///
+    /// # Errors
+    ///
+    /// [`RelayError::Configuration`] for settings that cannot work, [`RelayError::Store`] and [`RelayError::Publisher`]
+    /// where a person must do something first.
+    pub async fn start(self) -> Result<RunningRelay, RelayError> {
+        self.settings.validate()?;
+        self.validate_subscriptions()?;
+        if let Ok(database) = check(self.store.as_ref()).await? {
+            for subscription in &self.subscriptions {
+                match open(subscription, &database).await {
+                    Err(error) if error.kind() != PublishErrorKind::Unavailable => {
+                        return Err(publisher_error(subscription, error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(supervise(self.store, self.settings, self.subscriptions, stop.clone()));
+        Ok(RunningRelay { stop, task })
+    }
+
+    fn validate_subscriptions(&self) -> Result<(), RelayError> {
+        let wrong = |message: String| Err(RelayError::Configuration(message));
+        if self.subscriptions.is_empty() {
+            return wrong("the relay has no subscription; add one with a publisher".into());
+        }
+        let mut names = BTreeSet::new();
+        for Subscription { name, retry, .. } in &self.subscriptions {
+            if name.is_empty() {
+                return wrong("a subscription has an empty name; give it one that stays the same".into());
+            }
+            if !names.insert(name) {
+                return wrong(format!("two subscriptions are called `{name}`; give each a name of its own"));
+            }
+            if retry.attempts == 0 || retry.first.is_zero() || retry.first > retry.max {
+                return wrong(format!("retry of subscription `{name}`: first must be above zero and at most max, attempts at least 1"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How a relay ended that was stopped, or that was to end when all is published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// So many events will not pass; they are recorded with their reason and still open in the checkpoint.
+    pub blocked: u64,
+}
+
+/// A relay at work. Dropping it asks it to stop.
+#[derive(Debug)]
+pub struct RunningRelay {
+    stop: CancellationToken,
+    task: JoinHandle<Result<Outcome, RelayError>>,
+}
+
+/// Stops a relay from elsewhere.
+#[derive(Debug, Clone)]
+pub struct StopHandle(CancellationToken);
+
+impl StopHandle {
+    /// Asks the relay to stop: it reads no more, waits for the calls in flight, writes its checkpoint, and gives its leases
+    /// back. Returns at once.
+    pub fn stop(&self) {
+        self.0.cancel();
+    }
+}
+
+impl RunningRelay {
+    /// A handle to stop it from elsewhere.
+    pub fn handle(&self) -> StopHandle {
+        StopHandle(self.stop.clone())
+    }
+
+    /// Stops it and waits until it has ended.
+    ///
+    /// # Errors
+    ///
+    /// What [`RunningRelay::wait`] says.
+    pub async fn stop(self) -> Result<Outcome, RelayError> {
+        self.stop.cancel();
+        self.wait().await
+    }
+
+    /// Waits until it ends: by itself after [`RelayBuilder::until_empty`], by a stop, or by an error.
+    ///
+    /// # Errors
+    ///
+    /// [`RelayError`] says why it ended badly; all its parts have ended by then.
+    pub async fn wait(mut self) -> Result<Outcome, RelayError> {
+        match (&mut self.task).await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(RelayError::Panicked(error.to_string())),
+        }
+    }
+}
+
+impl Drop for RunningRelay {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Runs all parts; the first that ends badly stops the others.
+async fn supervise(
+    store: Arc<dyn Store>,
+    settings: Settings,
+    subscriptions: Vec<Subscription>,
+    stop: CancellationToken,
+) -> Result<Outcome, RelayError> {
+    let settings = Arc::new(settings);
+    let seats: Vec<_> =
+        subscriptions.iter().map(|each| Arc::new(Seat::new(each.name.clone(), each.publisher.describe()))).collect();
+    let mut workers = JoinSet::new();
+    for (subscription, seat) in subscriptions.into_iter().zip(&seats) {
+        let (settings, store, seat, stop) = (settings.clone(), store.clone(), seat.clone(), stop.clone());
+        workers.spawn(work(Mandate { subscription, settings, store, seat, stop }));
+    }
+    let end = CancellationToken::new();
+    let relay = identity::of_this_process(&settings.name);
+    let heartbeat = Heartbeat { store, relay, length: settings.lease, seats, end: end.clone() };
+    let mut heartbeat = tokio::spawn(heartbeat.run());
+    let mut heart_beats = true;
+    let mut outcome = Ok(Outcome::default());
+    loop {
+        let part = tokio::select! {
+            worker = workers.join_next() => match worker {
+                None => break,
+                Some(Ok(ended)) => ended,
+                Some(Err(panic)) => Err(RelayError::Panicked(panic.to_string())),
+            },
+            ended = &mut heartbeat, if heart_beats => {
+                heart_beats = false;
+                match ended {
+                    Ok(Ok(())) => Ok(0),
+                    Ok(Err(error)) => Err(RelayError::Store(error)),
+                    Err(panic) => Err(RelayError::Panicked(panic.to_string())),
+                }
+            }
+        };
+        match (part, &mut outcome) {
+            (Ok(blocked), Ok(outcome)) => outcome.blocked += blocked,
+            (Err(error), Ok(_)) => {
+                stop.cancel();
+                outcome = Err(error);
+            }
+            (_, Err(_)) => {}
+        }
+    }
+    end.cancel();
+    if heart_beats {
+        let _ = heartbeat.await;
+    }
+    outcome
+}
+
+/// Works one subscription, term after term, and returns how many of its events will not pass.
+async fn work(mandate: Mandate) -> Result<u64, RelayError> {
+    let ended = work_terms(&mandate).await;
+    if let Err(error) = mandate.subscription.publisher.close().await {
+        tracing::warn!(subscription = mandate.subscription.name, error = %reaction::chain(&error), "publisher did not close");
+    }
+    ended
+}
+
+async fn work_terms(mandate: &Mandate) -> Result<u64, RelayError> {
+    let name = &mandate.subscription.name;
+    let mut grants = mandate.seat.grants();
+    let mut schedule = Schedule::new(Duration::from_millis(50), Duration::from_secs(1));
+    let mut patience = Patience::new(mandate);
+    loop {
+        let granted = tokio::select! {
+            granted = grants.wait_for(Option::is_some) => granted.map(|epoch| *epoch).unwrap_or_default(),
+            () = mandate.stop.cancelled() => return Ok(0),
+            () = patience.run_out() => return Err(patience.error(mandate)),
+        };
+        let Some(epoch) = granted else { return Ok(0) };
+        let trouble = match ready(mandate).await {
+            Ok(()) => match term::run(mandate, epoch, grants.clone()).await {
+                Ok(End::Stopped) => return Ok(0),
+                Ok(End::Emptied { blocked }) => return Ok(blocked),
+                Ok(End::Lost) => {
+                    mandate.seat.vacate();
+                    patience = Patience::new(mandate);
+                    continue;
+                }
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        if !may_pass(&trouble) {
+            return Err(trouble);
+        }
+        let reason = reaction::chain(&trouble);
+        tracing::warn!(subscription = name, reason, "not ready, trying again");
+        mandate.seat.report(|report| {
+            report.state = "retrying".into();
+            report.last_error = Some(reason);
+        });
+        tokio::select! {
+            () = tokio::time::sleep(schedule.next_delay()) => {}
+            () = mandate.stop.cancelled() => return Ok(0),
+            () = patience.run_out() => return Err(patience.error(mandate)),
+        }
+    }
+}
+
+/// How long a relay that is to end when all is published waits for its first term.
+struct Patience(Option<(Instant, Duration)>);
+
+impl Patience {
+    fn new(mandate: &Mandate) -> Self {
+        Self(mandate.settings.until_empty.map(|limit| (Instant::now(), limit)))
+    }
+
+    async fn run_out(&self) {
+        match self.0 {
+            Some((since, limit)) => tokio::time::sleep_until((since + limit).into()).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn error(&self, mandate: &Mandate) -> RelayError {
+        let reason = mandate.seat.last_error().unwrap_or_else(|| "the database cannot be reached".into());
+        let waited = self.0.map(|(_, limit)| limit).unwrap_or_default();
+        RelayError::Timeout { subscription: mandate.subscription.name.clone(), waited, reason }
+    }
+}
+
+/// Whether trying again may help.
+fn may_pass(error: &RelayError) -> bool {
+    match error {
+        RelayError::Store(error) => reaction::to_store_error(error) == Reaction::Retry,
+        RelayError::Publisher { error, .. } => error.kind() == PublishErrorKind::Unavailable,
+        _ => false,
+    }
+}
+
+/// Checks the database and opens the publisher.
+async fn ready(mandate: &Mandate) -> Result<(), RelayError> {
+    let database = check(mandate.store.as_ref()).await?.map_err(RelayError::Store)?;
+    let opened = open(&mandate.subscription, &database).await;
+    opened.map_err(|error| publisher_error(&mandate.subscription, error))
+}
+
+/// The outer error is one a person must mend, the inner one may pass.
+async fn check(store: &dyn Store) -> Result<Result<Database, StoreError>, RelayError> {
+    match store.check().await {
+        Err(error) if reaction::to_store_error(&error).is_final() => Err(RelayError::Store(error)),
+        checked => Ok(checked),
+    }
+}
+
+async fn open(subscription: &Subscription, database: &Database) -> Result<(), PublishError> {
+    let origin = Origin { source: format!("/outbox/{}", database.name), subscription: subscription.name.clone() };
+    subscription.publisher.open(&origin).await
+}
+
+fn publisher_error(subscription: &Subscription, error: PublishError) -> RelayError {
+    RelayError::Publisher { subscription: subscription.name.clone(), error }
+}

@@ -1,0 +1,79 @@
+//! When to try again.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+/// How often and how long an event is tried. A publisher that cannot be reached at all costs no attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// The first delay; each later one is twice as long. Default 100 ms.
+    pub first: Duration,
+    /// The longest delay. Default 30 s.
+    pub max: Duration,
+    /// After so many attempts the event counts as one that will not pass. Default 20.
+    pub attempts: u32,
+    /// After so long since its first failure the event counts as one that will not pass. Default 1 hour.
+    pub budget: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(100),
+            max: Duration::from_secs(30),
+            attempts: 20,
+            budget: Duration::from_secs(3600),
+        }
+    }
+}
+
+impl Retry {
+    pub(crate) fn schedule(&self) -> Schedule {
+        Schedule::new(self.first, self.max)
+    }
+}
+
+/// Delays that double up to a limit, each with full jitter: a uniform draw between nothing and the delay, so that those
+/// who failed together do not come back together.
+///
+/// Source: Marc Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    limits: (Duration, Duration),
+    delays: ExponentialBackoff,
+}
+
+impl Schedule {
+    pub(crate) fn new(first: Duration, max: Duration) -> Self {
+        let delays = ExponentialBuilder::default().with_min_delay(first).with_max_delay(max).without_max_times().build();
+        Self { limits: (first, max), delays }
+    }
+
+    pub(crate) fn next_delay(&mut self) -> Duration {
+        self.delays.next().unwrap_or(self.limits.1).mul_f64(fastrand::f64())
+    }
+
+    pub(crate) fn reset(&mut self) {
+        *self = Self::new(self.limits.0, self.limits.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_are_drawn_below_a_doubling_limit() {
+        let mut schedule = Schedule::new(Duration::from_millis(100), Duration::from_millis(400));
+        for limit in [100, 200, 400, 400, 400] {
+            let delay = schedule.next_delay();
+            assert!(delay <= Duration::from_millis(limit), "{delay:?} > {limit} ms");
+        }
+        for _ in 0..200 {
+            assert!(schedule.next_delay() <= Duration::from_millis(400));
+        }
+        schedule.reset();
+        assert!(schedule.next_delay() <= Duration::from_millis(100));
+    }
+}

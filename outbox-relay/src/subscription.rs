@@ -1,0 +1,71 @@
+//! A subscription: one independent reader of the outbox.
+
+use std::sync::Arc;
+
+use outbox_core::{Filter, Publisher, Start};
+
+use crate::retry::Retry;
+
+/// One independent reader of the outbox: its name, filter, publisher and checkpoint.
+#[derive(Clone)]
+pub struct Subscription {
+    pub(crate) name: String,
+    pub(crate) publisher: Arc<dyn Publisher>,
+    pub(crate) filter: Filter,
+    pub(crate) start: Start,
+    pub(crate) strict_order: bool,
+    pub(crate) retry: Retry,
+}
+
+impl Subscription {
+    /// A subscription from the beginning of the log to `publisher`, with all events.
+    ///
+    /// The name is the key of its checkpoint: under another name it begins anew.
+    pub fn new(name: impl Into<String>, publisher: impl Publisher) -> Self {
+        Self::shared(name, Arc::new(publisher))
+    }
+
+    /// The same with a publisher that is chosen at run time or used elsewhere too.
+    pub fn shared(name: impl Into<String>, publisher: Arc<dyn Publisher>) -> Self {
+        Self {
+            name: name.into(),
+            publisher,
+            filter: Filter::default(),
+            start: Start::default(),
+            strict_order: false,
+            retry: Retry::default(),
+        }
+    }
+
+    /// Which events it wants; default all.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// The topics it wants, with `*` for any characters and `?` for one; default all.
+    pub fn topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+        self.filter.topics = topics.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Where it begins if it has no checkpoint yet; default [`Start::Beginning`].
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// Reads strictly in position order: an open writer then delays every event behind its own. Default off.
+    ///
+    /// It gives writers of one key that lock nothing in common the order of their positions.
+    pub fn strict_order(mut self, strict: bool) -> Self {
+        self.strict_order = strict;
+        self
+    }
+
+    /// How often and how long an event is tried; default [`Retry::default`].
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+}

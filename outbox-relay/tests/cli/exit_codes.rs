@@ -1,0 +1,150 @@
+//! How the program ends when it does not end well.
+
+use std::io::Read as _;
+use std::process::Stdio;
+
+use crate::shop::{Running, Shop, ended};
+
+const RUN: [&str; 4] = ["run", "--publisher", "stdout", "--until-empty"];
+
+/// Events that no pipe holds.
+const MUCH: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+    INSERT INTO outbox_event (topic, event_key, payload) SELECT 'a', i, json_quote(hex(zeroblob(50000))) FROM n";
+
+#[test]
+fn a_missing_database_or_schema_is_exit_2_and_names_migrate() {
+    let shop = Shop::empty();
+    for arguments in [&RUN[..], &["run", "--publisher", "null"], &["status"]] {
+        let refused = shop.call(arguments).expect_code(2);
+        assert!(
+            refused.stderr.contains("run `outbox-relay migrate`"),
+            "{}",
+            refused.stderr
+        );
+        assert!(!shop.path("shop.db").exists(), "asking makes no file");
+    }
+    shop.sql("CREATE TABLE orders (id INTEGER PRIMARY KEY)");
+    for arguments in [&RUN[..], &["run", "--publisher", "null"], &["status"]] {
+        let refused = shop.call(arguments).expect_code(2);
+        let [error] = refused.errors()[..] else {
+            panic!("{}", refused.stderr)
+        };
+        assert!(error.contains("run `outbox-relay migrate`"), "{error}");
+    }
+}
+
+#[test]
+fn tables_of_another_version_are_exit_2() {
+    let shop = Shop::open();
+    shop.sql("UPDATE outbox_meta SET value = '99' WHERE name = 'schema_version'");
+    for arguments in [&RUN[..], &["migrate"], &["status"]] {
+        let refused = shop.call(arguments).expect_code(2);
+        assert!(refused.stderr.contains("99"), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn an_unwritable_file_is_exit_2() {
+    let shop = Shop::open();
+    std::fs::create_dir(shop.path("folder")).unwrap();
+    for url in ["file:no/such/folder/out.jsonl", "file:folder", "file:shop.db/x"] {
+        let refused = shop.call(&["run", "--publisher", url]).expect_code(2);
+        let [error] = refused.errors()[..] else {
+            panic!("{}", refused.stderr)
+        };
+        assert!(error.contains(&url["file:".len()..]), "{error}");
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_is_exit_1_after_the_timeout() {
+    let shop = Shop::empty();
+    std::fs::create_dir(shop.path("shop.db")).unwrap();
+    shop.call(&["status"]).expect_code(1);
+    let failed = shop.call(&[&RUN[..], &["--timeout", "300ms"]].concat()).expect_code(1);
+    let [error] = failed.errors()[..] else {
+        panic!("{}", failed.stderr)
+    };
+    assert!(error.contains("no progress for 300ms"), "{error}");
+    assert!(failed.stderr.contains("could not be opened"), "{}", failed.stderr);
+}
+
+#[test]
+fn a_log_that_was_put_back_is_exit_3() {
+    let shop = Shop::open();
+    for _ in 0..3 {
+        shop.event("a", "k", "{}");
+    }
+    shop.call(&RUN).expect_code(0);
+    shop.sql("DELETE FROM outbox_event; UPDATE sqlite_sequence SET seq = 0 WHERE name = 'outbox_event'");
+    shop.event("a", "k", "{}");
+    let failed = shop.call(&RUN).expect_code(3);
+    assert_eq!(failed.stdout, "", "nothing is published from a log that is not known");
+    assert!(failed.stderr.contains("help: "), "{}", failed.stderr);
+}
+
+#[test]
+fn an_event_that_will_not_pass_is_exit_4_and_holds_up_its_key_only() {
+    let shop = Shop::open();
+    shop.event("a", "bad", "{canary");
+    shop.event("a", "bad", "{}");
+    shop.event("a", "good", "{}");
+    let blocked = shop.call(&RUN).expect_code(4);
+    assert_eq!(
+        blocked
+            .lines()
+            .iter()
+            .map(|event| event["partitionkey"].as_str().unwrap())
+            .collect::<Vec<_>>(),
+        ["good"]
+    );
+    assert!(!blocked.stderr.contains("canary"), "{}", blocked.stderr);
+
+    let subscription = shop.subscription();
+    assert_eq!(
+        (&subscription["parked_events"], &subscription["parked_keys"]),
+        (&1.into(), &1.into()),
+        "{subscription}"
+    );
+    let reason = subscription["last_error"].as_str().unwrap();
+    assert!(
+        reason.contains("payload is not JSON") && !reason.contains("canary"),
+        "{reason}"
+    );
+    let table = shop.call(&["status"]).expect_code(0).stdout;
+    assert!(
+        table.contains("blocked: 1 event of 1 key will not pass\n") && table.contains("payload is not JSON"),
+        "{table}"
+    );
+
+    shop.sql("UPDATE outbox_event SET payload = '{}' WHERE position = 1");
+    assert_eq!(shop.published(&[]), [1, 2], "once mended, the key goes on in order");
+    assert_eq!(shop.subscription()["parked_events"], 0);
+}
+
+#[test]
+fn a_closed_pipe_ends_with_exit_1_and_one_line() {
+    let shop = Shop::open();
+    shop.sql(MUCH);
+    for arguments in [&RUN[..], &["status"], &["status", "--json"], &["migrate", "--print"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let failed = ended(shop.program(arguments).stdout(Stdio::from(writer))).expect_code(1);
+        assert_eq!(failed.errors().len(), 1, "{}", failed.stderr);
+        assert!(!failed.stderr.contains("panicked"), "{}", failed.stderr);
+    }
+}
+
+#[test]
+fn a_second_signal_ends_at_once_with_exit_130() {
+    let shop = Shop::open();
+    shop.sql(MUCH);
+    let mut relay = Running::start(&mut shop.program(&["run", "--publisher", "stdout"]));
+    let mut first = [0; 1];
+    relay.0.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    // Nobody reads on, so what is in flight cannot be finished.
+    relay.terminate();
+    relay.wait_for_log("stopping");
+    relay.terminate();
+    assert_eq!(relay.wait().code(), Some(130));
+}
