@@ -1,0 +1,171 @@
+//! PostgreSQL from the distribution's packages, unpacked into a folder of this project: no root, nothing installed.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::account::Account;
+use super::binaries::{BIN_VARIABLE, Binaries};
+use super::complete;
+
+/// Where programs go that the server's account must reach although the checkout lies in a closed home.
+const OPEN_FOLDER: &str = "/var/tmp/outbox-servers";
+
+/// Takes what an earlier run fetched, or fetches it now.
+pub(super) fn fetch() -> Result<Binaries> {
+    let servers = servers_folder()?;
+    let root = servers.join("postgresql");
+    if !root.exists() {
+        eprintln!(
+            "PostgreSQL is not installed: fetching the distribution's packages into {}",
+            servers.display()
+        );
+        // Unpacked beside its place and moved, so that neither a broken nor a parallel run leaves half a server there.
+        let unpacked = tempfile::Builder::new().prefix("unpacking-").tempdir_in(&servers)?;
+        unpack_packages(unpacked.path()).with_context(instruction)?;
+        fs::set_permissions(unpacked.path(), fs::Permissions::from_mode(0o755))?;
+        if let Err(error) = fs::rename(unpacked.path(), &root) {
+            ensure!(root.exists(), "{} cannot be made: {error}", root.display());
+        }
+    }
+    Binaries::newest_in(&root.join("usr/lib/postgresql")).with_context(instruction)
+}
+
+fn instruction() -> String {
+    format!(
+        "PostgreSQL 14 or newer is needed for the tests and cannot be fetched here: install it with its client programs \
+         and pgbench (Debian, Ubuntu: `apt install postgresql`; Fedora: `dnf install postgresql-server \
+         postgresql-contrib`; macOS: `brew install postgresql`), or let {BIN_VARIABLE} name the folder of its programs"
+    )
+}
+
+/// `target/servers`, or a folder outside where another account could not pass through to it.
+fn servers_folder() -> Result<PathBuf> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the workspace has no folder")?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
+    let mut folder = std::path::absolute(target)?.join("servers");
+    fs::create_dir_all(&folder)?;
+    let open = |part: &Path| part.metadata().is_ok_and(|data| data.permissions().mode() & 0o001 != 0);
+    if Account::choose()?.differs() && !folder.ancestors().all(open) {
+        folder = PathBuf::from(OPEN_FOLDER);
+        fs::create_dir_all(&folder)?;
+        let owner = folder.metadata()?.uid();
+        ensure!(
+            owner == rustix::process::geteuid().as_raw(),
+            "{OPEN_FOLDER} belongs to somebody else, remove it"
+        );
+    }
+    Ok(folder)
+}
+
+/// Downloads `postgresql` with what it needs beyond the installed packages, and unpacks all of it below `root`.
+fn unpack_packages(root: &Path) -> Result<()> {
+    let private = tempfile::tempdir()?;
+    let apt = |arguments: &[&str]| complete(apt_get(private.path()).args(arguments));
+    for folder in ["state/lists/partial", "cache/archives/partial", "packages"] {
+        fs::create_dir_all(private.path().join(folder))?;
+    }
+    apt(&["update"])?;
+    let plan = apt(&[
+        "install",
+        "--simulate",
+        "--no-install-recommends",
+        "--reinstall",
+        "postgresql",
+    ])?;
+    let names: Vec<&str> = packages_of(&plan).collect();
+    let downloads = private.path().join("packages");
+    complete(
+        apt_get(private.path())
+            .arg("download")
+            .args(names)
+            .current_dir(&downloads),
+    )?;
+    for package in fs::read_dir(&downloads)? {
+        complete(Command::new("dpkg-deb").arg("--extract").arg(package?.path()).arg(root))?;
+    }
+    Ok(())
+}
+
+/// `apt-get` with its lists and downloads in a private folder; only the record of what is installed is the machine's.
+fn apt_get(private: &Path) -> Command {
+    let mut command = Command::new("apt-get");
+    for (option, folder) in [
+        ("Dir::State", "state"),
+        ("Dir::State::lists", "state/lists"),
+        ("Dir::Cache", "cache"),
+    ] {
+        command
+            .arg("-o")
+            .arg(format!("{option}={}", private.join(folder).display()));
+    }
+    command.args([
+        "-o",
+        "Dir::State::status=/var/lib/dpkg/status",
+        "-o",
+        "APT::Sandbox::User=",
+        "-o",
+        "Debug::NoLocking=1",
+    ]);
+    command.args(["-q", "-y"]).env("LC_ALL", "C");
+    command
+}
+
+/// The names in a plan's lines such as `Inst postgresql-15 (15.14 Debian:12 [amd64])`.
+fn packages_of(plan: &str) -> impl Iterator<Item = &str> {
+    plan.lines()
+        .filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next())
+}
+
+/// The library folders that a fetched server's programs need: those of the root it was unpacked into.
+pub(super) fn libraries_beside(programs: &Path) -> Option<OsString> {
+    let root = programs.to_str()?.split_once("/usr/lib/postgresql/")?.0;
+    if root.is_empty() {
+        return None;
+    }
+    let libraries = ["usr/lib", "lib"].map(|folder| Path::new(root).join(folder));
+    let per_machine = libraries
+        .iter()
+        .filter_map(|folder| fs::read_dir(folder).ok())
+        .flatten()
+        .flatten();
+    let per_machine = per_machine
+        .map(|entry| entry.path())
+        .filter(|path| path.to_string_lossy().ends_with("-gnu"));
+    env::join_paths(per_machine).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_packages_of_a_plan() {
+        let plan = "Reading package lists...\nInst libpq5 (15.14 Debian:12 [amd64])\nConf libpq5 (15.14)\n\
+                    Inst postgresql-15 [15.13] (15.14 Debian:12 [amd64])\n";
+        assert_eq!(packages_of(plan).collect::<Vec<_>>(), ["libpq5", "postgresql-15"]);
+    }
+
+    #[test]
+    fn only_fetched_servers_bring_their_libraries() {
+        assert_eq!(libraries_beside(Path::new("/usr/lib/postgresql/15/bin")), None);
+        assert_eq!(libraries_beside(Path::new("/opt/pgsql/bin")), None);
+        let root = tempfile::tempdir().unwrap();
+        let libraries = root.path().join("usr/lib/x86_64-linux-gnu");
+        fs::create_dir_all(&libraries).unwrap();
+        let found = libraries_beside(&root.path().join("usr/lib/postgresql/15/bin"));
+        assert_eq!(found, Some(libraries.into_os_string()));
+    }
+
+    #[test]
+    fn the_instruction_says_what_to_install() {
+        assert!(instruction().contains("apt install postgresql"));
+    }
+}

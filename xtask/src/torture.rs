@@ -1,0 +1,51 @@
+//! `cargo xtask torture`: the long form of the tests, whose report is committed.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+
+use crate::cargo::{cargo, executables};
+use crate::children::{Children, code_of};
+use crate::server::Server;
+
+/// How long, how random, and where the report goes.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// How long to go on
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    minutes: u64,
+    /// Repeat an earlier run's choices
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// The file, seen from the root, that the report's lines are added to
+    #[arg(long, default_value = "docs/evidence/torture.txt", value_name = "FILE")]
+    report: PathBuf,
+}
+
+/// Builds the release, starts the server and lets the torture program work on both.
+pub(crate) fn run(children: &Children, options: &Options) -> Result<ExitCode> {
+    let build = &mut cargo([
+        "build",
+        "--release",
+        "--all-features",
+        "-p",
+        "outbox-relay",
+        "-p",
+        "outbox-tests",
+    ]);
+    let programs = executables(children, build.args(["--bin", "outbox-relay", "--bin", "torture"]))?;
+    let relay = programs.get("outbox-relay").context("the build made no outbox-relay")?;
+    let server = Server::start()?;
+    let mut torture = Command::new(programs.get("torture").context("the build made no torture program")?);
+    torture
+        .arg("--minutes")
+        .arg(options.minutes.to_string())
+        .arg("--report")
+        .arg(&options.report);
+    if let Some(seed) = options.seed {
+        torture.arg("--seed").arg(seed.to_string());
+    }
+    server.tell(&mut torture, relay);
+    children.run(&mut torture).map(code_of)
+}
