@@ -1,0 +1,6 @@
+//! Programs under `examples/` show the library at work; this crate holds nothing but them.
+
+/// Compiles and runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
