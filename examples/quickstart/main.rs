@@ -54,17 +54,22 @@ async fn main() -> Outcome {
     let store = SqliteStore::new(&url, Names::default())?;
     store.migrate().await?;
     let shop = Shop { pool: SqlitePool::connect(&url).await?, outbox: SqliteOutbox::new() };
-    sqlx::query("CREATE TABLE orders (id INTEGER PRIMARY KEY, shop TEXT, item TEXT, quantity INTEGER, card_number TEXT)")
-        .execute(&shop.pool)
-        .await?;
+    sqlx::query(
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY, shop TEXT, item TEXT, quantity INTEGER, card_number TEXT)",
+    )
+    .execute(&shop.pool)
+    .await?;
 
     let (sender, mut published) = mpsc::unbounded_channel();
     let relay = Relay::builder(store)
         .name("quickstart")
-        .subscription(Subscription::new("terminal", closure(move |event| {
-            let sent = sender.send(event);
-            async move { sent.map_err(|_| "the shop has closed") }
-        })))
+        .subscription(Subscription::new(
+            "terminal",
+            closure(move |event| {
+                let sent = sender.send(event);
+                async move { sent.map_err(|_| "the shop has closed") }
+            }),
+        ))
         .start()
         .await?;
 
@@ -78,7 +83,8 @@ async fn main() -> Outcome {
     shop.place(&cake, 450).await?;
     terminal.committed("placed order 2: 1 × cake", "1 row, 2 events");
     let failure = shop.change_and_fail(&tea, &Order { quantity: 999, ..tea.clone() }).await;
-    terminal.rolled_back("changed order 1 to 999 × tea", &failure.err().ok_or("the stock was not checked")?.to_string());
+    terminal
+        .rolled_back("changed order 1 to 999 × tea", &failure.err().ok_or("the stock was not checked")?.to_string());
     shop.change(&tea, &more_tea).await?;
     terminal.committed("changed order 1 to 5 × tea", "1 row, 1 event");
     shop.cancel(&cake, "out of cake").await?;
@@ -151,8 +157,10 @@ impl Shop {
 
 /// One line for people: what happened, and of a changed row only what is different.
 fn describe(event: &Event) -> String {
-    let text = |payload: &Option<Payload>| payload.as_ref().map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned());
-    let kind = event.operation.map_or_else(|| event.event_type.clone().unwrap_or_default(), |operation| operation.to_string());
+    let text =
+        |payload: &Option<Payload>| payload.as_ref().map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned());
+    let kind =
+        event.operation.map_or_else(|| event.event_type.clone().unwrap_or_default(), |operation| operation.to_string());
     match (text(&event.old_payload), text(&event.payload)) {
         (Some(before), Some(after)) => format!("{kind:<9} {}", difference(&before, &after).unwrap_or(after)),
         (Some(before), None) => format!("{kind:<9} {before} → gone"),
@@ -164,6 +172,7 @@ fn difference(before: &str, after: &str) -> Option<String> {
     let (before, after): (Map<String, Value>, Map<String, Value>) =
         (serde_json::from_str(before).ok()?, serde_json::from_str(after).ok()?);
     let changed = after.iter().filter(|(name, value)| before.get(*name) != Some(value));
-    let changed = changed.map(|(name, value)| format!("{name}: {} → {value}", before.get(name).unwrap_or(&Value::Null)));
+    let changed =
+        changed.map(|(name, value)| format!("{name}: {} → {value}", before.get(name).unwrap_or(&Value::Null)));
     Some(changed.collect::<Vec<_>>().join(", "))
 }

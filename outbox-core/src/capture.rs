@@ -147,7 +147,10 @@ pub trait Entity {
 /// # Errors
 ///
 /// [`CaptureError::Serialize`] when a row cannot be written as JSON.
-pub fn change<'a, E: Entity>(before: Option<&'a E>, after: Option<&'a E>) -> Result<Option<NewEvent<'a>>, CaptureError> {
+pub fn change<'a, E: Entity>(
+    before: Option<&'a E>,
+    after: Option<&'a E>,
+) -> Result<Option<NewEvent<'a>>, CaptureError> {
     let (operation, subject) = match (before, after) {
         (None, None) => return Ok(None),
         (None, Some(after)) => (Operation::Insert, after),

@@ -13,7 +13,9 @@ use crate::event::{Event, Payload};
 #[non_exhaustive]
 pub enum EnvelopeError {
     /// The content type says JSON and the text is not.
-    #[error("{column} is not JSON although content_type is `{content_type}` (line {line}, column {at}); write another content_type, or payload_binary")]
+    #[error(
+        "{column} is not JSON although content_type is `{content_type}` (line {line}, column {at}); write another content_type, or payload_binary"
+    )]
     NotJson {
         /// The column.
         column: &'static str,
@@ -290,7 +292,13 @@ mod tests {
     #[test]
     fn awkward_json_passes_unharmed() {
         let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
-        for payload in ["12345678901234567890123456789012345678", "{\"b\":1,\"a\":2,\"a\":3}", "\"\\u0000\\ud800\"", "1e400", &deep] {
+        for payload in [
+            "12345678901234567890123456789012345678",
+            "{\"b\":1,\"a\":2,\"a\":3}",
+            "\"\\u0000\\ud800\"",
+            "1e400",
+            &deep,
+        ] {
             let line = line(&event(payload.as_bytes())).unwrap();
             assert!(line.ends_with(&format!("\"data\":{payload}}}\n")), "{}", &payload[..20.min(payload.len())]);
         }
@@ -305,12 +313,20 @@ mod tests {
         let tombstone = Event { payload: None, ..event(b"") };
         assert!(line(&tombstone).unwrap().ends_with("\"data\":null}\n"));
         let changed = Event { operation: Some(Operation::Insert), ..binary };
-        assert!(line(&changed).unwrap().ends_with("\"data\":{\"before\":null,\"after_base64\":\"AP8HAQ==\"},\"operation\":\"insert\"}\n"));
+        assert!(
+            line(&changed)
+                .unwrap()
+                .ends_with("\"data\":{\"before\":null,\"after_base64\":\"AP8HAQ==\"},\"operation\":\"insert\"}\n")
+        );
     }
 
     #[test]
     fn what_is_wrong_is_said_without_showing_it() {
-        for (bad, expected) in [(&b"{secret"[..], "payload is not JSON"), (b"\"\xff\"", "payload is not UTF-8"), (b"", "payload is not JSON")] {
+        for (bad, expected) in [
+            (&b"{secret"[..], "payload is not JSON"),
+            (b"\"\xff\"", "payload is not UTF-8"),
+            (b"", "payload is not JSON"),
+        ] {
             let reason = line(&event(bad)).unwrap_err().to_string();
             assert!(reason.starts_with(expected) && !reason.contains("secret"), "{reason}");
         }

@@ -40,7 +40,9 @@ impl Operation {
 
     /// Reads the word in the column `operation`; `None` for any other word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Insert, Self::Update, Self::Delete, Self::Snapshot].into_iter().find(|operation| operation.as_str() == word)
+        [Self::Insert, Self::Update, Self::Delete, Self::Snapshot]
+            .into_iter()
+            .find(|operation| operation.as_str() == word)
     }
 }
 
@@ -122,12 +124,17 @@ pub struct Event {
 impl Event {
     /// The memory it holds, in bytes: its texts and payloads and the struct itself.
     pub fn size(&self) -> usize {
-        let texts = [&self.event_type, &self.aggregate_type, &self.headers, &self.tenant_id, &self.actor, &self.transaction_id];
+        let texts =
+            [&self.event_type, &self.aggregate_type, &self.headers, &self.tenant_id, &self.actor, &self.transaction_id];
         let payloads = [&self.payload, &self.old_payload];
         size_of::<Self>()
             + self.topic.len()
             + self.key.len()
             + texts.iter().filter_map(|text| text.as_ref()).map(String::len).sum::<usize>()
-            + payloads.iter().filter_map(|payload| payload.as_ref()).map(|payload| payload.as_bytes().len()).sum::<usize>()
+            + payloads
+                .iter()
+                .filter_map(|payload| payload.as_ref())
+                .map(|payload| payload.as_bytes().len())
+                .sum::<usize>()
     }
 }

@@ -135,31 +135,46 @@ impl Frontier {
 
     /// Takes in a read made with [`Frontier::request`] and returns the rows to go on with, in position order.
     ///
-    /// Rows above the place where the cap on holes was reached are left out; a later read brings them again.
+    /// Rows above the place where the cap on holes was reached are left out, and in strict reading those behind a missing
+    /// position; a later read brings them again.
     pub fn absorb(&mut self, read: Read) -> Vec<Row> {
         let last = read.rows.last().map(Row::position);
         let judged_to = if read.complete { Some(Position::MAX) } else { last };
         let split = read.rows.partition_point(|row| row.position() <= self.position);
         let mut rows = read.rows;
         let above = rows.split_off(split);
-        for row in &rows {
-            self.holes.remove(row.position()..=row.position());
-        }
-        if let Some(judged_to) = judged_to {
-            self.bury(judged_to);
-        }
-        rows.extend(self.advance(above));
-        match read.evidence {
-            Evidence::CommitOrder => self.holes.clear(),
-            Evidence::Holders(holders) => self.learn(&holders),
-            Evidence::Unsampled => {}
+        let in_commit_order = matches!(read.evidence, Evidence::CommitOrder);
+        let mut rows = self.fill(rows, judged_to, in_commit_order);
+        rows.extend(self.advance(above, in_commit_order));
+        if let Evidence::Holders(holders) = read.evidence {
+            self.learn(&holders);
         }
         self.forget_closed_sightings();
         rows
     }
 
-    /// Removes holes up to `judged_to` whose holders had all ended before this read's snapshot.
-    fn bury(&mut self, judged_to: Position) {
+    /// Closes the holes that rows have filled and those that are dead, and returns the rows to go on with.
+    fn fill(&mut self, mut rows: Vec<Row>, judged_to: Option<Position>, in_commit_order: bool) -> Vec<Row> {
+        let mut filled = Vec::with_capacity(rows.len());
+        for position in rows.iter().map(Row::position) {
+            filled.extend(self.holes.get(&position).map(|sighting| (position, *sighting)));
+            self.holes.remove(position..=position);
+        }
+        if let Some(judged_to) = judged_to {
+            self.bury(judged_to, in_commit_order);
+        }
+        // In strict reading a filled hole stays one until nothing before it is missing.
+        if let (1, Some(first_open)) = (self.max_holes, self.first_open()) {
+            rows.retain(|row| row.position() < first_open);
+            for (position, sighting) in filled.into_iter().filter(|(position, _)| *position > first_open) {
+                self.holes.insert(position..=position, sighting);
+            }
+        }
+        rows
+    }
+
+    /// Removes holes up to `judged_to` that nobody could have filled after this read's snapshot.
+    fn bury(&mut self, judged_to: Position, in_commit_order: bool) {
         let ended = |sighting: &u64| {
             self.sightings.get(sighting).and_then(|sighting| sighting.holders.as_ref()).is_some_and(BTreeSet::is_empty)
         };
@@ -167,7 +182,7 @@ impl Frontier {
             .holes
             .iter()
             .take_while(|(range, _)| *range.start() <= judged_to)
-            .filter(|(_, sighting)| ended(sighting))
+            .filter(|(_, sighting)| in_commit_order || ended(sighting))
             .map(|(range, _)| *range.start()..=judged_to.min(*range.end()))
             .collect();
         for range in dead {
@@ -176,7 +191,7 @@ impl Frontier {
     }
 
     /// Moves the frontier over new rows, remembering what is missing between them.
-    fn advance(&mut self, above: Vec<Row>) -> Vec<Row> {
+    fn advance(&mut self, above: Vec<Row>, in_commit_order: bool) -> Vec<Row> {
         if self.stands_still() {
             return Vec::new();
         }
@@ -185,7 +200,7 @@ impl Frontier {
         let mut taken = 0;
         for row in &accepted {
             let position = row.position();
-            if position > self.position + 1 {
+            if position > self.position + 1 && !in_commit_order {
                 self.holes.insert(self.position + 1..=position - 1, sighting);
                 if self.stands_still() {
                     self.position = position - 1;

@@ -132,8 +132,13 @@ pub fn text(value: &(impl AsRef<str> + ?Sized)) -> Cow<'_, str> {
 }
 
 /// A key or tenant as its `Display` writes it.
-pub fn displayed(value: &(impl Display + ?Sized)) -> Cow<'static, str> {
+pub fn displayed<T: Display + ?Sized>(value: &T) -> Cow<'static, str> {
     Cow::Owned(value.to_string())
+}
+
+/// A part of a composite key, for [`joined`].
+pub fn part<T: Display>(value: &T) -> &dyn Display {
+    value
 }
 
 /// The parts of a composite key in one text, joined by `/`; within a part `/` becomes `\/` and `\` becomes `\\`.

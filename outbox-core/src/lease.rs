@@ -79,7 +79,12 @@ pub trait Leases: Send {
     /// # Errors
     ///
     /// [`StoreError`]; after any error this value is of no further use.
-    async fn acquire(&mut self, relay: &RelayIdentity, subscription: &str, length: Duration) -> Result<Claim, StoreError>;
+    async fn acquire(
+        &mut self,
+        relay: &RelayIdentity,
+        subscription: &str,
+        length: Duration,
+    ) -> Result<Claim, StoreError>;
 
     /// Ends the lease of an owner whose process is known to be dead, if its epoch is still `epoch`.
     ///

@@ -28,6 +28,8 @@ pub mod position;
 pub mod publisher;
 pub mod schema;
 pub mod source;
+#[doc(hidden)]
+pub mod sql;
 pub mod status;
 pub mod store;
 

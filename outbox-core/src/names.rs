@@ -90,7 +90,8 @@ fn is_word(c: char) -> bool {
 }
 
 fn identifier(name: &str, what: &'static str) -> Result<String, NameError> {
-    let legal = (1..=40).contains(&name.len()) && name.chars().all(is_word) && !name.starts_with(|c: char| c.is_ascii_digit());
+    let legal =
+        (1..=40).contains(&name.len()) && name.chars().all(is_word) && !name.starts_with(|c: char| c.is_ascii_digit());
     if legal { Ok(name.to_owned()) } else { Err(NameError { name: name.chars().take(60).collect(), what }) }
 }
 
@@ -114,7 +115,8 @@ mod tests {
 
     #[test]
     fn hostile_names_are_refused() {
-        for name in ["", "a b", "x\"; drop table y; --", "a'b", "a`b", "1a", "ä", "a\0b", &"x".repeat(41), "a.b", "a-b"] {
+        for name in ["", "a b", "x\"; drop table y; --", "a'b", "a`b", "1a", "ä", "a\0b", &"x".repeat(41), "a.b", "a-b"]
+        {
             assert!(Names::new(Some(name), None).is_err(), "{name}");
             assert!(Names::new(None, Some(name)).is_err(), "{name}");
         }

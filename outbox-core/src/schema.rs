@@ -5,10 +5,10 @@
 use crate::names::Names;
 
 /// The tables on PostgreSQL, with eight segments and default names.
-pub const POSTGRES: &str = include_str!("../sql/postgres/migrate.sql");
+pub const POSTGRES: &str = crate::sql::postgres::MIGRATE;
 
 /// The tables on SQLite, with default names.
-pub const SQLITE: &str = include_str!("../sql/sqlite/migrate.sql");
+pub const SQLITE: &str = crate::sql::sqlite::MIGRATE;
 
 /// The most segments a PostgreSQL outbox has: beyond it small reads become several times dearer.
 pub const MAX_SEGMENTS: u8 = 8;
@@ -16,7 +16,8 @@ pub const MAX_SEGMENTS: u8 = 8;
 /// The tables on PostgreSQL under other names, with the first `segments` of the eight segments (at least 1).
 pub fn postgres(names: &Names, segments: u8) -> String {
     let beyond = |line: &&str| {
-        (segments.max(1)..MAX_SEGMENTS).any(|segment| line.starts_with(&format!("CREATE TABLE outbox_event_{segment} ")))
+        (segments.max(1)..MAX_SEGMENTS)
+            .any(|segment| line.starts_with(&format!("CREATE TABLE outbox_event_{segment} ")))
     };
     let rendered = names.render(POSTGRES);
     let kept = POSTGRES.lines().zip(rendered.lines()).filter(|(line, _)| !beyond(line)).map(|(_, rendered)| rendered);

@@ -68,7 +68,10 @@ pub(crate) fn items(attributes: &[Attribute], name: &str, errors: &mut Errors) -
 pub(crate) fn split(list: TokenStream, errors: &mut Errors) -> Vec<Item> {
     let tokens: Vec<TokenTree> = list.into_iter().collect();
     let parts = tokens.split(|token| matches!(token, TokenTree::Punct(comma) if comma.as_char() == ','));
-    parts.filter(|part| !part.is_empty()).filter_map(|part| item(part).map_err(|error| errors.add(error)).ok()).collect()
+    parts
+        .filter(|part| !part.is_empty())
+        .filter_map(|part| item(part).map_err(|error| errors.add(error)).ok())
+        .collect()
 }
 
 fn item(tokens: &[TokenTree]) -> syn::Result<Item> {

@@ -1,13 +1,15 @@
 //! First step: the attributes as they are written, each word in its place. What they mean together comes later.
 
+use std::collections::HashSet;
+
 use proc_macro2::{Ident, TokenStream};
-use quote::ToTokens;
 use syn::{Attribute, Data, DataUnion, DeriveInput, Fields, Generics, LitStr, Member, Type};
 
-use crate::attribute::{Item, Value, items};
+use crate::attribute::{Item, items};
 use crate::errors::Errors;
-use crate::names::{CASES, CONTAINER, Case, FIELD, Place, VARIANT, unknown};
+use crate::names::{CONTAINER, Case, FIELD, Place, VARIANT, nearest_word, unknown};
 use crate::serde::{SerdeContainer, SerdeField, SerdeVariant};
+use crate::values::{alone, case, name, path, source, version};
 
 /// A value with the word that gave it, to point at.
 pub(crate) struct Said<T> {
@@ -30,6 +32,8 @@ pub(crate) struct Input {
 
 #[derive(Default)]
 pub(crate) struct ContainerWords {
+    /// The words that stand there, also where their value is wrong or a letter is amiss: they need no second mistake.
+    pub(crate) meant: HashSet<String>,
     pub(crate) table: Option<Said<LitStr>>,
     pub(crate) key: Option<Said<Source>>,
     pub(crate) unordered: Option<Said<()>>,
@@ -85,6 +89,7 @@ pub(crate) enum Treatment {
 }
 
 pub(crate) fn collect(input: DeriveInput, errors: &mut Errors) -> Input {
+    let words = container_words(&input.attrs, errors);
     let is_outbox = |attribute: &Attribute| attribute.path().is_ident("outbox");
     let mut is_marked = input.attrs.iter().any(is_outbox);
     let (is_enum, shapes) = match input.data {
@@ -100,7 +105,7 @@ pub(crate) fn collect(input: DeriveInput, errors: &mut Errors) -> Input {
         }
     };
     Input {
-        words: container_words(&input.attrs, errors),
+        words,
         serde: SerdeContainer::read(&input.attrs),
         ident: input.ident,
         generics: input.generics,
@@ -113,6 +118,7 @@ pub(crate) fn collect(input: DeriveInput, errors: &mut Errors) -> Input {
 fn container_words(attributes: &[Attribute], errors: &mut Errors) -> ContainerWords {
     let mut words = ContainerWords::default();
     for item in items(attributes, "outbox", errors) {
+        words.meant.insert(nearest_word(&item.name(), &CONTAINER));
         match item.name().as_str() {
             "table" => set(&mut words.table, &item, name(&item, &CONTAINER, errors), errors),
             "key" => set(&mut words.key, &item, source(&item, errors), errors),
@@ -155,30 +161,28 @@ fn shape(ident: &Ident, attributes: &[Attribute], fields: Fields, errors: &mut E
 fn field_words(attributes: &[Attribute], errors: &mut Errors) -> FieldWords {
     let mut words = FieldWords::default();
     for item in items(attributes, "outbox", errors) {
-        let treatment = match item.name().as_str() {
-            "key" => {
-                set(&mut words.key, &item, alone(&item, errors), errors);
-                continue;
-            }
-            "tenant" => {
-                set(&mut words.tenant, &item, alone(&item, errors), errors);
-                continue;
-            }
-            "rename" => {
-                set(&mut words.rename, &item, name(&item, &FIELD, errors), errors);
-                continue;
-            }
-            "plain" => Treatment::Plain,
-            "skip" => Treatment::Skip,
-            "redact" => Treatment::Redact,
-            "hash" => Treatment::Hash,
-            word => {
-                errors.at(&item.word, unknown(word, &FIELD));
+        let word = item.name();
+        if word == "rename" {
+            set(&mut words.rename, &item, name(&item, &FIELD, errors), errors);
+            continue;
+        }
+        let treatment = match word.as_str() {
+            "key" | "tenant" => None,
+            "plain" => Some(Treatment::Plain),
+            "skip" => Some(Treatment::Skip),
+            "redact" => Some(Treatment::Redact),
+            "hash" => Some(Treatment::Hash),
+            _ => {
+                errors.at(&item.word, unknown(&word, &FIELD));
                 continue;
             }
         };
         alone(&item, errors);
-        words.treatments.push(Said { word: item.word, value: treatment });
+        match treatment {
+            Some(value) => words.treatments.push(Said { word: item.word, value }),
+            None if word == "key" => set(&mut words.key, &item, Some(()), errors),
+            None => set(&mut words.tenant, &item, Some(()), errors),
+        }
     }
     words
 }
@@ -190,78 +194,4 @@ fn set<T>(slot: &mut Option<Said<T>>, item: &Item, value: Option<T>, errors: &mu
     if let Some(value) = value {
         *slot = Some(Said { word: item.word.clone(), value });
     }
-}
-
-fn alone(item: &Item, errors: &mut Errors) -> Option<()> {
-    let alone = matches!(item.value, Value::Nothing);
-    if !alone {
-        errors.at(item, format_args!("`{0}` takes no value here, write `{0}`", item.word));
-    }
-    alone.then_some(())
-}
-
-/// A string that names something: not empty, and nothing in it that a terminal or a header would act on.
-fn name(item: &Item, place: &Place, errors: &mut Errors) -> Option<LitStr> {
-    let word = item.name();
-    let spelling = place.words.iter().find(|(known, _)| *known == word).map_or("", |(_, spelling)| *spelling);
-    let Some(name) = item.string() else {
-        errors.at(item, format_args!("`{word}` needs a string, write `{spelling}`"));
-        return None;
-    };
-    let text = name.value();
-    if text.trim().is_empty() || text.contains(char::is_control) {
-        errors.at(&name, format_args!("not a name: write something such as `{spelling}`, without control characters"));
-        return None;
-    }
-    Some(name)
-}
-
-fn version(item: &Item, errors: &mut Errors) -> Option<i32> {
-    let version = item.integer().and_then(|version| version.base10_parse().ok()).filter(|version| *version >= 1);
-    if version.is_none() {
-        errors.at(item, "a version is a whole number from 1 to 2147483647, write `version = 1`");
-    }
-    version
-}
-
-fn case(item: &Item, errors: &mut Errors) -> Option<Case> {
-    let case = item.string().and_then(|case| Case::parse(&case.value()));
-    if case.is_none() {
-        let known = CASES.map(|(name, _)| format!("`\"{name}\"`")).join(", ");
-        errors.at(item, format_args!("`rename_all` is one of {known}"));
-    }
-    case
-}
-
-fn path(item: &Item, errors: &mut Errors) -> Option<syn::Path> {
-    let path = match &item.value {
-        Value::Equals(value) => match item.string() {
-            Some(string) => string.parse().ok(),
-            None => syn::parse2(value.clone()).ok(),
-        },
-        Value::Nothing | Value::List(_) => None,
-    };
-    if path.is_none() {
-        errors.at(item, "`crate` needs a path, write `crate = \"shop::outbox\"`");
-    }
-    path
-}
-
-/// A single name, or the number of a tuple's field, is a field; anything else, in quotes or not, is an expression over `self`.
-fn source(item: &Item, errors: &mut Errors) -> Option<Source> {
-    let word = &item.word;
-    let tokens = match (&item.value, item.string()) {
-        (Value::Equals(_), Some(string)) => string.parse::<TokenStream>().unwrap_or_default(),
-        (Value::Equals(value), None) => value.clone(),
-        (Value::Nothing | Value::List(_), _) => TokenStream::new(),
-    };
-    if tokens.is_empty() {
-        let help = format!("name a field, `{word} = order_id`, or write an expression, `{word} = \"self.order.id\"`");
-        errors.at(item.to_token_stream(), help);
-        return None;
-    }
-    Some(match syn::parse2::<Member>(tokens.clone()) {
-        Ok(field) => Source::Field(field),
-        Err(_) => Source::Expression(tokens),
-    })
 }

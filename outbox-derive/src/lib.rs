@@ -11,9 +11,12 @@ mod errors;
 mod expand;
 mod model;
 mod names;
+mod protect;
 mod serde;
 #[cfg(test)]
 mod snapshots;
+mod values;
+mod writer;
 
 use proc_macro2::TokenStream;
 use syn::DeriveInput;

@@ -70,7 +70,8 @@ fn shape<'a>(input: &'a Input, raw: &'a RawShape, errors: &mut Errors) -> Shape<
     let words = &input.words;
     let event_type = raw.words.event_type.as_ref().or(words.event.event_type.as_ref());
     let version = raw.words.version.as_ref().or(words.event.version.as_ref());
-    let marked = |is_marked: fn(&RawField) -> bool| raw.fields.iter().filter(move |field| is_marked(field)).map(Part::Field);
+    let marked =
+        |is_marked: fn(&RawField) -> bool| raw.fields.iter().filter(move |field| is_marked(field)).map(Part::Field);
     let key = words.key.as_ref().and_then(|source| part("key", &source.value, input, raw, errors));
     let tenant = words.tenant.as_ref().and_then(|source| part("tenant", &source.value, input, raw, errors));
     Shape {
@@ -91,8 +92,12 @@ fn topics(input: &Input, table: Option<&str>, shapes: &mut [Shape<'_>], errors: 
         match shape.raw.words.topic.as_ref().map(|said| said.value.value()).or_else(|| of_all.clone()) {
             Some(topic) => shape.topic = topic,
             None if input.is_enum && input.shapes.iter().any(|shape| shape.words.topic.is_some()) => {
-                errors.at(&shape.raw.ident, "this variant has no topic: add `topic = \"shop.orders\"` to it, or to the enum");
+                errors.at(
+                    &shape.raw.ident,
+                    "this variant has no topic: add `topic = \"shop.orders\"` to it, or to the enum",
+                );
             }
+            None if input.words.meant.contains("topic") || input.words.meant.contains("table") => {}
             None => {
                 errors.at(&input.ident, "an event needs a topic: add `topic = \"shop.orders\"` to `#[outbox(…)]`");
                 return;
@@ -102,13 +107,7 @@ fn topics(input: &Input, table: Option<&str>, shapes: &mut [Shape<'_>], errors: 
 }
 
 /// The field or expression a container names for each of its shapes.
-fn part<'a>(
-    word: &str,
-    source: &'a Source,
-    input: &Input,
-    raw: &'a RawShape,
-    errors: &mut Errors,
-) -> Option<Part<'a>> {
+fn part<'a>(word: &str, source: &'a Source, input: &Input, raw: &'a RawShape, errors: &mut Errors) -> Option<Part<'a>> {
     let wanted = match source {
         Source::Expression(expression) => return Some(Part::Expression(expression)),
         Source::Field(member) => member,
@@ -124,7 +123,9 @@ fn part<'a>(
         let ident = &raw.ident;
         errors.at(
             ident,
-            format_args!("`{word} = {wanted_name}` asks for a field `{wanted_name}` in every variant: `{ident}` has none{hint}"),
+            format_args!(
+                "`{word} = {wanted_name}` asks for a field `{wanted_name}` in every variant: `{ident}` has none{hint}"
+            ),
         );
     } else {
         errors.at(wanted, format_args!("there is no field `{wanted_name}`{hint}"));
@@ -133,10 +134,13 @@ fn part<'a>(
 }
 
 fn field<'a>(input: &'a Input, shape: &'a RawShape, raw: &'a RawField) -> Field<'a> {
-    let Member::Named(ident) = &raw.member else { return Field { raw, serialized: None, renamed: None } };
+    let Member::Named(ident) = &raw.member else {
+        return Field { raw, serialized: None, renamed: None };
+    };
     let plain = ident.unraw().to_string();
     let cased = |case: Option<Case>| case.map(|case| case.apply(&plain));
-    let case = shape.serde.rename_all.or(if input.is_enum { input.serde.rename_all_fields } else { input.serde.rename_all });
+    let case =
+        shape.serde.rename_all.or(if input.is_enum { input.serde.rename_all_fields } else { input.serde.rename_all });
     let serialized = raw.serde.rename.clone().or_else(|| cased(case)).unwrap_or_else(|| plain.clone());
     let own_case = shape.words.rename_all.as_ref().or(input.words.event.rename_all.as_ref()).map(|said| said.value);
     let is_skipped = raw.words.treatments.iter().any(|said| said.value == Treatment::Skip);
@@ -186,7 +190,9 @@ fn plain_form(ty: &Type) -> Form {
     match ty {
         Type::Reference(reference) => plain_form(&reference.elem),
         Type::Group(group) => plain_form(&group.elem),
-        Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "String" || last.ident == "str") => {
+        Type::Path(path)
+            if path.path.segments.last().is_some_and(|last| last.ident == "String" || last.ident == "str") =>
+        {
             Form::Text
         }
         _ => match argument_of(ty, &["Box", "Rc", "Arc", "Cow"]) {
@@ -204,7 +210,9 @@ fn argument_of<'t>(ty: &'t Type, wrappers: &[&str]) -> Option<&'t Type> {
         _ => return None,
     };
     let last = path.segments.last().filter(|last| wrappers.iter().any(|wrapper| last.ident == wrapper))?;
-    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
     arguments.args.iter().find_map(|argument| match argument {
         GenericArgument::Type(ty) => Some(ty),
         _ => None,

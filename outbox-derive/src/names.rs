@@ -61,6 +61,11 @@ pub(crate) fn unknown(word: &str, place: &Place) -> String {
     format!("`{word}` is no word for {}{hint}\npossible are {}", place.name, possible.join(", "))
 }
 
+/// The word of `place` that was meant by `word`, or `word` itself.
+pub(crate) fn nearest_word(word: &str, place: &Place) -> String {
+    nearest(word, place.words.iter().map(|(known, _)| *known)).unwrap_or(word).to_owned()
+}
+
 /// The name most like `word`, if one is much like it.
 pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let by_distance = names.map(|name| (strsim::osa_distance(word, name), name));
@@ -133,8 +138,7 @@ mod tests {
     #[test]
     fn each_case() {
         let written = CASES.map(|(_, case)| case.apply("order_id"));
-        let expected =
-            ["order_id", "ORDER_ID", "OrderId", "orderId", "order_id", "ORDER_ID", "order-id", "ORDER-ID"];
+        let expected = ["order_id", "ORDER_ID", "OrderId", "orderId", "order_id", "ORDER_ID", "order-id", "ORDER-ID"];
         assert_eq!(written, expected);
     }
 

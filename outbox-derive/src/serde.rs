@@ -14,7 +14,6 @@ pub(crate) struct SerdeContainer {
     pub(crate) rename_all_fields: Option<Case>,
     /// The field below which an enum's fields stand, by `tag` and `content`.
     pub(crate) content: Option<String>,
-    pub(crate) untagged: bool,
     /// What makes the names of the fields unknown: `transparent`, `into`, `remote`.
     pub(crate) opaque: Option<Ident>,
 }
@@ -47,7 +46,6 @@ impl SerdeContainer {
                 "rename_all" => read.rename_all = case(&item),
                 "rename_all_fields" => read.rename_all_fields = case(&item),
                 "content" => read.content = item.string().map(|content| content.value()),
-                "untagged" => read.untagged = true,
                 "transparent" | "into" | "remote" => read.opaque = Some(item.word),
                 _ => {}
             }

@@ -43,17 +43,36 @@ enum Order {
 }
 
 /// A key of which something is in flight, resting or blocked, with its later events.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Lane {
     state: LaneState,
+    /// The first blocked event: nothing of the key goes past it, what comes before it does.
+    barrier: Option<Position>,
     waiting: BTreeMap<Position, Delivery>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum LaneState {
+    #[default]
+    Idle,
+    /// One event is ready or in flight; not used where the publisher keeps order.
     Moving,
     Resting,
-    Blocked,
+}
+
+impl Lane {
+    fn bar(&mut self, position: Position) {
+        self.barrier = Some(self.barrier.map_or(position, |barrier| barrier.min(position)));
+    }
+
+    fn is_barred(&self, position: Position) -> bool {
+        self.barrier.is_some_and(|barrier| position >= barrier)
+    }
+
+    fn take_first(&mut self) -> Option<Delivery> {
+        let first = *self.waiting.first_key_value()?.0;
+        if self.is_barred(first) { None } else { self.waiting.remove(&first) }
+    }
 }
 
 /// What a finished call changed.
@@ -61,7 +80,7 @@ enum LaneState {
 pub(crate) struct Settled {
     /// So many events were published.
     pub(crate) published: usize,
-    /// The reason of the last failure.
+    /// The reason of the first failure.
     pub(crate) failure: Option<String>,
 }
 
@@ -128,12 +147,14 @@ impl Dispatch {
         let order = order_of(&event);
         let position = event.position;
         let delivery = Delivery { event, attempt: 1 };
-        if let Some(lane) = self.lanes.get_mut(&order) {
+        if let Some(lane) = self.lanes.get_mut(&order)
+            && (lane.state != LaneState::Idle || lane.is_barred(position))
+        {
             lane.waiting.insert(position, delivery);
             return;
         }
         if !self.discipline.keeps_order && matches!(order, Order::Key(_)) {
-            self.lanes.insert(order, Lane { state: LaneState::Moving, waiting: BTreeMap::new() });
+            self.lanes.entry(order).or_default().state = LaneState::Moving;
         }
         self.ready.push_back(delivery);
     }
@@ -141,8 +162,7 @@ impl Dispatch {
     fn admit_unreadable(&mut self, row: Unreadable) {
         self.events += 1;
         let order = if row.key.is_empty() { Order::Alone(row.position) } else { Order::Key(row.key.clone()) };
-        let lane = self.lanes.entry(order).or_insert(Lane { state: LaneState::Moving, waiting: BTreeMap::new() });
-        lane.state = LaneState::Blocked;
+        self.lanes.entry(order).or_default().bar(row.position);
         let Unreadable { position, event_id, topic, key, reason } = row;
         self.note_blocked(DeadLetter { position, event_id, topic, key, reason, attempts: 0 });
     }
@@ -168,14 +188,14 @@ impl Dispatch {
             match answer {
                 Answer::Published => {
                     settled.published += 1;
-                    self.published(delivery);
+                    self.published(&delivery);
                 }
                 Answer::Retry { after, reason } => {
                     self.put_off(delivery, after, &reason, now);
-                    settled.failure = Some(reason);
+                    settled.failure.get_or_insert(reason);
                 }
                 Answer::Reject { reason } => {
-                    settled.failure = Some(reason.clone());
+                    settled.failure.get_or_insert_with(|| reason.clone());
                     self.reject(delivery, reason);
                 }
             }
@@ -192,12 +212,11 @@ impl Dispatch {
         self.end_call();
         self.settling = self.calls > 0 && self.discipline.keeps_order;
         for delivery in call.into_iter().rev() {
-            let lane = self.lanes.get_mut(&order_of(&delivery.event));
-            match lane {
-                Some(lane) if lane.state != LaneState::Moving => {
-                    lane.waiting.insert(delivery.event.position, delivery);
-                }
-                _ => self.ready.push_front(delivery),
+            let order = order_of(&delivery.event);
+            if self.is_held(&order, delivery.event.position) {
+                self.wait_behind(&order, delivery);
+            } else {
+                self.ready.push_front(delivery);
             }
         }
         if self.discipline.keeps_order {
@@ -216,7 +235,7 @@ impl Dispatch {
     fn call_back_held(&mut self) {
         for delivery in std::mem::take(&mut self.ready) {
             let order = order_of(&delivery.event);
-            if self.is_held(&order) {
+            if self.is_held(&order, delivery.event.position) {
                 self.wait_behind(&order, delivery);
             } else {
                 self.ready.push_back(delivery);
@@ -224,30 +243,21 @@ impl Dispatch {
         }
     }
 
-    fn published(&mut self, delivery: Delivery) {
+    fn published(&mut self, delivery: &Delivery) {
         self.events -= 1;
         self.bytes -= delivery.event.size();
         self.troubles.remove(&delivery.event.position);
         if self.recorded.remove(&delivery.event.position) {
             self.forgiven.push(delivery.event.position);
         }
-        if self.discipline.keeps_order {
-            return;
-        }
-        let order = order_of(&delivery.event);
-        if let Some(lane) = self.lanes.get_mut(&order)
-            && lane.state == LaneState::Moving
-        {
-            match lane.waiting.pop_first() {
-                Some((_, next)) => self.ready.push_back(next),
-                None => drop(self.lanes.remove(&order)),
-            }
+        if !self.discipline.keeps_order {
+            self.advance(&order_of(&delivery.event));
         }
     }
 
     fn put_off(&mut self, mut delivery: Delivery, after: Option<Duration>, reason: &str, now: Instant) {
         let order = order_of(&delivery.event);
-        if self.is_held(&order) {
+        if self.is_held(&order, delivery.event.position) {
             self.wait_behind(&order, delivery);
             return;
         }
@@ -263,12 +273,14 @@ impl Dispatch {
         let until = now + trouble.schedule.next_delay().max(after.unwrap_or_default());
         delivery.attempt += 1;
         self.resting.insert((until, position), order.clone());
-        self.hold(order, delivery, LaneState::Resting);
+        let lane = self.lanes.entry(order).or_default();
+        lane.state = LaneState::Resting;
+        lane.waiting.insert(position, delivery);
     }
 
     fn reject(&mut self, delivery: Delivery, reason: String) {
         let order = order_of(&delivery.event);
-        if self.is_held(&order) {
+        if self.is_held(&order, delivery.event.position) {
             self.wait_behind(&order, delivery);
             return;
         }
@@ -282,24 +294,22 @@ impl Dispatch {
             attempts: delivery.attempt,
         };
         self.note_blocked(letter);
-        self.hold(order, delivery, LaneState::Blocked);
+        self.lanes.entry(order.clone()).or_default().bar(delivery.event.position);
+        self.wait_behind(&order, delivery);
     }
 
-    /// Whether something earlier of the key already rests or is blocked.
-    fn is_held(&self, order: &Order) -> bool {
-        self.lanes.get(order).is_some_and(|lane| lane.state != LaneState::Moving)
+    /// Whether the event must stay where it is, because its key rests or something up to it is blocked.
+    fn is_held(&self, order: &Order, position: Position) -> bool {
+        self.lanes.get(order).is_some_and(|lane| lane.state == LaneState::Resting || lane.is_barred(position))
     }
 
+    /// Puts an event back among the waiting ones of its key; if it was the one in flight, another may go instead.
     fn wait_behind(&mut self, order: &Order, delivery: Delivery) {
-        if let Some(lane) = self.lanes.get_mut(order) {
-            lane.waiting.insert(delivery.event.position, delivery);
-        }
-    }
-
-    fn hold(&mut self, order: Order, delivery: Delivery, state: LaneState) {
-        let lane = self.lanes.entry(order).or_insert(Lane { state, waiting: BTreeMap::new() });
-        lane.state = state;
+        let Some(lane) = self.lanes.get_mut(order) else { return };
         lane.waiting.insert(delivery.event.position, delivery);
+        if lane.state == LaneState::Moving {
+            self.advance(order);
+        }
     }
 
     fn note_blocked(&mut self, letter: DeadLetter) {
@@ -314,22 +324,23 @@ impl Dispatch {
             && entry.key().0 <= now
         {
             let order = entry.remove();
-            self.wake(order);
+            self.advance(&order);
         }
     }
 
-    fn wake(&mut self, order: Order) {
-        let Some(mut lane) = self.lanes.remove(&order) else { return };
-        if self.discipline.keeps_order {
-            self.ready.extend(lane.waiting.into_values());
-            return;
+    /// Makes the next event of a key ready; all of them where the publisher keeps order.
+    fn advance(&mut self, order: &Order) {
+        let Some(lane) = self.lanes.get_mut(order) else { return };
+        lane.state = LaneState::Idle;
+        while let Some(next) = lane.take_first() {
+            self.ready.push_back(next);
+            if !self.discipline.keeps_order {
+                lane.state = LaneState::Moving;
+                break;
+            }
         }
-        if let Some((_, first)) = lane.waiting.pop_first() {
-            self.ready.push_back(first);
-        }
-        if matches!(order, Order::Key(_)) {
-            lane.state = LaneState::Moving;
-            self.lanes.insert(order, lane);
+        if lane.state == LaneState::Idle && lane.barrier.is_none() {
+            self.lanes.remove(order);
         }
     }
 
@@ -383,3 +394,6 @@ impl Dispatch {
 fn order_of(event: &Event) -> Order {
     if event.key.is_empty() { Order::Alone(event.position) } else { Order::Key(event.key.clone()) }
 }
+
+#[cfg(test)]
+mod tests;

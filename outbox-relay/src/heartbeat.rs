@@ -30,7 +30,12 @@ pub(crate) struct Seat {
 impl Seat {
     pub(crate) fn new(subscription: String, publisher: String) -> Self {
         let report = Report { publisher, state: "idle".into(), ..Report::default() };
-        Self { subscription, grant: watch::Sender::new(None), trusted_until: AtomicU64::new(0), report: Mutex::new(report) }
+        Self {
+            subscription,
+            grant: watch::Sender::new(None),
+            trusted_until: AtomicU64::new(0),
+            report: Mutex::new(report),
+        }
     }
 
     pub(crate) fn grants(&self) -> watch::Receiver<Option<i64>> {
@@ -88,9 +93,13 @@ impl Heartbeat {
     pub(crate) async fn run(self) -> Result<(), StoreError> {
         let mut leases = None;
         let mut schedule = Schedule::new(Duration::from_millis(50), Duration::from_secs(1));
+        let mut trouble: Option<String> = None;
         while !self.end.is_cancelled() {
             let pause = match self.beat(&mut leases).await {
                 Ok(()) => {
+                    if trouble.take().is_some() {
+                        tracing::info!("leases are renewed again");
+                    }
                     schedule.reset();
                     self.length / 3
                 }
@@ -99,7 +108,12 @@ impl Heartbeat {
                     if reaction::to_store_error(&error).is_final() {
                         return Err(error);
                     }
-                    tracing::warn!(error = %reaction::chain(&error), "leases could not be renewed, trying again");
+                    let reason = reaction::chain(&error);
+                    if trouble.as_ref() != Some(&reason) {
+                        tracing::warn!(reason, "leases cannot be renewed, trying again");
+                        self.blame(&reason);
+                    }
+                    trouble = Some(reason);
                     schedule.next_delay()
                 }
             };
@@ -108,12 +122,25 @@ impl Heartbeat {
                 () = self.end.cancelled() => {}
             }
         }
-        if let Some(mut leases) = leases
-            && let Err(error) = leases.release(&self.relay).await
+        if let Some(leases) = leases
+            && let Err(error) = self.leave(leases).await
         {
             tracing::warn!(error = %reaction::chain(&error), "leases could not be given back, they will expire");
         }
         Ok(())
+    }
+
+    /// Leaves the last report behind and gives the leases back.
+    async fn leave(&self, mut leases: Box<dyn Leases>) -> Result<(), StoreError> {
+        self.renew(leases.as_mut()).await?;
+        leases.release(&self.relay).await
+    }
+
+    /// Tells those who wait for a lease why there is none.
+    fn blame(&self, reason: &str) {
+        for seat in self.seats.iter().filter(|seat| seat.grant.borrow().is_none()) {
+            seat.report(|report| report.last_error = Some(reason.to_owned()));
+        }
     }
 
     async fn beat(&self, connection: &mut Option<Box<dyn Leases>>) -> Result<(), StoreError> {
@@ -141,11 +168,15 @@ impl Heartbeat {
                     return Ok(());
                 }
                 Claim::Taken { owner, epoch, .. } if is_dead_predecessor(&owner, &self.relay) => {
-                    tracing::info!(subscription = seat.subscription, "the process that held the lease is dead, taking over");
+                    tracing::info!(
+                        subscription = seat.subscription,
+                        "the process that held the lease is dead, taking over"
+                    );
                     leases.take_over(&seat.subscription, epoch).await?;
                 }
                 Claim::Taken { owner, .. } => {
-                    let waiting = format!("waiting: relay `{}` (process {}) holds the lease", owner.name, owner.process_id);
+                    let waiting =
+                        format!("waiting: relay `{}` (process {}) holds the lease", owner.name, owner.process_id);
                     if seat.last_error().as_ref() != Some(&waiting) {
                         tracing::info!(subscription = seat.subscription, host = owner.host, "{waiting}");
                         seat.report(|report| report.last_error = Some(waiting));
@@ -158,7 +189,8 @@ impl Heartbeat {
     }
 
     async fn renew(&self, leases: &mut dyn Leases) -> Result<(), StoreError> {
-        let held: Vec<_> = self.seats.iter().filter_map(|seat| seat.grant.borrow().map(|epoch| (seat, epoch))).collect();
+        let held: Vec<_> =
+            self.seats.iter().filter_map(|seat| seat.grant.borrow().map(|epoch| (seat, epoch))).collect();
         let rows: Vec<_> =
             held.iter().map(|(seat, epoch)| (seat.subscription.clone(), *epoch, seat.snapshot())).collect();
         let sent = since_boot();

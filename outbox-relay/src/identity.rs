@@ -34,11 +34,14 @@ fn host() -> String {
 }
 
 /// When a process began, in clock ticks since boot: field 22 of `/proc/<pid>/stat`, see proc(5). `None` where it does not
-/// run or the system has no such file; then nobody is taken for dead, because nobody recorded a start either.
+/// run, or has ended and only waits for its parent to take notice; and where the system has no such file: then nobody is
+/// taken for dead, because nobody recorded a start either.
 fn started(process_id: i64) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{process_id}/stat")).ok()?;
-    let after_name = stat.rsplit_once(')')?.1;
-    after_name.split_whitespace().nth(19).map(str::to_owned)
+    let mut after_name = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = after_name.next()?;
+    let ended = matches!(state, "Z" | "X" | "x");
+    if ended { None } else { after_name.nth(18).map(str::to_owned) }
 }
 
 #[cfg(test)]
@@ -49,9 +52,15 @@ mod tests {
     fn only_an_ended_process_of_the_same_name_and_host_is_dead() {
         let me = of_this_process("a");
         assert!(!is_dead_predecessor(&me, &me), "a living process");
-        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let process_id = i64::from(child.id());
-        let dead = RelayIdentity { process_id, process_started: "1".into(), ..me.clone() };
+        let process_started = started(process_id).unwrap();
+        let dead = RelayIdentity { process_id, process_started, ..me.clone() };
+        assert!(!is_dead_predecessor(&dead, &me), "it waits for input");
+        child.kill().unwrap();
+        while !is_dead_predecessor(&dead, &me) {
+            std::thread::yield_now();
+        }
         child.wait().unwrap();
         assert!(is_dead_predecessor(&dead, &me));
         assert!(!is_dead_predecessor(&RelayIdentity { name: "b".into(), ..dead.clone() }, &me));

@@ -133,7 +133,9 @@ impl RelayBuilder {
                 return wrong(format!("two subscriptions are called `{name}`; give each a name of its own"));
             }
             if retry.attempts == 0 || retry.first.is_zero() || retry.first > retry.max {
-                return wrong(format!("retry of subscription `{name}`: first must be above zero and at most max, attempts at least 1"));
+                return wrong(format!(
+                    "retry of subscription `{name}`: first must be above zero and at most max, attempts at least 1"
+                ));
             }
         }
         Ok(())

@@ -46,7 +46,8 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     pub(crate) fn new(first: Duration, max: Duration) -> Self {
-        let delays = ExponentialBuilder::default().with_min_delay(first).with_max_delay(max).without_max_times().build();
+        let delays =
+            ExponentialBuilder::default().with_min_delay(first).with_max_delay(max).without_max_times().build();
         Self { limits: (first, max), delays }
     }
 

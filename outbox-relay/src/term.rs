@@ -29,7 +29,7 @@ use outbox_core::checkpoint::Checkpoint;
 use outbox_core::frontier::{Frontier, Hole};
 use outbox_core::publisher::{Answer, Delivery, Publisher};
 use outbox_core::source::{Proof, Row};
-use outbox_core::status::{ReportedHole, ReportedHolder};
+use outbox_core::status::{ReportedHolder, ReportedHole};
 use outbox_core::{Event, Position, PublishError, PublishErrorKind, StoreError, StoreErrorKind};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -233,7 +233,8 @@ impl<'m> Term<'m> {
         let room = settings.window_events.saturating_sub(self.dispatch.events() + self.unsaved);
         let room_bytes = settings.window_bytes.saturating_sub(self.dispatch.bytes() as u64);
         let busy = self.dispatch.is_moving() || self.writing.is_some();
-        let enough = if busy { room * 2 >= settings.window_events && room_bytes * 2 >= settings.window_bytes } else { true };
+        let enough =
+            if busy { room * 2 >= settings.window_events && room_bytes * 2 >= settings.window_bytes } else { true };
         if room == 0 || room_bytes == 0 || !enough || now < self.pace.read_at || self.stopping_since.is_some() {
             return;
         }
@@ -305,7 +306,10 @@ impl<'m> Term<'m> {
         }
     }
 
-    fn call_done(&mut self, (call, outcome): (Vec<Delivery>, Result<Vec<Answer>, PublishError>)) -> Result<(), RelayError> {
+    fn call_done(
+        &mut self,
+        (call, outcome): (Vec<Delivery>, Result<Vec<Answer>, PublishError>),
+    ) -> Result<(), RelayError> {
         let now = Instant::now();
         match outcome {
             Ok(answers) => {
@@ -425,7 +429,9 @@ impl<'m> Term<'m> {
             return error;
         }
         match self.frontier.holes().next() {
-            Some(hole) => format!("an open transaction may still write positions {} to {}", hole.range.start(), hole.range.end()),
+            Some(hole) => {
+                format!("an open transaction may still write positions {} to {}", hole.range.start(), hole.range.end())
+            }
             None => "the publisher has not answered".to_owned(),
         }
     }
@@ -476,7 +482,11 @@ impl<'m> Term<'m> {
             match blocked {
                 Some((position, letter)) => {
                     report.state = "blocked".into();
-                    let full = if self.is_full() { "; the window is full of events behind such ones, so nothing more is read" } else { "" };
+                    let full = if self.is_full() {
+                        "; the window is full of events behind such ones, so nothing more is read"
+                    } else {
+                        ""
+                    };
                     report.last_error = Some(format!("position {position} does not pass: {}{full}", letter.reason));
                 }
                 None if resting || failing => report.state = "retrying".into(),
@@ -490,10 +500,14 @@ impl<'m> Term<'m> {
 }
 
 /// Makes one call; an answer too few or too many is a failure of the publisher, not of an event.
-async fn deliver(publisher: Arc<dyn Publisher>, call: Vec<Delivery>) -> (Vec<Delivery>, Result<Vec<Answer>, PublishError>) {
+async fn deliver(
+    publisher: Arc<dyn Publisher>,
+    call: Vec<Delivery>,
+) -> (Vec<Delivery>, Result<Vec<Answer>, PublishError>) {
     let outcome = publisher.publish(&call).await.and_then(|answers| {
         let (sent, answered) = (call.len(), answers.len());
-        let message = || format!("the publisher answered for {answered} of {sent} events; this is a mistake in its code");
+        let message =
+            || format!("the publisher answered for {answered} of {sent} events; this is a mistake in its code");
         if sent == answered { Ok(answers) } else { Err(PublishError::new(PublishErrorKind::Closed, message())) }
     });
     (call, outcome)
@@ -518,7 +532,11 @@ impl Pace {
     /// How many events to ask for, so that about twice what there is room for comes into question.
     fn read_size(&self, room_bytes: u64) -> usize {
         let fitting = room_bytes * 2 / (self.average_size.max(1) as u64);
-        if self.average_size == 0 { READ_AT_LEAST } else { usize::try_from(fitting).unwrap_or(READ_AT_MOST).clamp(READ_AT_LEAST, READ_AT_MOST) }
+        if self.average_size == 0 {
+            READ_AT_LEAST
+        } else {
+            usize::try_from(fitting).unwrap_or(READ_AT_MOST).clamp(READ_AT_LEAST, READ_AT_MOST)
+        }
     }
 
     /// Reads on at once while there is something; looks less and less often while there is nothing.

@@ -1,7 +1,7 @@
 //! The outbox on PostgreSQL (feature `postgres`) and SQLite (feature `sqlite`), through sqlx.
 //!
-//! Capture writes with the caller's own open transaction: [`PgOutbox`] and [`SqliteOutbox`]. A relay reads through
-//! [`PgStore`] and [`SqliteStore`]. Both databases have the same files: `capture`, `migrate`, `source`, `checkpoint`,
+//! Capture writes with the caller's own open transaction: `PgOutbox` and `SqliteOutbox`. A relay reads through
+//! `PgStore` and `SqliteStore`. Both databases have the same files: `capture`, `migrate`, `source`, `checkpoint`,
 //! `lease`, `store`, `status`.
 
 mod error;

@@ -42,11 +42,9 @@ pub(crate) fn executables(children: &Children, build: &mut Command) -> Result<BT
     for line in messages.lines() {
         let message: Value = serde_json::from_str(line).context("cargo's message is not JSON")?;
         let program = message["target"]["kind"] == serde_json::json!(["bin"]) && message["profile"]["test"] == false;
-        if let (true, Some(name), Some(path)) = (
-            program,
-            message["target"]["name"].as_str(),
-            message["executable"].as_str(),
-        ) {
+        if let (true, Some(name), Some(path)) =
+            (program, message["target"]["name"].as_str(), message["executable"].as_str())
+        {
             found.insert(name.to_owned(), PathBuf::from(path));
         }
     }

@@ -26,10 +26,7 @@ pub(crate) struct Children {
 impl Children {
     /// Takes over the signals that would end this process.
     pub(crate) fn watching_signals() -> Result<Self> {
-        let children = Self {
-            interrupted: Arc::default(),
-            asked_to_end: Arc::default(),
-        };
+        let children = Self { interrupted: Arc::default(), asked_to_end: Arc::default() };
         signal_hook::flag::register(SIGINT, Arc::clone(&children.interrupted))?;
         signal_hook::flag::register(SIGTERM, Arc::clone(&children.asked_to_end))?;
         signal_hook::flag::register(SIGHUP, Arc::clone(&children.asked_to_end))?;
@@ -43,9 +40,8 @@ impl Children {
     /// When it cannot be started, or a signal came: then nothing more shall be run.
     pub(crate) fn run(&self, command: &mut Command) -> Result<ExitStatus> {
         self.stop_if_signalled()?;
-        let child = command
-            .spawn()
-            .with_context(|| format!("{} cannot be started", command.get_program().display()))?;
+        let child =
+            command.spawn().with_context(|| format!("{} cannot be started", command.get_program().display()))?;
         let status = self.wait(child)?;
         self.stop_if_signalled()?;
         Ok(status)
@@ -75,9 +71,7 @@ impl Children {
         // Read aside: a child whose pipe is full would never end.
         let reader = thread::spawn(move || io::read_to_string(&mut stdout));
         let status = self.wait(child)?;
-        let output = reader
-            .join()
-            .map_err(|_| anyhow!("reading the child's output panicked"))??;
+        let output = reader.join().map_err(|_| anyhow!("reading the child's output panicked"))??;
         self.stop_if_signalled()?;
         ensure!(status.success(), "{} failed ({status})", shown(command));
         Ok(output)

@@ -107,17 +107,7 @@ impl Cluster {
     pub fn start_with(binaries: Binaries, options: ClusterOptions) -> Result<Self> {
         let folder = Folder::create(options.parent.as_deref(), &binaries, Account::choose()?)?;
         let mut initdb = folder.command(binaries.command("initdb"));
-        initdb.args([
-            "-A",
-            "trust",
-            "-U",
-            "postgres",
-            "--no-sync",
-            "--no-locale",
-            "-E",
-            "UTF8",
-            "-D",
-        ]);
+        initdb.args(["-A", "trust", "-U", "postgres", "--no-sync", "--no-locale", "-E", "UTF8", "-D"]);
         complete(initdb.arg(folder.data()))?;
         Self::launch(binaries, folder, &settings::for_primary(options.settings))
     }
@@ -132,31 +122,19 @@ impl Cluster {
     pub fn standby(&self) -> Result<Self> {
         let folder = Folder::create(self.folder.parent(), &self.binaries, Account::choose()?)?;
         let mut copy = folder.command(self.bin("pg_basebackup"));
-        copy.args([
-            "--write-recovery-conf",
-            "--checkpoint=fast",
-            "--wal-method=stream",
-            "--no-sync",
-            "-D",
-        ]);
+        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream", "--no-sync", "-D"]);
         complete(copy.arg(folder.data()))?;
         Self::launch(self.binaries.clone(), folder, &[])
     }
 
     /// Writes the settings and starts, on another port if somebody took the chosen one between the look and the start.
     fn launch(binaries: Binaries, folder: Folder, settings: &[(String, String)]) -> Result<Self> {
-        let mut cluster = Self {
-            binaries,
-            folder,
-            port: 0,
-        };
+        let mut cluster = Self { binaries, folder, port: 0 };
         cluster.folder.configure(settings)?;
         let mut attempt = 1;
         loop {
             cluster.port = free_port()?;
-            cluster
-                .folder
-                .configure(&settings::for_place(cluster.port, cluster.folder.path()))?;
+            cluster.folder.configure(&settings::for_place(cluster.port, cluster.folder.path()))?;
             match cluster.start_again() {
                 Err(_) if attempt < PORT_ATTEMPTS && cluster.folder.lost_its_port() => attempt += 1,
                 outcome => return outcome.map(|()| cluster),
@@ -196,10 +174,7 @@ impl Cluster {
         let mut command = self.binaries.command(name);
         command.env("PGHOST", "127.0.0.1").env("PGPORT", self.port.to_string());
         command.env("PGUSER", "postgres").env("PGDATABASE", "postgres");
-        command
-            .env_remove("PGHOSTADDR")
-            .env_remove("PGSERVICE")
-            .env_remove("PGOPTIONS");
+        command.env_remove("PGHOSTADDR").env_remove("PGSERVICE").env_remove("PGOPTIONS");
         command
     }
 
@@ -237,12 +212,7 @@ impl Cluster {
     ///
     /// When the server did not run or does not come back; the text holds the end of its log.
     pub fn restart_immediate(&self) -> Result<()> {
-        let outcome = complete(
-            self.pg_ctl()
-                .arg("-l")
-                .arg(self.folder.log())
-                .args(["-m", "immediate", "restart"]),
-        );
+        let outcome = complete(self.pg_ctl().arg("-l").arg(self.folder.log()).args(["-m", "immediate", "restart"]));
         outcome.map(drop).with_context(|| self.folder.end_of_log())
     }
 
@@ -258,33 +228,19 @@ impl Cluster {
 /// Processes begin their search at different places, and so do the calls within one.
 fn free_port() -> Result<u16> {
     static CALLS: AtomicU32 = AtomicU32::new(0);
-    let seed = process::id()
-        .wrapping_mul(97)
-        .wrapping_add(CALLS.fetch_add(1, Ordering::Relaxed) * 7919);
+    let seed = process::id().wrapping_mul(97).wrapping_add(CALLS.fetch_add(1, Ordering::Relaxed) * 7919);
     let ports = (0..10_000).filter_map(|step| u16::try_from(20_000 + seed.wrapping_add(step) % 10_000).ok());
     let mut ports = ports.filter(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok());
-    ports
-        .next()
-        .context("no free port between 20000 and 30000 on 127.0.0.1")
+    ports.next().context("no free port between 20000 and 30000 on 127.0.0.1")
 }
 
 /// Runs a program to its end; its standard output, or an error with everything it said.
 fn complete(command: &mut Command) -> Result<String> {
     let program = command.get_program().display().to_string();
-    let output = command
-        .output()
-        .with_context(|| format!("{program} cannot be started"))?;
+    let output = command.output().with_context(|| format!("{program} cannot be started"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let (said, complained) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    bail!(
-        "{program} failed ({}): {} {}",
-        output.status,
-        said.trim(),
-        complained.trim()
-    )
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    bail!("{program} failed ({}): {} {}", output.status, said.trim(), complained.trim())
 }

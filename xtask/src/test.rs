@@ -16,14 +16,7 @@ const LIMIT: Duration = Duration::from_mins(12);
 pub(crate) fn run(children: &Children, arguments: &[String]) -> Result<ExitCode> {
     let start = Instant::now();
     // One build with the features and targets that the test run asks for: it then finds everything fresh.
-    let build = &mut cargo([
-        "build",
-        "--workspace",
-        "--all-features",
-        "--tests",
-        "--bin",
-        "outbox-relay",
-    ]);
+    let build = &mut cargo(["build", "--workspace", "--all-features", "--tests", "--bin", "outbox-relay"]);
     let programs = executables(children, build)?;
     let relay = programs.get("outbox-relay").context("the build made no outbox-relay")?;
     let building = start.elapsed();
@@ -44,10 +37,7 @@ pub(crate) fn run(children: &Children, arguments: &[String]) -> Result<ExitCode>
     let took = start.elapsed();
     println!("ran against {name}: {took:.0?} in all, {building:.0?} of it building");
     if took > LIMIT {
-        eprintln!(
-            "warning: the run took longer than the {} minutes it may take",
-            LIMIT.as_secs() / 60
-        );
+        eprintln!("warning: the run took longer than the {} minutes it may take", LIMIT.as_secs() / 60);
         return Ok(ExitCode::FAILURE);
     }
     Ok(outcome)
@@ -63,9 +53,5 @@ fn commands(arguments: &[String]) -> Vec<Command> {
         cargo(["test", "--tests", "--no-fail-fast", "--workspace", "--all-features"])
     };
     tests.args(arguments);
-    if arguments.is_empty() {
-        vec![doc, tests]
-    } else {
-        vec![tests]
-    }
+    if arguments.is_empty() { vec![doc, tests] } else { vec![tests] }
 }

@@ -25,24 +25,12 @@ pub(crate) struct Options {
 
 /// Builds the release, starts the server and lets the torture program work on both.
 pub(crate) fn run(children: &Children, options: &Options) -> Result<ExitCode> {
-    let build = &mut cargo([
-        "build",
-        "--release",
-        "--all-features",
-        "-p",
-        "outbox-relay",
-        "-p",
-        "outbox-tests",
-    ]);
+    let build = &mut cargo(["build", "--release", "--all-features", "-p", "outbox-relay", "-p", "outbox-tests"]);
     let programs = executables(children, build.args(["--bin", "outbox-relay", "--bin", "torture"]))?;
     let relay = programs.get("outbox-relay").context("the build made no outbox-relay")?;
     let server = Server::start()?;
     let mut torture = Command::new(programs.get("torture").context("the build made no torture program")?);
-    torture
-        .arg("--minutes")
-        .arg(options.minutes.to_string())
-        .arg("--report")
-        .arg(&options.report);
+    torture.arg("--minutes").arg(options.minutes.to_string()).arg("--report").arg(&options.report);
     if let Some(seed) = options.seed {
         torture.arg("--seed").arg(seed.to_string());
     }

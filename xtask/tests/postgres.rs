@@ -11,15 +11,8 @@ use xtask::postgres::{BIN_VARIABLE, Binaries, Cluster, ClusterOptions, StopMode}
 
 fn query(cluster: &Cluster, sql: &str) -> String {
     let output = cluster.bin("psql").args(["-XAtc", sql]).output().expect("psql starts");
-    assert!(
-        output.status.success(),
-        "{sql}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout)
-        .expect("psql prints UTF-8")
-        .trim()
-        .to_owned()
+    assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("psql prints UTF-8").trim().to_owned()
 }
 
 fn process_of(cluster: &Cluster) -> PathBuf {
@@ -45,30 +38,13 @@ fn a_cluster_starts_restarts_and_leaves_nothing() {
     assert_eq!(query(&cluster, "SHOW max_prepared_transactions"), "64");
     assert_eq!(query(&cluster, "SHOW fsync"), "on");
     assert_eq!(query(&cluster, "SHOW server_encoding"), "UTF8");
-    let by_socket = cluster
-        .bin("psql")
-        .arg("-h")
-        .arg(cluster.socket_folder())
-        .args(["-c", "SELECT 1"])
-        .output()
-        .unwrap();
+    let by_socket =
+        cluster.bin("psql").arg("-h").arg(cluster.socket_folder()).args(["-c", "SELECT 1"]).output().unwrap();
     assert!(by_socket.status.success(), "{by_socket:?}");
 
     cluster.create_database("shop").unwrap();
-    assert!(
-        cluster
-            .create_database("shop")
-            .unwrap_err()
-            .to_string()
-            .contains("already exists")
-    );
-    let by_url = cluster
-        .binaries()
-        .command("psql")
-        .arg(cluster.url("shop"))
-        .args(["-c", "SELECT 1"])
-        .output()
-        .unwrap();
+    assert!(cluster.create_database("shop").unwrap_err().to_string().contains("already exists"));
+    let by_url = cluster.binaries().command("psql").arg(cluster.url("shop")).args(["-c", "SELECT 1"]).output().unwrap();
     assert!(by_url.status.success(), "{by_url:?}");
 
     let (port, started) = (cluster.port(), query(&cluster, "SELECT pg_postmaster_start_time()"));
@@ -77,15 +53,7 @@ fn a_cluster_starts_restarts_and_leaves_nothing() {
     assert_eq!(query(&cluster, "SELECT n FROM kept"), "7");
     assert_ne!(query(&cluster, "SELECT pg_postmaster_start_time()"), started);
     cluster.stop(StopMode::Fast).unwrap();
-    assert!(
-        !cluster
-            .bin("psql")
-            .args(["-c", "SELECT 1"])
-            .output()
-            .unwrap()
-            .status
-            .success()
-    );
+    assert!(!cluster.bin("psql").args(["-c", "SELECT 1"]).output().unwrap().status.success());
     cluster.start_again().unwrap();
     assert_eq!(query(&cluster, "SELECT n FROM kept"), "7");
     assert_eq!(cluster.port(), port);
@@ -105,18 +73,9 @@ fn a_standby_follows_and_refuses_writes() {
     assert_ne!(standby.port(), primary.port());
     assert_eq!(query(&standby, "SELECT pg_is_in_recovery()"), "t");
     query(&primary, "CREATE TABLE followed AS SELECT 7 AS n");
-    until("the table on the standby", || {
-        query(&standby, "SELECT to_regclass('followed') IS NOT NULL") == "t"
-    });
-    let refused = standby
-        .bin("psql")
-        .args(["-c", "CREATE TABLE mine ()"])
-        .output()
-        .unwrap();
-    assert!(
-        String::from_utf8_lossy(&refused.stderr).contains("read-only transaction"),
-        "{refused:?}"
-    );
+    until("the table on the standby", || query(&standby, "SELECT to_regclass('followed') IS NOT NULL") == "t");
+    let refused = standby.bin("psql").args(["-c", "CREATE TABLE mine ()"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("read-only transaction"), "{refused:?}");
 
     let folders = [primary.socket_folder().to_owned(), standby.socket_folder().to_owned()];
     drop((primary, standby));
@@ -138,11 +97,7 @@ const VICTIM: &str = "XTASK_TEST_VICTIM";
 fn a_killed_process_takes_its_server_along() {
     if let Some(answer) = std::env::var_os(VICTIM) {
         let cluster = Cluster::start(ClusterOptions::default()).unwrap();
-        let found = format!(
-            "{}\n{}\n",
-            process_of(&cluster).display(),
-            cluster.socket_folder().display()
-        );
+        let found = format!("{}\n{}\n", process_of(&cluster).display(), cluster.socket_folder().display());
         let answer = PathBuf::from(answer);
         fs::write(answer.with_extension("new"), found).unwrap();
         fs::rename(answer.with_extension("new"), answer).unwrap();
@@ -170,10 +125,7 @@ fn a_killed_process_takes_its_server_along() {
 fn a_server_that_refuses_its_settings_says_why_and_leaves_no_folder() {
     let parent = tempfile::Builder::new().prefix("x").tempdir_in("/tmp").unwrap();
     fs::set_permissions(parent.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let options = ClusterOptions {
-        parent: Some(parent.path().to_owned()),
-        ..ClusterOptions::default()
-    };
+    let options = ClusterOptions { parent: Some(parent.path().to_owned()), ..ClusterOptions::default() };
     let error = Cluster::start(options.set("wal_level", "sideways")).unwrap_err();
     assert!(format!("{error:#}").contains("sideways"), "{error:#}");
     assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
@@ -181,19 +133,10 @@ fn a_server_that_refuses_its_settings_says_why_and_leaves_no_folder() {
 
 #[test]
 fn a_path_too_long_for_a_socket_is_refused() {
-    let parent = tempfile::Builder::new()
-        .prefix(&"long".repeat(20))
-        .tempdir_in("/tmp")
-        .unwrap();
-    let options = ClusterOptions {
-        parent: Some(parent.path().to_owned()),
-        ..ClusterOptions::default()
-    };
+    let parent = tempfile::Builder::new().prefix(&"long".repeat(20)).tempdir_in("/tmp").unwrap();
+    let options = ClusterOptions { parent: Some(parent.path().to_owned()), ..ClusterOptions::default() };
     let error = Cluster::start(options).unwrap_err().to_string();
-    assert!(
-        error.ends_with("is too long to hold a socket, choose a shorter one"),
-        "{error}"
-    );
+    assert!(error.ends_with("is too long to hold a socket, choose a shorter one"), "{error}");
 }
 
 #[test]

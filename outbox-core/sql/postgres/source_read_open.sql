@@ -13,28 +13,32 @@ WITH filled AS MATERIALIZED (
         FROM outbox_event WHERE position BETWEEN hole.first AND hole.last ORDER BY position LIMIT $2 OFFSET 0
     ) event
     ORDER BY position LIMIT $2
-), page AS MATERIALIZED (
-    SELECT position, sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS running, size
-    FROM (
-        SELECT position, CASE WHEN wanted THEN coalesce(octet_length(payload), 0) + coalesce(octet_length(old_payload), 0)
+), sized AS MATERIALIZED (
+    SELECT position, CASE WHEN wanted THEN coalesce(octet_length(payload), 0) + coalesce(octet_length(old_payload), 0)
+            + coalesce(octet_length(payload_binary), 0) + coalesce(octet_length(old_payload_binary), 0)
+        ELSE 0 END AS size
+    FROM filled
+    UNION ALL (
+        SELECT position, CASE WHEN /* wanted */ coalesce(
+            (cardinality($7::text[]) = 0 OR topic LIKE ANY ($7))
+            AND (cardinality($8::text[]) = 0 OR aggregate_type = ANY ($8))
+            AND (cardinality($9::text[]) = 0 OR tenant_id = ANY ($9))
+            AND (cardinality($10::text[]) = 0 OR operation = ANY ($10)), false) /* end */
+            THEN coalesce(octet_length(payload), 0) + coalesce(octet_length(old_payload), 0)
                 + coalesce(octet_length(payload_binary), 0) + coalesce(octet_length(old_payload_binary), 0)
             ELSE 0 END AS size
-        FROM filled
-        UNION ALL (
-            SELECT position, CASE WHEN /* wanted */ coalesce(
-                (cardinality($7::text[]) = 0 OR topic LIKE ANY ($7))
-                AND (cardinality($8::text[]) = 0 OR aggregate_type = ANY ($8))
-                AND (cardinality($9::text[]) = 0 OR tenant_id = ANY ($9))
-                AND (cardinality($10::text[]) = 0 OR operation = ANY ($10)), false) /* end */
-                THEN coalesce(octet_length(payload), 0) + coalesce(octet_length(old_payload), 0)
-                    + coalesce(octet_length(payload_binary), 0) + coalesce(octet_length(old_payload_binary), 0)
-                ELSE 0 END AS size
-            FROM outbox_event WHERE $4 AND position > $1 ORDER BY position LIMIT $2
-        )
-        ORDER BY position LIMIT $2
-    ) sized
+        FROM outbox_event WHERE $4 AND position > $1 ORDER BY position LIMIT $2
+    )
+    ORDER BY position LIMIT $2
+), page AS MATERIALIZED (
+    SELECT max(position) AS last, sum(size) AS bytes FROM sized
 ), cut AS MATERIALIZED (
-    SELECT max(position) AS page_last, max(position) FILTER (WHERE running <= $3 OR running = size) AS last FROM page
+    SELECT page.last AS page_last, CASE WHEN page.bytes <= $3 THEN page.last ELSE (
+        SELECT max(position)
+        FROM (SELECT position, size, sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS running FROM sized) summed
+        WHERE running <= $3 OR running = size
+    ) END AS last
+    FROM page
 )
 SELECT position,
     event_id,

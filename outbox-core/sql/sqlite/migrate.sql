@@ -86,7 +86,7 @@ CREATE TABLE outbox_dead_letter (
     PRIMARY KEY (subscription, partition_id, position)
 );
 
--- Schema version, instance id, and floor: the lowest position cleanup has left.
+-- Schema version, instance id, and floor: the highest position cleanup has removed.
 CREATE TABLE outbox_meta (
     name  TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL

@@ -169,7 +169,9 @@ impl<M: SerializeMap> SerializeMap for FilterMap<'_, M> {
         key: &K,
         value: &V,
     ) -> Result<(), M::Error> {
-        let Some(text) = key_text(key) else { return self.inner.serialize_entry(key, value) };
+        let Some(text) = key_text(key) else {
+            return self.inner.serialize_entry(key, value);
+        };
         match self.scope.field(&text, value)? {
             Field::Untouched => self.inner.serialize_entry(key, value),
             Field::Filtered(scope) => self.inner.serialize_entry(key, &Filtered { value, scope }),

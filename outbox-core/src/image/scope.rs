@@ -65,7 +65,9 @@ impl<'a> Scope<'a> {
             let inner = Scope { within: None, ..self };
             return Ok(if key == content { Field::Filtered(inner) } else { Field::Untouched });
         }
-        let Some(rule) = self.ledger.meet(key) else { return Ok(Field::Untouched) };
+        let Some(rule) = self.ledger.meet(key) else {
+            return Ok(Field::Untouched);
+        };
         Ok(match rule.treatment {
             Treatment::Plain => Field::Named(rule.name),
             Treatment::Skip => Field::Left,

@@ -63,7 +63,10 @@ fn hashes_of_other_values_are_of_their_json() {
     let value = BTreeMap::from([("list", Some(vec![1, 2])), ("nothing", None)]);
     let written = to_json(&value, &[Rule::hash("list"), Rule::hash("nothing")]).unwrap();
     // The digest is that of `printf '[1,2]' | sha256sum`.
-    assert_eq!(written, r#"{"list":"49a64717d5d4cb19952e6eac2946415cf6879adacf9908e7d872332d32c6e684","nothing":null}"#);
+    assert_eq!(
+        written,
+        r#"{"list":"49a64717d5d4cb19952e6eac2946415cf6879adacf9908e7d872332d32c6e684","nothing":null}"#
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::server::{Server, Written};
 
 /// How the reader treats what the frontier asks of it; all but the first are known to lose events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Variant {
+pub(crate) enum Variant {
     Right,
     /// Looks who holds the lock before it reads, so a transaction that begins in between is overlooked.
     SampleBeforeSnapshot,
@@ -27,50 +27,55 @@ pub enum Variant {
     IdAboveLast,
 }
 
-pub struct Reader {
+pub(crate) struct Reader {
     variant: Variant,
     max_holes: usize,
     frontier: Frontier,
     /// Returned by the frontier and not yet published, in the order returned.
     held: Vec<Position>,
+    early_sample: Option<Vec<Holder>>,
     under_way: Option<UnderWay>,
     returned: BTreeSet<Position>,
-    pub published: Vec<Written>,
+    pub(crate) published: Vec<Written>,
 }
 
 /// A read between its snapshot and its sample.
 struct UnderWay {
     rows: Vec<Position>,
     complete: bool,
-    early_sample: Vec<Holder>,
     capped: bool,
 }
 
 impl Reader {
-    pub fn new(variant: Variant, max_holes: usize) -> Self {
+    pub(crate) fn new(variant: Variant, max_holes: usize) -> Self {
         Self {
             variant,
             max_holes,
             frontier: Frontier::new(0, &PositionSet::new()).with_max_holes(max_holes),
             held: Vec::new(),
+            early_sample: None,
             under_way: None,
             returned: BTreeSet::new(),
             published: Vec::new(),
         }
     }
 
-    pub fn frontier(&self) -> &Frontier {
+    pub(crate) fn frontier(&self) -> &Frontier {
         &self.frontier
     }
 
     /// Takes the next step of a read: its snapshot, or its sample and what follows from both.
-    pub fn read(&mut self, server: &Server, chance: &mut Chance) -> Result<(), String> {
+    pub(crate) fn read(&mut self, server: &Server, chance: &mut Chance) -> Result<(), String> {
+        if self.variant == Variant::SampleBeforeSnapshot && self.early_sample.is_none() {
+            self.early_sample = Some(server.holders());
+            return Ok(());
+        }
         match self.under_way.take() {
             None => {
                 self.under_way = Some(self.take_snapshot(server, chance));
                 Ok(())
             }
-            Some(under_way) => self.take_sample(under_way, server, chance),
+            Some(under_way) => self.take_sample(&under_way, server, chance),
         }
     }
 
@@ -87,15 +92,14 @@ impl Reader {
         UnderWay {
             complete: rows.len() == visible || self.variant == Variant::IgnoreIncomplete,
             rows,
-            early_sample: server.holders(),
             capped: self.frontier.stands_still(),
         }
     }
 
-    fn take_sample(&mut self, read: UnderWay, server: &Server, chance: &mut Chance) -> Result<(), String> {
+    fn take_sample(&mut self, read: &UnderWay, server: &Server, chance: &mut Chance) -> Result<(), String> {
         let mut sample = server.holders();
         match self.variant {
-            Variant::SampleBeforeSnapshot => sample.clone_from(&read.early_sample),
+            Variant::SampleBeforeSnapshot => sample = self.early_sample.take().unwrap_or(sample),
             Variant::ForgetPrepared => sample.iter_mut().for_each(|holder| holder.prepared = false),
             _ => {}
         }
@@ -107,7 +111,7 @@ impl Reader {
             self.frontier.absorb(Read { rows: Vec::new(), complete: read.complete, evidence: Evidence::Unsampled });
         }
         self.take_in(&accepted)?;
-        self.check(before, &read)
+        self.check(before, read)
     }
 
     fn take_in(&mut self, rows: &[Row]) -> Result<(), String> {
@@ -132,6 +136,12 @@ impl Reader {
         if open.last_range().is_some_and(|last| *last.end() > position) {
             return Err(format!("{open} lies above the frontier at {position}"));
         }
+        let strict = self.max_holes == 1;
+        if let (true, Some(first), Some(last)) = (strict, open.first(), self.returned.last())
+            && first < *last
+        {
+            return Err(format!("strict reading returned position {last} before {first}"));
+        }
         let capped = read.capped || self.frontier.stands_still();
         match read.rows.iter().find(|position| !self.returned.contains(position)) {
             Some(withheld) if !capped => Err(format!("visible position {withheld} was not returned")),
@@ -140,7 +150,7 @@ impl Reader {
     }
 
     /// Publishes one event with nothing earlier of its key before it; in strict reading nothing earlier at all.
-    pub fn publish(&mut self, server: &Server, chance: &mut Chance) {
+    pub(crate) fn publish(&mut self, server: &Server, chance: &mut Chance) {
         if self.held.is_empty() {
             return;
         }
@@ -151,12 +161,12 @@ impl Reader {
         self.published.push(server.committed()[&position]);
     }
 
-    pub fn has_unpublished(&self) -> bool {
+    pub(crate) fn has_unpublished(&self) -> bool {
         !self.held.is_empty()
     }
 
     /// Begins anew from a checkpoint: what was not published is an open position of it.
-    pub fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         let mut open = self.frontier.open();
         for position in self.held.drain(..) {
             open.insert(position..=position);
@@ -167,7 +177,7 @@ impl Reader {
     }
 
     /// The connection broke and another one leads to the server, or to another one.
-    pub fn reconnect(&mut self) {
+    pub(crate) fn reconnect(&mut self) {
         self.under_way = None;
         if self.variant != Variant::NoDistrust {
             self.frontier.distrust();
@@ -177,10 +187,12 @@ impl Reader {
     /// Whether the server is no further back than what was read of another: everything returned is there, its positions
     /// were given out, and what was judged dead is dead there too. A replica further back than that is outside of what
     /// is promised.
-    pub fn recognises(&self, server: &Server) -> bool {
+    pub(crate) fn recognises(&self, server: &Server) -> bool {
         let there = |position: &Position| server.committed().contains_key(position);
         let (last, open) = (self.frontier.position(), self.frontier.open());
         let judged = |position: &Position| *position <= last && !open.contains(*position);
-        last <= server.last_position() && self.returned.iter().all(there) && !server.prepared_positions().any(|at| judged(&at))
+        last <= server.last_position()
+            && self.returned.iter().all(there)
+            && !server.prepared_positions().any(|at| judged(&at))
     }
 }

@@ -8,15 +8,15 @@ use outbox_core::source::Holder;
 use crate::chance::Chance;
 
 const SESSIONS: usize = 5;
-/// Keys 1 to 4 have an order; key 0 has none.
-pub const KEYS: usize = 5;
+/// Key 0 has no order, the others have.
+const KEYS: usize = 9;
 
 /// What an event says: the version counts 1, 2, 3 … within a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
-    pub position: Position,
-    pub key: usize,
-    pub version: u64,
+pub(crate) struct Written {
+    pub(crate) position: Position,
+    pub(crate) key: usize,
+    pub(crate) version: u64,
 }
 
 /// Where a transaction is on its way; its locks outlive its end by a moment, as they do in PostgreSQL.
@@ -48,7 +48,7 @@ struct Savepoint {
 }
 
 #[derive(Debug, Clone)]
-pub struct Server {
+pub(crate) struct Server {
     transactions: Vec<Transaction>,
     committed: BTreeMap<Position, Written>,
     last_position: Position,
@@ -60,7 +60,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(prepare_renames: bool) -> Self {
+    pub(crate) fn new(prepare_renames: bool) -> Self {
         Self {
             transactions: Vec::new(),
             committed: BTreeMap::new(),
@@ -72,27 +72,27 @@ impl Server {
     }
 
     /// Everything visible to a snapshot taken now.
-    pub fn committed(&self) -> &BTreeMap<Position, Written> {
+    pub(crate) fn committed(&self) -> &BTreeMap<Position, Written> {
         &self.committed
     }
 
-    pub fn last_position(&self) -> Position {
+    pub(crate) fn last_position(&self) -> Position {
         self.last_position
     }
 
     /// Who holds the log's lock now.
-    pub fn holders(&self) -> Vec<Holder> {
+    pub(crate) fn holders(&self) -> Vec<Holder> {
         self.transactions.iter().filter(|transaction| transaction.locked).map(|held| held.holder.clone()).collect()
     }
 
     /// Positions that prepared transactions may still fill.
-    pub fn prepared_positions(&self) -> impl Iterator<Item = Position> + '_ {
+    pub(crate) fn prepared_positions(&self) -> impl Iterator<Item = Position> + '_ {
         let prepared = self.transactions.iter().filter(|transaction| transaction.stage == Stage::Prepared);
         prepared.flat_map(|transaction| transaction.rows.iter().map(|row| row.position))
     }
 
     /// Some transaction does something.
-    pub fn act(&mut self, chance: &mut Chance) {
+    pub(crate) fn act(&mut self, chance: &mut Chance) {
         if self.transactions.is_empty() || (self.transactions.len() < SESSIONS && chance.percent(20)) {
             self.begin();
         }
@@ -100,20 +100,20 @@ impl Server {
         match self.transactions[index].stage {
             Stage::Ended => drop(self.transactions.remove(index)),
             Stage::Prepared => self.end(index, chance.percent(60)),
-            Stage::Open => match chance.below(20) {
-                0..=8 => self.write(index, chance),
-                9..=10 => self.set_savepoint(index),
-                11 => self.roll_back_to_savepoint(index),
-                12..=13 => self.prepare(index),
-                14 => self.kill(index),
-                15..=16 => self.end(index, false),
+            Stage::Open => match chance.below(30) {
+                0..=14 => self.write(index, chance),
+                15..=18 => self.set_savepoint(index),
+                19..=20 => self.roll_back_to_savepoint(index),
+                21..=22 => self.prepare(index),
+                23 => self.kill(index),
+                24..=25 => self.end(index, false),
                 _ => self.end(index, true),
             },
         }
     }
 
     /// Lets every transaction come to its end.
-    pub fn finish(&mut self, chance: &mut Chance) {
+    pub(crate) fn finish(&mut self, chance: &mut Chance) {
         for index in 0..self.transactions.len() {
             if self.transactions[index].stage != Stage::Ended {
                 self.end(index, chance.percent(70));
@@ -123,7 +123,7 @@ impl Server {
     }
 
     /// Crashes and recovers: sessions die, prepared transactions come back under their number, some ids are skipped.
-    pub fn restart(&mut self, chance: &mut Chance) {
+    pub(crate) fn restart(&mut self, chance: &mut Chance) {
         self.transactions.retain(|transaction| transaction.stage == Stage::Prepared);
         for prepared in &mut self.transactions {
             prepared.holder.transaction = format!("-1/{}", prepared.number);
@@ -135,8 +135,8 @@ impl Server {
     fn begin(&mut self) {
         self.last_local += 1;
         self.last_number += 1;
-        let session = (1..).find(|pid| self.transactions.iter().all(|other| other.holder.pid != Some(*pid)));
-        let session = session.expect("there are more numbers than sessions");
+        let session = (1..=10).find(|pid| self.transactions.iter().all(|other| other.holder.pid != Some(*pid)));
+        let session = session.expect("there are fewer sessions than that");
         self.transactions.push(Transaction {
             holder: Holder {
                 transaction: format!("{session}/{}", self.last_local),
@@ -154,10 +154,11 @@ impl Server {
 
     /// Inserts one event, a few, or a bulk larger than many a read.
     fn write(&mut self, index: usize, chance: &mut Chance) {
-        let count = if chance.percent(8) { 5 + chance.below(12) } else { 1 + chance.below(2) };
+        let count = if chance.percent(6) { 5 + chance.below(12) } else { 1 + chance.below(2) };
         for _ in 0..count {
             let key = chance.below(KEYS);
-            let taken = self.transactions.iter().enumerate().any(|(other, held)| other != index && held.keys.contains(&key));
+            let taken =
+                self.transactions.iter().enumerate().any(|(other, held)| other != index && held.keys.contains(&key));
             if taken {
                 continue;
             }

@@ -6,31 +6,37 @@ use crate::chance::Chance;
 use crate::reader::{Reader, Variant};
 use crate::server::Server;
 
-const STEPS: usize = 160;
+const STEPS: usize = 200;
 
 /// Runs a seed to its quiet end.
 ///
 /// # Errors
 ///
 /// What was lost, repeated, swapped or left behind.
-pub fn run(seed: u64, variant: Variant, max_holes: usize) -> Result<(), String> {
+pub(crate) fn run(seed: u64, variant: Variant, max_holes: usize) -> Result<(), String> {
     let mut chance = Chance::new(seed);
     let mut server = Server::new(chance.percent(50));
     let mut replica = server.clone();
     let mut reader = Reader::new(variant, max_holes);
+    let fragile = chance.percent(30);
     for _ in 0..STEPS {
-        match chance.below(100) {
-            0..=54 => server.act(&mut chance),
-            55..=84 => reader.read(&server, &mut chance)?,
-            85..=92 => reader.publish(&server, &mut chance),
-            93..=95 => replica = server.clone(),
-            96..=97 => reader.start_again(),
-            98 => {
+        match chance.below(200) {
+            0..=119 => {
+                // A replica that is an action or a few behind.
+                if fragile && chance.percent(30) {
+                    replica = server.clone();
+                }
+                server.act(&mut chance);
+            }
+            120..=174 => reader.read(&server, &mut chance)?,
+            175..=183 => reader.publish(&server, &mut chance),
+            184..=186 => reader.start_again(),
+            187..=188 => {
                 server.restart(&mut chance);
                 replica = server.clone();
                 reader.reconnect();
             }
-            _ if reader.recognises(&replica) => {
+            189.. if fragile && reader.recognises(&replica) => {
                 server = replica.clone();
                 server.restart(&mut chance);
                 reader.reconnect();

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use outbox_core::async_trait;
 use outbox_core::envelope::CloudEvents;
-use outbox_core::publisher::{
-    Answer, Delivery, Discipline, Origin, PublishError, PublishErrorKind, Publisher,
-};
+use outbox_core::publisher::{Answer, Delivery, Discipline, Origin, PublishError, PublishErrorKind, Publisher};
 use rustix::io::Errno;
 
 use super::lines::Lines;

@@ -16,19 +16,13 @@ fn a_missing_database_or_schema_is_exit_2_and_names_migrate() {
     let shop = Shop::empty();
     for arguments in [&RUN[..], &["run", "--publisher", "null"], &["status"]] {
         let refused = shop.call(arguments).expect_code(2);
-        assert!(
-            refused.stderr.contains("run `outbox-relay migrate`"),
-            "{}",
-            refused.stderr
-        );
+        assert!(refused.stderr.contains("run `outbox-relay migrate`"), "{}", refused.stderr);
         assert!(!shop.path("shop.db").exists(), "asking makes no file");
     }
     shop.sql("CREATE TABLE orders (id INTEGER PRIMARY KEY)");
     for arguments in [&RUN[..], &["run", "--publisher", "null"], &["status"]] {
         let refused = shop.call(arguments).expect_code(2);
-        let [error] = refused.errors()[..] else {
-            panic!("{}", refused.stderr)
-        };
+        let [error] = refused.errors()[..] else { panic!("{}", refused.stderr) };
         assert!(error.contains("run `outbox-relay migrate`"), "{error}");
     }
 }
@@ -49,9 +43,7 @@ fn an_unwritable_file_is_exit_2() {
     std::fs::create_dir(shop.path("folder")).unwrap();
     for url in ["file:no/such/folder/out.jsonl", "file:folder", "file:shop.db/x"] {
         let refused = shop.call(&["run", "--publisher", url]).expect_code(2);
-        let [error] = refused.errors()[..] else {
-            panic!("{}", refused.stderr)
-        };
+        let [error] = refused.errors()[..] else { panic!("{}", refused.stderr) };
         assert!(error.contains(&url["file:".len()..]), "{error}");
     }
 }
@@ -62,9 +54,7 @@ fn a_database_that_cannot_be_opened_is_exit_1_after_the_timeout() {
     std::fs::create_dir(shop.path("shop.db")).unwrap();
     shop.call(&["status"]).expect_code(1);
     let failed = shop.call(&[&RUN[..], &["--timeout", "300ms"]].concat()).expect_code(1);
-    let [error] = failed.errors()[..] else {
-        panic!("{}", failed.stderr)
-    };
+    let [error] = failed.errors()[..] else { panic!("{}", failed.stderr) };
     assert!(error.contains("no progress for 300ms"), "{error}");
     assert!(failed.stderr.contains("could not be opened"), "{}", failed.stderr);
 }
@@ -91,11 +81,7 @@ fn an_event_that_will_not_pass_is_exit_4_and_holds_up_its_key_only() {
     shop.event("a", "good", "{}");
     let blocked = shop.call(&RUN).expect_code(4);
     assert_eq!(
-        blocked
-            .lines()
-            .iter()
-            .map(|event| event["partitionkey"].as_str().unwrap())
-            .collect::<Vec<_>>(),
+        blocked.lines().iter().map(|event| event["partitionkey"].as_str().unwrap()).collect::<Vec<_>>(),
         ["good"]
     );
     assert!(!blocked.stderr.contains("canary"), "{}", blocked.stderr);
@@ -107,10 +93,7 @@ fn an_event_that_will_not_pass_is_exit_4_and_holds_up_its_key_only() {
         "{subscription}"
     );
     let reason = subscription["last_error"].as_str().unwrap();
-    assert!(
-        reason.contains("payload is not JSON") && !reason.contains("canary"),
-        "{reason}"
-    );
+    assert!(reason.contains("payload is not JSON") && !reason.contains("canary"), "{reason}");
     let table = shop.call(&["status"]).expect_code(0).stdout;
     assert!(
         table.contains("blocked: 1 event of 1 key will not pass\n") && table.contains("payload is not JSON"),

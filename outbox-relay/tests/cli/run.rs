@@ -28,18 +28,9 @@ fn an_event_comes_out_by_the_contract() {
         r#""datacontenttype":"application/json","data":{"before":{"id":1},"after":null},"subject":"orders","operation":"delete"}"#,
     );
     let expected = format!("{placed}\n{deleted}\n");
-    let ended = shop
-        .call(&["run", "--publisher", "stdout", "--until-empty"])
-        .expect_code(0);
+    let ended = shop.call(&["run", "--publisher", "stdout", "--until-empty"]).expect_code(0);
     assert_eq!(ended.stdout, expected);
-    let file = [
-        "run",
-        "--publisher",
-        "file:out.jsonl",
-        "--name",
-        "file",
-        "--until-empty",
-    ];
+    let file = ["run", "--publisher", "file:out.jsonl", "--name", "file", "--until-empty"];
     assert_eq!(shop.call(&file).expect_code(0).stdout, "");
     assert_eq!(shop.read("out.jsonl"), expected);
     shop.call(&file).expect_code(0);
@@ -56,22 +47,10 @@ fn filters_of_flags_leave_out_the_others() {
     );
     let published = |name, filter: &[&str]| shop.published(&[&["--name", name], filter].concat());
     assert_eq!(published("all", &[]), [1, 2, 3, 4]);
-    assert_eq!(
-        published("topic", &["--topic", "shop.?rders", "--topic", "m*"]),
-        [1, 3, 4]
-    );
+    assert_eq!(published("topic", &["--topic", "shop.?rders", "--topic", "m*"]), [1, 3, 4]);
     assert_eq!(published("tenant", &["--tenant", "t2"]), [2, 3]);
-    assert_eq!(
-        published("table", &["--table", "orders", "--table", "users"]),
-        [1, 2, 3]
-    );
-    assert_eq!(
-        published(
-            "operation",
-            &["--operation", "delete", "--operation", "insert", "--tenant", "t1"]
-        ),
-        [1]
-    );
+    assert_eq!(published("table", &["--table", "orders", "--table", "users"]), [1, 2, 3]);
+    assert_eq!(published("operation", &["--operation", "delete", "--operation", "insert", "--tenant", "t1"]), [1]);
 }
 
 #[test]
@@ -89,11 +68,7 @@ fn a_new_subscription_begins_where_it_was_told() {
     let from_position = published("position", "position:2");
     assert_eq!(from_position.last(), Some(&3));
     shop.event("a", "k", "{}");
-    assert_eq!(
-        published("now", "now"),
-        [4],
-        "the start counts for a new subscription only"
-    );
+    assert_eq!(published("now", "now"), [4], "the start counts for a new subscription only");
     assert_eq!(published("beginning", "now"), [4]);
 }
 
@@ -120,9 +95,7 @@ fn the_subscriptions_of_a_file_run_side_by_side() {
         let entry: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(entry["level"].is_string() && entry["message"].is_string(), "{line}");
     }
-    let quiet = shop
-        .call(&["run", "-q", "--config", "relay.toml", "--until-empty"])
-        .expect_code(0);
+    let quiet = shop.call(&["run", "-q", "--config", "relay.toml", "--until-empty"]).expect_code(0);
     assert_eq!(quiet.stderr, "");
 }
 
@@ -139,15 +112,7 @@ fn a_running_relay_publishes_what_comes_and_ends_well_at_sigterm() {
     relay.terminate();
     assert_eq!(relay.wait().code(), Some(0));
     let subscription = shop.subscription();
-    assert_eq!(
-        (&subscription["lag_events"], &subscription["state"]),
-        (&json!(0), &json!("unowned")),
-        "{subscription}"
-    );
+    assert_eq!((&subscription["lag_events"], &subscription["state"]), (&json!(0), &json!("unowned")), "{subscription}");
     assert_eq!(subscription["partitions"][0]["position"], 3);
-    assert_eq!(
-        shop.published(&[]),
-        [0_u64; 0],
-        "the checkpoint was written before the end"
-    );
+    assert_eq!(shop.published(&[]), [0_u64; 0], "the checkpoint was written before the end");
 }

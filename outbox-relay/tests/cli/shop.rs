@@ -1,4 +1,5 @@
 //! A folder with a database, and the program called in it.
+#![expect(clippy::unwrap_used, reason = "what goes wrong here ends the test that asked for it")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
 /// Nothing here takes a tenth of it.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A folder with `shop.db` in it, to which `DATABASE_URL` leads.
 pub(crate) struct Shop {
@@ -28,14 +29,8 @@ pub(crate) struct Ended {
 impl Shop {
     /// A folder without a database.
     pub(crate) fn empty() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        Self {
-            folder: TempDir::new().unwrap(),
-            runtime,
-        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { folder: TempDir::new().unwrap(), runtime }
     }
 
     /// A database with the outbox tables and no events.
@@ -58,10 +53,7 @@ impl Shop {
         let url = format!("sqlite:{}?mode=rwc", self.path("shop.db").display());
         self.runtime.block_on(async {
             let mut connection = SqliteConnection::connect(&url).await.unwrap();
-            sqlx::raw_sql(AssertSqlSafe(statements.to_owned()))
-                .execute(&mut connection)
-                .await
-                .unwrap();
+            sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
             connection.close().await.unwrap();
         });
     }
@@ -76,15 +68,8 @@ impl Shop {
     /// The program, in this folder and an environment without settings but `DATABASE_URL`.
     pub(crate) fn program(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_outbox-relay"));
-        command
-            .env_clear()
-            .env("DATABASE_URL", "sqlite:shop.db")
-            .current_dir(self.folder.path())
-            .args(arguments);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.env_clear().env("DATABASE_URL", "sqlite:shop.db").current_dir(self.folder.path()).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -97,19 +82,13 @@ impl Shop {
     pub(crate) fn published(&self, arguments: &[&str]) -> Vec<u64> {
         let run = ["run", "--publisher", "stdout", "--until-empty"];
         let ended = self.call(&[&run[..], arguments].concat()).expect_code(0);
-        ended
-            .lines()
-            .iter()
-            .map(|event| event["sequence"].as_str().unwrap().parse().unwrap())
-            .collect()
+        ended.lines().iter().map(|event| event["sequence"].as_str().unwrap().parse().unwrap()).collect()
     }
 
     /// The status of the only subscription.
     pub(crate) fn subscription(&self) -> serde_json::Value {
         let ended = self.call(&["status", "--json"]).expect_code(0);
-        let [status] = &ended.lines()[..] else {
-            panic!("not one line: {}", ended.stdout)
-        };
+        let [status] = &ended.lines()[..] else { panic!("not one line: {}", ended.stdout) };
         status["subscriptions"][0].clone()
     }
 }
@@ -127,22 +106,13 @@ pub(crate) fn ended(command: &mut Command) -> Ended {
 impl Ended {
     #[track_caller]
     pub(crate) fn expect_code(self, code: i32) -> Self {
-        assert_eq!(
-            self.code,
-            Some(code),
-            "stdout: {}\nstderr: {}",
-            self.stdout,
-            self.stderr
-        );
+        assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         self
     }
 
     /// Standard output as JSON Lines.
     pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
-        self.stdout
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// The lines of standard error that begin with `error:`.

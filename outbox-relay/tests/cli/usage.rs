@@ -5,20 +5,12 @@ use crate::shop::{Shop, ended};
 #[test]
 fn the_help_of_each_command_has_an_example() {
     let shop = Shop::empty();
-    for arguments in [
-        &["--help"][..],
-        &["migrate", "--help"],
-        &["run", "--help"],
-        &["status", "--help"],
-        &["help", "run"],
-    ] {
+    for arguments in
+        [&["--help"][..], &["migrate", "--help"], &["run", "--help"], &["status", "--help"], &["help", "run"]]
+    {
         let help = shop.call(arguments).expect_code(0);
         assert!(help.stdout.contains("Examples:\n  outbox-relay "), "{}", help.stdout);
-        assert!(
-            help.stdout.lines().all(|line| line.chars().count() <= 110),
-            "{}",
-            help.stdout
-        );
+        assert!(help.stdout.lines().all(|line| line.chars().count() <= 110), "{}", help.stdout);
         assert_eq!(help.stderr, "");
     }
 }
@@ -43,34 +35,18 @@ fn wrong_usage_is_exit_2_and_shows_no_secret() {
     ] {
         let refused = shop.call(arguments).expect_code(2);
         assert_eq!(refused.stdout, "", "{arguments:?}");
-        assert!(
-            !refused.stderr.is_empty() && !refused.stderr.contains("canary"),
-            "{}",
-            refused.stderr
-        );
+        assert!(!refused.stderr.is_empty() && !refused.stderr.contains("canary"), "{}", refused.stderr);
     }
 }
 
 #[test]
 fn an_unknown_key_is_told_with_its_line_and_the_nearest_legal_one() {
     let shop = Shop::open();
-    std::fs::write(
-        shop.path("relay.toml"),
-        "[relay]\nname = \"a\"\nlese = \"5s\"\npoll_max = \"2\"\n",
-    )
-    .unwrap();
+    std::fs::write(shop.path("relay.toml"), "[relay]\nname = \"a\"\nlese = \"5s\"\npoll_max = \"2\"\n").unwrap();
     let refused = shop.call(&["status", "--config", "relay.toml"]).expect_code(2);
-    let [key, value] = refused.errors()[..] else {
-        panic!("{}", refused.stderr)
-    };
-    assert!(
-        key.starts_with("error: relay.toml:3: unknown key `lese`; the nearest is `lease`; [relay] has "),
-        "{key}"
-    );
-    assert!(
-        value.starts_with("error: relay.toml:4: `2` is not a duration; write "),
-        "{value}"
-    );
+    let [key, value] = refused.errors()[..] else { panic!("{}", refused.stderr) };
+    assert!(key.starts_with("error: relay.toml:3: unknown key `lese`; the nearest is `lease`; [relay] has "), "{key}");
+    assert!(value.starts_with("error: relay.toml:4: `2` is not a duration; write "), "{value}");
 }
 
 #[test]
@@ -82,25 +58,15 @@ fn flag_then_outbox_variable_then_database_url_then_file() {
         let mut command = shop.program(&[&["status", "--config", "relay.toml"], arguments].concat());
         let refused = ended(command.env_remove("DATABASE_URL").envs(variables.iter().copied())).expect_code(2);
         assert!(refused.stderr.contains("outbox-relay migrate"), "{}", refused.stderr);
-        let name = refused
-            .stderr
-            .split_whitespace()
-            .find(|word| word.contains(".db"))
-            .unwrap();
+        let name = refused.stderr.split_whitespace().find(|word| word.contains(".db")).unwrap();
         name.trim_end_matches(';').to_owned()
     };
     let outbox = ("OUTBOX_DATABASE_URL", "sqlite:outbox.db");
     let shared = ("DATABASE_URL", "sqlite:shared.db");
-    assert_eq!(
-        asked(&["--database-url", "sqlite:flag.db"], &[outbox, shared]),
-        "flag.db"
-    );
+    assert_eq!(asked(&["--database-url", "sqlite:flag.db"], &[outbox, shared]), "flag.db");
     assert_eq!(asked(&["--database-url-file", "url"], &[outbox, shared]), "url-file.db");
     assert_eq!(asked(&[], &[outbox, shared]), "outbox.db");
-    assert_eq!(
-        asked(&[], &[("OUTBOX_DATABASE_URL_FILE", "url"), shared]),
-        "url-file.db"
-    );
+    assert_eq!(asked(&[], &[("OUTBOX_DATABASE_URL_FILE", "url"), shared]), "url-file.db");
     assert_eq!(asked(&[], &[shared]), "shared.db");
     assert_eq!(asked(&[], &[]), "file.db");
 }
@@ -110,19 +76,12 @@ fn a_password_never_shows() {
     let shop = Shop::empty();
     let url = "postgres://ann:canary@127.0.0.1:1/shop?sslmode=disable&password=canary";
     for log in ["text", "json"] {
-        for arguments in [
-            &["status"][..],
-            &["migrate"],
-            &["run", "--publisher", "null", "--until-empty", "--timeout", "1s"],
-        ] {
+        for arguments in
+            [&["status"][..], &["migrate"], &["run", "--publisher", "null", "--until-empty", "--timeout", "1s"]]
+        {
             let flags = ["--database-url", url, "-vv", "--log", log];
             let failed = shop.call(&[arguments, &flags].concat());
-            assert_eq!(
-                failed.code,
-                Some(if cfg!(feature = "postgres") { 1 } else { 2 }),
-                "{}",
-                failed.stderr
-            );
+            assert_eq!(failed.code, Some(if cfg!(feature = "postgres") { 1 } else { 2 }), "{}", failed.stderr);
             assert!(!format!("{failed:?}").contains("canary"), "{}", failed.stderr);
         }
     }
@@ -131,24 +90,10 @@ fn a_password_never_shows() {
 #[test]
 fn migrating_twice_changes_nothing() {
     let shop = Shop::empty();
-    assert_eq!(
-        shop.call(&["migrate"]).expect_code(0).stdout,
-        "created the outbox tables outbox_*\n"
-    );
-    assert_eq!(
-        shop.call(&["migrate"]).expect_code(0).stdout,
-        "the outbox tables outbox_* are up to date\n"
-    );
-    assert_eq!(
-        shop.call(&["migrate", "--json"]).expect_code(0).stdout,
-        "{\"changed\":false}\n"
-    );
-    assert_eq!(
-        shop.call(&["migrate", "--json", "--prefix", "ob_"])
-            .expect_code(0)
-            .stdout,
-        "{\"changed\":true}\n"
-    );
+    assert_eq!(shop.call(&["migrate"]).expect_code(0).stdout, "created the outbox tables outbox_*\n");
+    assert_eq!(shop.call(&["migrate"]).expect_code(0).stdout, "the outbox tables outbox_* are up to date\n");
+    assert_eq!(shop.call(&["migrate", "--json"]).expect_code(0).stdout, "{\"changed\":false}\n");
+    assert_eq!(shop.call(&["migrate", "--json", "--prefix", "ob_"]).expect_code(0).stdout, "{\"changed\":true}\n");
     shop.sql("INSERT INTO ob_event (topic, event_key, payload) VALUES ('a', 'b', '{}')");
     assert_eq!(shop.published(&["--prefix", "ob_"]), [1]);
 }
@@ -159,26 +104,8 @@ fn the_printed_sql_makes_the_tables() {
     let printed = shop.call(&["migrate", "--print"]).expect_code(0);
     assert!(!shop.path("shop.db").exists(), "printing touches no database");
     shop.sql(&printed.stdout);
-    assert_eq!(
-        shop.call(&["migrate", "--json"]).expect_code(0).stdout,
-        "{\"changed\":false}\n"
-    );
-    let postgres = shop.call(&[
-        "migrate",
-        "--print",
-        "--segments",
-        "2",
-        "--schema",
-        "s",
-        "--database-url",
-        "postgres://x/y",
-    ]);
-    assert_eq!(
-        postgres
-            .expect_code(0)
-            .stdout
-            .matches("PARTITION OF \"s\".\"outbox_event\"")
-            .count(),
-        2
-    );
+    assert_eq!(shop.call(&["migrate", "--json"]).expect_code(0).stdout, "{\"changed\":false}\n");
+    let postgres =
+        shop.call(&["migrate", "--print", "--segments", "2", "--schema", "s", "--database-url", "postgres://x/y"]);
+    assert_eq!(postgres.expect_code(0).stdout.matches("PARTITION OF \"s\".\"outbox_event\"").count(), 2);
 }

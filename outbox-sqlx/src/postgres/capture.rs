@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::connection::statement;
 use crate::AppendError;
 
-const INSERT: &str = include_str!("../../../outbox-core/sql/postgres/capture_insert.sql");
-const INSERT_ALL: &str = include_str!("../../../outbox-core/sql/postgres/capture_insert_all.sql");
+const INSERT: &str = outbox_core::sql::postgres::CAPTURE_INSERT;
+const INSERT_ALL: &str = outbox_core::sql::postgres::CAPTURE_INSERT_ALL;
 
 /// Writes events into the outbox of a PostgreSQL database, with the transaction that makes the change they tell of.
 ///
@@ -51,13 +51,8 @@ impl PgOutbox {
         reason = "reads as `with_names(Names::new(…)?)`, the same on every database"
     )]
     pub fn with_names(names: Names) -> Self {
-        let statements = Statements {
-            insert: statement(&names, INSERT),
-            insert_all: statement(&names, INSERT_ALL),
-        };
-        Self {
-            statements: Arc::new(statements),
-        }
+        let statements = Statements { insert: statement(&names, INSERT), insert_all: statement(&names, INSERT_ALL) };
+        Self { statements: Arc::new(statements) }
     }
 
     /// Writes one event and returns its id.
@@ -217,11 +212,7 @@ impl<'e> Stored<'e> {
             return Err(sqlx::Error::InvalidArgument(message));
         }
         let columns = |payload: &'e Option<Payload>| payload.as_ref().map(Columns::new).unwrap_or_default();
-        Ok(Self {
-            event,
-            payload: columns(&event.payload),
-            old_payload: columns(&event.old_payload),
-        })
+        Ok(Self { event, payload: columns(&event.payload), old_payload: columns(&event.old_payload) })
     }
 }
 

@@ -10,12 +10,12 @@ use uuid::Uuid;
 use super::connection::{CALL, Link, statement};
 use super::fault::{fenced, precondition, store_error};
 
-const CLAIM: &str = include_str!("../../../outbox-core/sql/postgres/checkpoint_claim.sql");
-const CREATE: &str = include_str!("../../../outbox-core/sql/postgres/checkpoint_create.sql");
-const SAVE: &str = include_str!("../../../outbox-core/sql/postgres/checkpoint_save.sql");
-const RECORD: &str = include_str!("../../../outbox-core/sql/postgres/checkpoint_record.sql");
-const FORGIVE: &str = include_str!("../../../outbox-core/sql/postgres/checkpoint_forgive.sql");
-const RECORDED: &str = include_str!("../../../outbox-core/sql/postgres/checkpoint_recorded.sql");
+const CLAIM: &str = outbox_core::sql::postgres::CHECKPOINT_CLAIM;
+const CREATE: &str = outbox_core::sql::postgres::CHECKPOINT_CREATE;
+const SAVE: &str = outbox_core::sql::postgres::CHECKPOINT_SAVE;
+const RECORD: &str = outbox_core::sql::postgres::CHECKPOINT_RECORD;
+const FORGIVE: &str = outbox_core::sql::postgres::CHECKPOINT_FORGIVE;
+const RECORDED: &str = outbox_core::sql::postgres::CHECKPOINT_RECORDED;
 
 /// The checkpoints of one database.
 pub(super) struct PgCheckpoints {
@@ -91,48 +91,21 @@ impl Checkpoints for PgCheckpoints {
             .bind(letters.iter().map(|letter| letter.event_id).collect::<Vec<_>>())
             .bind(letters.iter().map(|letter| storable(&letter.topic)).collect::<Vec<_>>())
             .bind(letters.iter().map(|letter| storable(&letter.key)).collect::<Vec<_>>())
-            .bind(
-                letters
-                    .iter()
-                    .map(|letter| storable(&letter.reason))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                letters
-                    .iter()
-                    .map(|letter| i32::try_from(letter.attempts).unwrap_or(i32::MAX))
-                    .collect::<Vec<_>>(),
-            );
+            .bind(letters.iter().map(|letter| storable(&letter.reason)).collect::<Vec<_>>())
+            .bind(letters.iter().map(|letter| i32::try_from(letter.attempts).unwrap_or(i32::MAX)).collect::<Vec<_>>());
         let row = self.link.one(CALL, query).await?;
-        if row.try_get("fenced").map_err(store_error)? {
-            Err(fenced(subscription, epoch))
-        } else {
-            Ok(())
-        }
+        if row.try_get("fenced").map_err(store_error)? { Err(fenced(subscription, epoch)) } else { Ok(()) }
     }
 
     async fn forgive(&mut self, subscription: &str, epoch: i64, positions: &[Position]) -> Result<(), StoreError> {
-        let query = sqlx::query(self.forgive.clone())
-            .bind(subscription)
-            .bind(epoch)
-            .bind(positions);
+        let query = sqlx::query(self.forgive.clone()).bind(subscription).bind(epoch).bind(positions);
         let row = self.link.one(CALL, query).await?;
-        if row.try_get("fenced").map_err(store_error)? {
-            Err(fenced(subscription, epoch))
-        } else {
-            Ok(())
-        }
+        if row.try_get("fenced").map_err(store_error)? { Err(fenced(subscription, epoch)) } else { Ok(()) }
     }
 
     async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
-        let rows = self
-            .link
-            .all(CALL, sqlx::query(self.recorded.clone()).bind(subscription))
-            .await?;
-        rows.iter()
-            .map(|row| row.try_get(0))
-            .collect::<Result<_, _>>()
-            .map_err(store_error)
+        let rows = self.link.all(CALL, sqlx::query(self.recorded.clone()).bind(subscription)).await?;
+        rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(store_error)
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) const READ: Duration = Duration::from_secs(30);
 /// How long a statement may take that walks the log.
 pub(super) const WALK: Duration = Duration::from_mins(5);
 
-const SESSION: &str = include_str!("../../../outbox-core/sql/postgres/store_session.sql");
+const SESSION: &str = outbox_core::sql::postgres::STORE_SESSION;
 
 /// Renders a statement under `names`. The one place where text becomes a statement: `Names` holds nothing but word
 /// characters.
@@ -40,10 +40,7 @@ impl Link {
     /// Connects, and makes the session independent of what the role or the database has set. `longest` is the longest
     /// call to come: what runs on for nobody is ended by the server a little later.
     pub(super) async fn open(options: &PgConnectOptions, longest: Duration) -> Result<Self, StoreError> {
-        let options = options
-            .clone()
-            .application_name("outbox-relay")
-            .disable_statement_logging();
+        let options = options.clone().application_name("outbox-relay").disable_statement_logging();
         let connection = bounded(CALL, options.connect()).await?;
         let mut link = Self(Some(connection));
         let statement_timeout = (longest + Duration::from_secs(5)).as_millis().to_string();
@@ -57,8 +54,7 @@ impl Link {
         limit: Duration,
         query: Query<'_, Postgres, PgArguments>,
     ) -> Result<PgRow, StoreError> {
-        self.call(limit, async |connection| query.fetch_one(connection).await)
-            .await
+        self.call(limit, async |connection| query.fetch_one(connection).await).await
     }
 
     /// Runs a statement that gives one row or none.
@@ -67,8 +63,7 @@ impl Link {
         limit: Duration,
         query: Query<'_, Postgres, PgArguments>,
     ) -> Result<Option<PgRow>, StoreError> {
-        self.call(limit, async |connection| query.fetch_optional(connection).await)
-            .await
+        self.call(limit, async |connection| query.fetch_optional(connection).await).await
     }
 
     /// Runs a statement that gives any number of rows.
@@ -77,8 +72,7 @@ impl Link {
         limit: Duration,
         query: Query<'_, Postgres, PgArguments>,
     ) -> Result<Vec<PgRow>, StoreError> {
-        self.call(limit, async |connection| query.fetch_all(connection).await)
-            .await
+        self.call(limit, async |connection| query.fetch_all(connection).await).await
     }
 
     /// Runs a statement that gives no row.
@@ -87,8 +81,7 @@ impl Link {
         limit: Duration,
         query: Query<'_, Postgres, PgArguments>,
     ) -> Result<PgQueryResult, StoreError> {
-        self.call(limit, async |connection| query.execute(connection).await)
-            .await
+        self.call(limit, async |connection| query.execute(connection).await).await
     }
 
     /// Does something with the connection, for no longer than `limit`.
@@ -99,9 +92,7 @@ impl Link {
     ) -> Result<T, StoreError> {
         // Taken out until it is known to be good: a future dropped halfway leaves nothing behind to go on with.
         let Some(mut connection) = self.0.take() else {
-            return Err(unavailable(
-                "the connection to the database was given up; open a new one",
-            ));
+            return Err(unavailable("the connection to the database was given up; open a new one"));
         };
         let answer = bounded(limit, work(&mut connection)).await?;
         self.0 = Some(connection);

@@ -27,9 +27,7 @@ pub(super) fn fenced(subscription: &str, epoch: i64) -> StoreError {
 pub(super) fn store_error(error: sqlx::Error) -> StoreError {
     match error {
         sqlx::Error::Database(error) => refused(error.as_ref()),
-        sqlx::Error::Io(cause) => {
-            unavailable(format!("the connection to the database failed: {cause}")).caused_by(cause)
-        }
+        sqlx::Error::Io(cause) => unavailable("the connection to the database failed").caused_by(cause),
         sqlx::Error::Tls(cause) => unavailable(format!(
             "no TLS connection to the database: {cause}; check `sslmode` and `sslrootcert` in the database URL"
         )),
@@ -61,6 +59,7 @@ fn refused(error: &dyn DatabaseError) -> StoreError {
             "run `outbox-relay migrate` on this database, with the schema and prefix the relay uses"
         }
         "42P07" => "a table of that name is there already; set another schema or prefix",
+        "42704" => "check that the server is PostgreSQL 14 or newer",
         "25006" => "the database is read-only; point the relay at the primary",
         _ => "",
     };
@@ -75,11 +74,7 @@ fn refused(error: &dyn DatabaseError) -> StoreError {
 fn kind(code: &str) -> StoreErrorKind {
     // A class at a time: connection, resources, operator, system and internal errors, rollbacks, locks, wrong state.
     const PASSING: [&str; 8] = ["08", "25", "40", "53", "55", "57", "58", "XX"];
-    if PASSING.iter().any(|class| code.starts_with(class)) {
-        Unavailable
-    } else {
-        Precondition
-    }
+    if PASSING.iter().any(|class| code.starts_with(class)) { Unavailable } else { Precondition }
 }
 
 #[cfg(test)]
@@ -88,9 +83,7 @@ mod tests {
 
     #[test]
     fn codes_have_the_kind_a_relay_can_act_on() {
-        for code in [
-            "57P01", "57P03", "57014", "53300", "08006", "25006", "40001", "40P01", "55P03", "58030",
-        ] {
+        for code in ["57P01", "57P03", "57014", "53300", "08006", "25006", "40001", "40P01", "55P03", "58030"] {
             assert_eq!(kind(code), Unavailable, "{code}");
         }
         for code in ["28P01", "28000", "3D000", "42501", "42P01", "42P07", "22021"] {

@@ -12,10 +12,10 @@ use super::checkpoint::storable;
 use super::connection::{CALL, Link, statement};
 use super::fault::{precondition, store_error, unavailable};
 
-const ACQUIRE: &str = include_str!("../../../outbox-core/sql/postgres/lease_acquire.sql");
-const TAKE_OVER: &str = include_str!("../../../outbox-core/sql/postgres/lease_take_over.sql");
-const RENEW: &str = include_str!("../../../outbox-core/sql/postgres/lease_renew.sql");
-const RELEASE: &str = include_str!("../../../outbox-core/sql/postgres/lease_release.sql");
+const ACQUIRE: &str = outbox_core::sql::postgres::LEASE_ACQUIRE;
+const TAKE_OVER: &str = outbox_core::sql::postgres::LEASE_TAKE_OVER;
+const RENEW: &str = outbox_core::sql::postgres::LEASE_RENEW;
+const RELEASE: &str = outbox_core::sql::postgres::LEASE_RELEASE;
 
 /// How often a lease that another relay has just made is looked at again: the first look's snapshot is too old to show it.
 const LOOKS: usize = 5;
@@ -62,16 +62,11 @@ impl Leases for PgLeases {
                 return claim(&row).map_err(store_error);
             }
         }
-        Err(unavailable(format!(
-            "the lease of `{subscription}` changes hands too fast to be read"
-        )))
+        Err(unavailable(format!("the lease of `{subscription}` changes hands too fast to be read")))
     }
 
     async fn take_over(&mut self, subscription: &str, epoch: i64) -> Result<(), StoreError> {
-        self.link
-            .run(CALL, sqlx::query(self.take_over.clone()).bind(subscription).bind(epoch))
-            .await
-            .map(drop)
+        self.link.run(CALL, sqlx::query(self.take_over.clone()).bind(subscription).bind(epoch)).await.map(drop)
     }
 
     async fn renew(
@@ -81,9 +76,7 @@ impl Leases for PgLeases {
         held: &[(String, i64, Report)],
     ) -> Result<Vec<bool>, StoreError> {
         let reports = || held.iter().map(|(_, _, report)| report);
-        let holes = reports()
-            .map(|report| serde_json::to_string(&report.holes))
-            .collect::<Result<Vec<_>, _>>();
+        let holes = reports().map(|report| serde_json::to_string(&report.holes)).collect::<Result<Vec<_>, _>>();
         let holes = holes
             .map_err(|error| precondition("the report of the holes cannot be written as JSON").caused_by(error))?;
         let query = sqlx::query(self.renew.clone())
@@ -93,37 +86,20 @@ impl Leases for PgLeases {
             .bind(relay.process_id)
             .bind(relay.process_started.as_str())
             .bind(length.as_secs_f64())
-            .bind(
-                held.iter()
-                    .map(|(subscription, _, _)| subscription.as_str())
-                    .collect::<Vec<_>>(),
-            )
+            .bind(held.iter().map(|(subscription, _, _)| subscription.as_str()).collect::<Vec<_>>())
             .bind(held.iter().map(|(_, epoch, _)| *epoch).collect::<Vec<_>>())
             .bind(reports().map(|report| storable(&report.publisher)).collect::<Vec<_>>())
             .bind(reports().map(|report| storable(&report.state)).collect::<Vec<_>>())
-            .bind(
-                reports()
-                    .map(|report| report.last_error.as_deref().map(storable))
-                    .collect::<Vec<_>>(),
-            )
+            .bind(reports().map(|report| report.last_error.as_deref().map(storable)).collect::<Vec<_>>())
             .bind(holes);
         let renewed = self.link.all(CALL, query).await?;
-        let renewed: Vec<&str> = renewed
-            .iter()
-            .map(|row| row.try_get(0))
-            .collect::<Result<_, _>>()
-            .map_err(store_error)?;
-        Ok(held
-            .iter()
-            .map(|(subscription, _, _)| renewed.contains(&subscription.as_str()))
-            .collect())
+        let renewed: Vec<&str> =
+            renewed.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(store_error)?;
+        Ok(held.iter().map(|(subscription, _, _)| renewed.contains(&subscription.as_str())).collect())
     }
 
     async fn release(&mut self, relay: &RelayIdentity) -> Result<(), StoreError> {
-        self.link
-            .run(CALL, sqlx::query(self.release.clone()).bind(relay.relay_id))
-            .await
-            .map(drop)
+        self.link.run(CALL, sqlx::query(self.release.clone()).bind(relay.relay_id)).await.map(drop)
     }
 }
 
@@ -141,9 +117,5 @@ fn claim(row: &PgRow) -> Result<Claim, sqlx::Error> {
         process_started: row.try_get::<Option<_>, _>("process_started")?.unwrap_or_default(),
     };
     let expires_in = Duration::try_from_secs_f64(row.try_get("expires_in")?).unwrap_or_default();
-    Ok(Claim::Taken {
-        owner,
-        epoch,
-        expires_in,
-    })
+    Ok(Claim::Taken { owner, epoch, expires_in })
 }

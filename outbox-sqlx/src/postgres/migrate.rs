@@ -10,9 +10,9 @@ use super::connection::{Link, READ, assembled, statement};
 use super::fault::precondition;
 use crate::MigrateError;
 
-const SERVER: &str = include_str!("../../../outbox-core/sql/postgres/store_server.sql");
-const META: &str = include_str!("../../../outbox-core/sql/postgres/store_meta.sql");
-const LOCK: &str = include_str!("../../../outbox-core/sql/postgres/migrate_lock.sql");
+const SERVER: &str = outbox_core::sql::postgres::STORE_SERVER;
+const META: &str = outbox_core::sql::postgres::STORE_META;
+const LOCK: &str = outbox_core::sql::postgres::MIGRATE_LOCK;
 
 /// The SQL that makes the tables, and their schema where one is set.
 pub(super) fn migration(names: &Names, segments: u8) -> String {
@@ -26,10 +26,7 @@ pub(super) fn migration(names: &Names, segments: u8) -> String {
 /// Makes the tables where they are missing; returns whether anything changed.
 pub(super) async fn migrate(options: &PgConnectOptions, names: &Names, segments: u8) -> Result<bool, MigrateError> {
     if !(1..=MAX_SEGMENTS).contains(&segments) {
-        return Err(precondition(format!(
-            "{segments} segments cannot be made; choose 1 to {MAX_SEGMENTS}"
-        ))
-        .into());
+        return Err(precondition(format!("{segments} segments cannot be made; choose 1 to {MAX_SEGMENTS}")).into());
     }
     let plan = Plan {
         server: statement(names, SERVER),
@@ -37,9 +34,7 @@ pub(super) async fn migrate(options: &PgConnectOptions, names: &Names, segments:
         tables: assembled(migration(names, segments)),
     };
     let mut link = Link::open(options, READ).await?;
-    let found = link
-        .call(READ, async |connection| plan.carry_out(connection).await)
-        .await?;
+    let found = link.call(READ, async |connection| plan.carry_out(connection).await).await?;
     let known = SCHEMA_VERSION;
     match found {
         None => Ok(true),

@@ -52,10 +52,7 @@ pub(super) struct Whole {
 
 /// Reads what a row says of the whole read.
 pub(super) fn whole(row: &PgRow) -> Result<Whole, sqlx::Error> {
-    Ok(Whole {
-        shortened: row.try_get(column::SHORTENED)?,
-        inserted: row.try_get(column::INSERTED)?,
-    })
+    Ok(Whole { shortened: row.try_get(column::SHORTENED)?, inserted: row.try_get(column::INSERTED)? })
 }
 
 /// Reads one row.
@@ -82,9 +79,7 @@ pub(super) fn read(row: &PgRow) -> Result<Row, sqlx::Error> {
         headers: bytes(row, column::HEADERS)?,
         tenant_id: bytes(row, column::TENANT_ID)?,
         actor: bytes(row, column::ACTOR)?,
-        schema_version: bytes(row, column::SCHEMA_VERSION)?
-            .and_then(|raw| raw.try_into().ok())
-            .map(i32::from_be_bytes),
+        schema_version: bytes(row, column::SCHEMA_VERSION)?.and_then(|raw| raw.try_into().ok()).map(i32::from_be_bytes),
         transaction_id: bytes(row, column::TRANSACTION_ID)?,
         occurred_at: OffsetDateTime::from_unix_timestamp_nanos(nanos).ok(),
     };
@@ -93,19 +88,12 @@ pub(super) fn read(row: &PgRow) -> Result<Row, sqlx::Error> {
 
 fn bytes(row: &PgRow, index: usize) -> Result<Option<&[u8]>, sqlx::Error> {
     let value = row.try_get_raw(index)?;
-    if value.is_null() {
-        Ok(None)
-    } else {
-        value.as_bytes().map(Some).map_err(sqlx::Error::Decode)
-    }
+    if value.is_null() { Ok(None) } else { value.as_bytes().map(Some).map_err(sqlx::Error::Decode) }
 }
 
 fn fixed<const N: usize>(row: &PgRow, index: usize) -> Result<[u8; N], sqlx::Error> {
     let bytes = bytes(row, index)?.unwrap_or_default();
-    bytes.try_into().map_err(|error| sqlx::Error::ColumnDecode {
-        index: index.to_string(),
-        source: Box::new(error),
-    })
+    bytes.try_into().map_err(|error| sqlx::Error::ColumnDecode { index: index.to_string(), source: Box::new(error) })
 }
 
 /// The columns of a row the filter lets pass.
@@ -163,17 +151,13 @@ impl Columns<'_> {
             actor: optional("actor", self.actor)?,
             schema_version: self.schema_version,
             transaction_id: optional("transaction_id", self.transaction_id)?,
-            occurred_at: self
-                .occurred_at
-                .ok_or("occurred_at is not a time between the years -9999 and 9999")?,
+            occurred_at: self.occurred_at.ok_or("occurred_at is not a time between the years -9999 and 9999")?,
         })
     }
 }
 
 fn text(column: &str, bytes: &[u8]) -> Result<String, String> {
-    from_utf8(bytes)
-        .map(str::to_owned)
-        .map_err(|error| not_utf8(column, error))
+    from_utf8(bytes).map(str::to_owned).map_err(|error| not_utf8(column, error))
 }
 
 fn optional(column: &str, bytes: Option<&[u8]>) -> Result<Option<String>, String> {
@@ -186,11 +170,7 @@ fn not_utf8(column: &str, error: Utf8Error) -> String {
 
 /// Nearly every event has the one content type, which then costs no allocation.
 fn content_type(bytes: &[u8]) -> Result<Cow<'static, str>, String> {
-    if bytes == JSON.as_bytes() {
-        Ok(Cow::Borrowed(JSON))
-    } else {
-        text("content_type", bytes).map(Cow::Owned)
-    }
+    if bytes == JSON.as_bytes() { Ok(Cow::Borrowed(JSON)) } else { text("content_type", bytes).map(Cow::Owned) }
 }
 
 fn operation(word: &[u8]) -> Result<Operation, String> {
@@ -236,9 +216,7 @@ mod tests {
 
     #[test]
     fn a_payload_passes_whatever_its_bytes_are() {
-        let Row::Event(event) = columns().into_row() else {
-            panic!("an event")
-        };
+        let Row::Event(event) = columns().into_row() else { panic!("an event") };
         assert_eq!(event.payload, Some(Payload::Text(vec![0xff])));
         assert!(matches!(event.content_type, Cow::Borrowed(JSON)));
     }
@@ -246,43 +224,17 @@ mod tests {
     #[test]
     fn odd_rows_are_kept_with_their_reason() {
         let odd = [
+            (Columns { key: b"a\xff", ..columns() }, "event_key is not UTF-8 after its first 1 bytes"),
             (
-                Columns {
-                    key: b"a\xff",
-                    ..columns()
-                },
-                "event_key is not UTF-8 after its first 1 bytes",
-            ),
-            (
-                Columns {
-                    operation: Some(b"upsert"),
-                    ..columns()
-                },
+                Columns { operation: Some(b"upsert"), ..columns() },
                 "operation is none of insert, update, delete, snapshot",
             ),
-            (
-                Columns {
-                    payload_binary: Some(b"x"),
-                    ..columns()
-                },
-                "payload and payload_binary are both set",
-            ),
-            (
-                Columns {
-                    occurred_at: None,
-                    ..columns()
-                },
-                "occurred_at is not a time between the years -9999 and 9999",
-            ),
+            (Columns { payload_binary: Some(b"x"), ..columns() }, "payload and payload_binary are both set"),
+            (Columns { occurred_at: None, ..columns() }, "occurred_at is not a time between the years -9999 and 9999"),
         ];
         for (columns, expected) in odd {
-            let Row::Unreadable(row) = columns.into_row() else {
-                panic!("{expected}")
-            };
-            assert_eq!(
-                (row.position, row.topic.as_str(), row.reason.as_str()),
-                (7, "shop", expected)
-            );
+            let Row::Unreadable(row) = columns.into_row() else { panic!("{expected}") };
+            assert_eq!((row.position, row.topic.as_str(), row.reason.as_str()), (7, "shop", expected));
         }
     }
 }

@@ -16,13 +16,13 @@ use super::fault::{precondition, store_error, unavailable};
 use super::row::{self, Whole};
 use super::start::StartStatements;
 
-const SESSION: &str = include_str!("../../../outbox-core/sql/postgres/source_session.sql");
-const ANCHOR: &str = include_str!("../../../outbox-core/sql/postgres/source_anchor.sql");
-const READ_ABOVE: &str = include_str!("../../../outbox-core/sql/postgres/source_read.sql");
-const READ_OPEN: &str = include_str!("../../../outbox-core/sql/postgres/source_read_open.sql");
-const EVIDENCE: &str = include_str!("../../../outbox-core/sql/postgres/source_evidence.sql");
-const FLUSHED: &str = include_str!("../../../outbox-core/sql/postgres/source_flushed.sql");
-const FLUSH: &str = include_str!("../../../outbox-core/sql/postgres/source_flush.sql");
+const SESSION: &str = outbox_core::sql::postgres::SOURCE_SESSION;
+const ANCHOR: &str = outbox_core::sql::postgres::SOURCE_ANCHOR;
+const READ_ABOVE: &str = outbox_core::sql::postgres::SOURCE_READ;
+const READ_OPEN: &str = outbox_core::sql::postgres::SOURCE_READ_OPEN;
+const EVIDENCE: &str = outbox_core::sql::postgres::SOURCE_EVIDENCE;
+const FLUSHED: &str = outbox_core::sql::postgres::SOURCE_FLUSHED;
+const FLUSH: &str = outbox_core::sql::postgres::SOURCE_FLUSH;
 
 /// How long the reader waits for the flush some other session is about to do, before it asks for its own.
 const FLUSH_PAUSE: Duration = Duration::from_millis(1);
@@ -91,16 +91,10 @@ impl PgSource {
             if !request.above {
                 return Ok((Vec::new(), None));
             }
-            sqlx::query(self.read_above.clone())
-                .bind(request.after)
-                .bind(i64::from(request.max_events))
-                .bind(max_bytes)
+            sqlx::query(self.read_above.clone()).bind(request.after).bind(i64::from(request.max_events)).bind(max_bytes)
         } else {
-            let (first, last): (Vec<i64>, Vec<i64>) = request
-                .open
-                .ranges()
-                .map(|range| (*range.start(), *range.end()))
-                .unzip();
+            let (first, last): (Vec<i64>, Vec<i64>) =
+                request.open.ranges().map(|range| (*range.start(), *range.end())).unzip();
             sqlx::query(self.read_open.clone())
                 .bind(request.after)
                 .bind(i64::from(request.max_events))
@@ -113,34 +107,22 @@ impl PgSource {
             Some(filter) => filter.bind(query),
             None => query,
         };
-        self.link
-            .call(READ, async |connection| collect(connection, query).await)
-            .await
+        self.link.call(READ, async |connection| collect(connection, query).await).await
     }
 
     /// Looks at the server after a read: is it the one it was, is what was read durable, who may fill a gap?
     async fn look(&mut self, holders: bool) -> Result<Sight, StoreError> {
-        let query = sqlx::query(self.evidence.clone())
-            .bind(holders)
-            .bind(self.database)
-            .bind(&self.tables);
+        let query = sqlx::query(self.evidence.clone()).bind(holders).bind(self.database).bind(&self.tables);
         let row = self.link.one(CALL, query).await?;
         if row.try_get::<bool, _>("standby").map_err(store_error)? {
-            return Err(unavailable(
-                "the server has become a standby; point the relay at the primary",
-            ));
+            return Err(unavailable("the server has become a standby; point the relay at the primary"));
         }
         if row.try_get::<i64, _>("started").map_err(store_error)? != self.started {
-            return Err(unavailable(
-                "the server was restarted; what was read before may not have survived it",
-            ));
+            return Err(unavailable("the server was restarted; what was read before may not have survived it"));
         }
         let flushed = row.try_get("flushed").map_err(store_error)?;
         let names: Option<Vec<String>> = row.try_get("holders").map_err(store_error)?;
-        Ok(Sight {
-            flushed,
-            holders: names.map(|names| names.iter().map(|name| holder(name)).collect()),
-        })
+        Ok(Sight { flushed, holders: names.map(|names| names.iter().map(|name| holder(name)).collect()) })
     }
 
     /// Who may fill a missing position at this moment.
@@ -177,26 +159,16 @@ impl Source for PgSource {
         let full = rows.len() >= request.max_events as usize;
         let complete = !full && !whole.is_some_and(|whole| whole.shortened);
         if rows.is_empty() && request.open.is_empty() {
-            return Ok(Read {
-                rows,
-                complete,
-                evidence: Evidence::Unsampled,
-            });
+            return Ok(Read { rows, complete, evidence: Evidence::Unsampled });
         }
-        let sight = self
-            .look(!request.open.is_empty() || has_gaps(request.after, &rows))
-            .await?;
+        let sight = self.look(!request.open.is_empty() || has_gaps(request.after, &rows)).await?;
         if let Some(whole) = whole {
             let inserted = whole
                 .inserted
                 .ok_or_else(|| unavailable("the server has become a standby; point the relay at the primary"))?;
             self.settle(inserted, sight.flushed).await?;
         }
-        Ok(Read {
-            rows,
-            complete,
-            evidence: sight.holders.map_or(Evidence::Unsampled, Evidence::Holders),
-        })
+        Ok(Read { rows, complete, evidence: sight.holders.map_or(Evidence::Unsampled, Evidence::Holders) })
     }
 
     async fn last_position(&mut self) -> Result<Position, StoreError> {
@@ -224,11 +196,7 @@ impl FilterLists {
     }
 
     fn bind<'q>(&self, query: Query<'q, Postgres, PgArguments>) -> Query<'q, Postgres, PgArguments> {
-        query
-            .bind(&self.topics)
-            .bind(&self.tables)
-            .bind(&self.tenants)
-            .bind(&self.operations)
+        query.bind(&self.topics).bind(&self.tables).bind(&self.tenants).bind(&self.operations)
     }
 }
 
@@ -252,25 +220,18 @@ async fn collect(
 /// Whether a position is missing between the rows above `after`.
 fn has_gaps(after: Position, rows: &[LogRow]) -> bool {
     let mut last = after;
-    rows.iter()
-        .map(LogRow::position)
-        .filter(|position| *position > after)
-        .any(|position| {
-            let gap = position > last + 1;
-            last = position;
-            gap
-        })
+    rows.iter().map(LogRow::position).filter(|position| *position > after).any(|position| {
+        let gap = position > last + 1;
+        last = position;
+        gap
+    })
 }
 
 /// Reads `3/45 1234`, or `3/45 prepared`.
 fn holder(name: &str) -> Holder {
     let (transaction, pid) = name.split_once(' ').unwrap_or((name, ""));
     let pid = pid.parse().ok();
-    Holder {
-        transaction: transaction.to_owned(),
-        pid,
-        prepared: pid.is_none(),
-    }
+    Holder { transaction: transaction.to_owned(), pid, prepared: pid.is_none() }
 }
 
 /// A reading statement, without its filter where there is none: a condition that is always true costs time on each row.
@@ -304,11 +265,7 @@ mod tests {
             for trace in ["/*", "LIKE", "OFFSET 0 /", "cardinality"] {
                 assert!(!plain.as_str().contains(trace), "{trace}: {}", plain.as_str());
             }
-            assert!(
-                read_statement(&Names::default(), sql, true)
-                    .as_str()
-                    .contains("LIKE ANY")
-            );
+            assert!(read_statement(&Names::default(), sql, true).as_str().contains("LIKE ANY"));
         }
     }
 
@@ -323,21 +280,7 @@ mod tests {
 
     #[test]
     fn holders_say_whether_they_are_prepared() {
-        assert_eq!(
-            holder("3/45 12"),
-            Holder {
-                transaction: "3/45".into(),
-                pid: Some(12),
-                prepared: false
-            }
-        );
-        assert_eq!(
-            holder("-1/900 prepared"),
-            Holder {
-                transaction: "-1/900".into(),
-                pid: None,
-                prepared: true
-            }
-        );
+        assert_eq!(holder("3/45 12"), Holder { transaction: "3/45".into(), pid: Some(12), prepared: false });
+        assert_eq!(holder("-1/900 prepared"), Holder { transaction: "-1/900".into(), pid: None, prepared: true });
     }
 }

@@ -10,11 +10,11 @@ use super::connection::{CALL, Link, READ, WALK, statement};
 use super::fault::{precondition, store_error};
 use super::source::PgSource;
 
-const LAST_POSITION: &str = include_str!("../../../outbox-core/sql/postgres/source_last_position.sql");
-const FLOOR: &str = include_str!("../../../outbox-core/sql/postgres/source_floor.sql");
-const GAPS: &str = include_str!("../../../outbox-core/sql/postgres/source_gaps.sql");
-const SINCE: &str = include_str!("../../../outbox-core/sql/postgres/source_since.sql");
-const PROOF: &str = include_str!("../../../outbox-core/sql/postgres/source_proof.sql");
+const LAST_POSITION: &str = outbox_core::sql::postgres::SOURCE_LAST_POSITION;
+const FLOOR: &str = outbox_core::sql::postgres::SOURCE_FLOOR;
+const GAPS: &str = outbox_core::sql::postgres::SOURCE_GAPS;
+const SINCE: &str = outbox_core::sql::postgres::SOURCE_SINCE;
+const PROOF: &str = outbox_core::sql::postgres::SOURCE_PROOF;
 
 /// The statements that find a start.
 pub(super) struct StartStatements {
@@ -49,13 +49,8 @@ impl StartStatements {
     }
 
     async fn gaps(&self, link: &mut Link, above: Position, to: Position) -> Result<PositionSet, StoreError> {
-        let rows = link
-            .all(WALK, sqlx::query(self.gaps.clone()).bind(above).bind(to))
-            .await?;
-        rows.iter()
-            .map(|row| Ok(row.try_get(0)?..=row.try_get(1)?))
-            .collect::<Result<_, _>>()
-            .map_err(store_error)
+        let rows = link.all(WALK, sqlx::query(self.gaps.clone()).bind(above).bind(to)).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?..=row.try_get(1)?)).collect::<Result<_, _>>().map_err(store_error)
     }
 
     async fn since(
@@ -64,9 +59,7 @@ impl StartStatements {
         floor: Position,
         time: OffsetDateTime,
     ) -> Result<Option<Position>, StoreError> {
-        let row = link
-            .optional(WALK, sqlx::query(self.since.clone()).bind(floor).bind(time))
-            .await?;
+        let row = link.optional(WALK, sqlx::query(self.since.clone()).bind(floor).bind(time)).await?;
         row.map(|row| row.try_get(0)).transpose().map_err(store_error)
     }
 

@@ -14,12 +14,12 @@ use sqlx::postgres::PgRow;
 use super::connection::{Link, READ, statement};
 use super::fault::store_error;
 
-const LOG: &str = include_str!("../../../outbox-core/sql/postgres/status_log.sql");
-const SEGMENTS: &str = include_str!("../../../outbox-core/sql/postgres/status_segments.sql");
-const RELAYS: &str = include_str!("../../../outbox-core/sql/postgres/status_relays.sql");
-const SUBSCRIPTIONS: &str = include_str!("../../../outbox-core/sql/postgres/status_subscriptions.sql");
-const LAG: &str = include_str!("../../../outbox-core/sql/postgres/status_lag.sql");
-const HOLDERS: &str = include_str!("../../../outbox-core/sql/postgres/status_holders.sql");
+const LOG: &str = outbox_core::sql::postgres::STATUS_LOG;
+const SEGMENTS: &str = outbox_core::sql::postgres::STATUS_SEGMENTS;
+const RELAYS: &str = outbox_core::sql::postgres::STATUS_RELAYS;
+const SUBSCRIPTIONS: &str = outbox_core::sql::postgres::STATUS_SUBSCRIPTIONS;
+const LAG: &str = outbox_core::sql::postgres::STATUS_LAG;
+const HOLDERS: &str = outbox_core::sql::postgres::STATUS_HOLDERS;
 
 /// The version of the form that [`Status`] has.
 const FORM: u32 = 1;
@@ -43,25 +43,12 @@ pub(super) async fn status(mut link: Link, names: &Names, database: Database) ->
         }
         subscriptions.push(subscription);
     }
-    let Database {
-        kind,
-        server_version,
-        instance,
-        ..
-    } = database;
+    let Database { kind, server_version, instance, .. } = database;
     Ok(Status {
         version: FORM,
-        database: DatabaseStatus {
-            kind,
-            server_version,
-            instance,
-        },
+        database: DatabaseStatus { kind, server_version, instance },
         log: log_status(&log, &segments).map_err(store_error)?,
-        relays: relays
-            .iter()
-            .map(relay)
-            .collect::<Result<_, _>>()
-            .map_err(store_error)?,
+        relays: relays.iter().map(relay).collect::<Result<_, _>>().map_err(store_error)?,
         subscriptions,
     })
 }
@@ -78,60 +65,33 @@ fn log_status(log: &PgRow, segments: &[PgRow]) -> Result<LogStatus, sqlx::Error>
 
 fn segment(row: &PgRow) -> Result<SegmentStatus, sqlx::Error> {
     let state: String = row.try_get("state")?;
-    let state = ["current", "filled", "empty"]
-        .into_iter()
-        .find(|known| *known == state)
-        .unwrap_or("filled");
+    let state = ["current", "filled", "empty"].into_iter().find(|known| *known == state).unwrap_or("filled");
     let bytes: Option<i64> = row.try_get("bytes")?;
     let bytes = bytes.and_then(|bytes| u64::try_from(bytes).ok());
-    Ok(SegmentStatus {
-        segment: row.try_get("segment")?,
-        bytes,
-        state,
-        blocked_by: None,
-    })
+    Ok(SegmentStatus { segment: row.try_get("segment")?, bytes, state, blocked_by: None })
 }
 
 fn relay(row: &PgRow) -> Result<RelayStatus, sqlx::Error> {
     let seen_seconds_ago: f64 = row.try_get("seen_seconds_ago")?;
-    let state = if seen_seconds_ago > SILENT_AFTER_SECONDS {
-        "silent"
-    } else {
-        "alive"
-    };
-    Ok(RelayStatus {
-        name: row.try_get("relay_name")?,
-        state,
-        seen_seconds_ago,
-    })
+    let state = if seen_seconds_ago > SILENT_AFTER_SECONDS { "silent" } else { "alive" };
+    Ok(RelayStatus { name: row.try_get("relay_name")?, state, seen_seconds_ago })
 }
 
 /// The holes the owner last reported; one that is no longer there says nothing.
 fn reported_holes(row: &PgRow) -> Result<Vec<ReportedHole>, sqlx::Error> {
     let text: Option<String> = row.try_get("holes")?;
     let owned: bool = row.try_get("owned")?;
-    Ok(text
-        .filter(|_| owned)
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default())
+    Ok(text.filter(|_| owned).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
 
 async fn known_holders(link: &mut Link, names: &Names, reported: &[ReportedHole]) -> Result<Known, StoreError> {
-    let asked: BTreeSet<_> = reported
-        .iter()
-        .flat_map(|hole| &hole.holders)
-        .map(|holder| (&holder.transaction, holder.pid))
-        .collect();
+    let asked: BTreeSet<_> =
+        reported.iter().flat_map(|hole| &hole.holders).map(|holder| (&holder.transaction, holder.pid)).collect();
     if asked.is_empty() {
         return Ok(Known::new());
     }
     let (transactions, pids): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
-    let rows = link
-        .all(
-            READ,
-            sqlx::query(statement(names, HOLDERS)).bind(transactions).bind(pids),
-        )
-        .await?;
+    let rows = link.all(READ, sqlx::query(statement(names, HOLDERS)).bind(transactions).bind(pids)).await?;
     let known = |row: &PgRow| {
         let status = HolderStatus {
             pid: None,
@@ -154,17 +114,9 @@ async fn lag(link: &mut Link, names: &Names, row: &PgRow) -> Result<Option<(u64,
     };
     let (first, last): (Vec<Position>, Vec<Position>) =
         open.ranges().map(|range| (*range.start(), *range.end())).unzip();
-    let row = link
-        .one(
-            READ,
-            sqlx::query(statement(names, LAG)).bind(position).bind(first).bind(last),
-        )
-        .await?;
+    let row = link.one(READ, sqlx::query(statement(names, LAG)).bind(position).bind(first).bind(last)).await?;
     let events: i64 = row.try_get("events").map_err(store_error)?;
-    Ok(Some((
-        events.unsigned_abs(),
-        row.try_get("seconds").map_err(store_error)?,
-    )))
+    Ok(Some((events.unsigned_abs(), row.try_get("seconds").map_err(store_error)?)))
 }
 
 fn subscription(row: &PgRow, reported: &[ReportedHole], known: &Known) -> Result<SubscriptionStatus, sqlx::Error> {

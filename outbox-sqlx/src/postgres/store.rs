@@ -21,10 +21,10 @@ use super::source::PgSource;
 use super::status::status;
 use crate::MigrateError;
 
-const SERVER: &str = include_str!("../../../outbox-core/sql/postgres/store_server.sql");
-const META: &str = include_str!("../../../outbox-core/sql/postgres/store_meta.sql");
-const POSITION: &str = include_str!("../../../outbox-core/sql/postgres/store_position.sql");
-const PRIVILEGES: &str = include_str!("../../../outbox-core/sql/postgres/store_privileges.sql");
+const SERVER: &str = outbox_core::sql::postgres::STORE_SERVER;
+const META: &str = outbox_core::sql::postgres::STORE_META;
+const POSITION: &str = outbox_core::sql::postgres::STORE_POSITION;
+const PRIVILEGES: &str = outbox_core::sql::postgres::STORE_PRIVILEGES;
 
 /// The oldest server this build knows, as it numbers itself.
 const OLDEST_SERVER: i32 = 140_000;
@@ -52,16 +52,10 @@ impl PgStore {
                  user and password as %XX",
             )
         };
-        if !["postgres:", "postgresql:"]
-            .iter()
-            .any(|scheme| url.starts_with(scheme))
-        {
+        if !["postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {
             return Err(bad());
         }
-        Ok(Self::from_options(
-            PgConnectOptions::from_str(url).map_err(|_| bad())?,
-            names,
-        ))
+        Ok(Self::from_options(PgConnectOptions::from_str(url).map_err(|_| bad())?, names))
     }
 
     /// The database the options name; nothing is opened yet.
@@ -108,23 +102,12 @@ impl PgStore {
         check_version(meta.try_get("schema_version").map_err(store_error)?)?;
         let name = server.try_get("name").map_err(store_error)?;
         let instance: Option<String> = meta.try_get("instance").map_err(store_error)?;
-        Ok((
-            link,
-            Database {
-                kind: "postgres",
-                name,
-                server_version,
-                instance: instance.unwrap_or_default(),
-            },
-        ))
+        Ok((link, Database { kind: "postgres", name, server_version, instance: instance.unwrap_or_default() }))
     }
 
     fn not_migrated(&self) -> StoreError {
-        let place = if self.names == Names::default() {
-            String::new()
-        } else {
-            format!(" by the names {}", self.names)
-        };
+        let place =
+            if self.names == Names::default() { String::new() } else { format!(" by the names {}", self.names) };
         precondition(format!(
             "the outbox tables are missing{place}, or this user may not see them; run `outbox-relay migrate`"
         ))
@@ -132,27 +115,18 @@ impl PgStore {
 
     async fn check_privileges(&self, link: &mut Link) -> Result<(), StoreError> {
         let rows = link.all(CALL, sqlx::query(statement(&self.names, PRIVILEGES))).await?;
-        let missing: Vec<String> = rows
-            .iter()
-            .map(|row| row.try_get(0))
-            .collect::<Result<_, _>>()
-            .map_err(store_error)?;
+        let missing: Vec<String> =
+            rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(store_error)?;
         if missing.is_empty() {
             return Ok(());
         }
-        Err(precondition(format!(
-            "the user lacks privileges; as the owner of the tables run: {}",
-            missing.join("; ")
-        )))
+        Err(precondition(format!("the user lacks privileges; as the owner of the tables run: {}", missing.join("; "))))
     }
 
     async fn check_position(&self, link: &mut Link) -> Result<(), StoreError> {
         let row = link.one(CALL, sqlx::query(statement(&self.names, POSITION))).await?;
-        let text = |column: &str| {
-            row.try_get::<Option<String>, _>(column)
-                .map(Option::unwrap_or_default)
-                .map_err(store_error)
-        };
+        let text =
+            |column: &str| row.try_get::<Option<String>, _>(column).map(Option::unwrap_or_default).map_err(store_error);
         if !row.try_get::<bool, _>("always").map_err(store_error)? {
             let remedy = text("make_always")?;
             return Err(precondition(format!(
@@ -184,10 +158,7 @@ impl Store for PgStore {
     fn describe(&self) -> String {
         let socket = self.options.get_socket().map(|path| path.display().to_string());
         let host = socket.unwrap_or_else(|| self.options.get_host().to_owned());
-        let database = self
-            .options
-            .get_database()
-            .unwrap_or_else(|| self.options.get_username());
+        let database = self.options.get_database().unwrap_or_else(|| self.options.get_username());
         format!("postgres://{host}:{}/{database}", self.options.get_port())
     }
 
@@ -225,8 +196,6 @@ fn check_version(found: Option<&str>) -> Result<(), StoreError> {
         Some(Ok(found)) => Err(precondition(format!(
             "the outbox tables have version {found} and this build knows {known}; use a newer build"
         ))),
-        _ => Err(precondition(
-            "the row `schema_version` of the table `meta` is damaged; restore it from a backup",
-        )),
+        _ => Err(precondition("the row `schema_version` of the table `meta` is damaged; restore it from a backup")),
     }
 }

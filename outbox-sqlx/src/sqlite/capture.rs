@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::connection::{assembled, statement};
 use crate::AppendError;
 
-const INSERT: &str = include_str!("../../../outbox-core/sql/sqlite/capture_insert.sql");
+const INSERT: &str = outbox_core::sql::sqlite::CAPTURE_INSERT;
 
 /// Events of one statement of [`SqliteOutbox::append_all`]: enough to make its cost vanish, and far below SQLite's
 /// limit of 32,766 values.
@@ -76,10 +76,7 @@ impl SqliteOutbox {
         tx: &mut Transaction<'_, Sqlite>,
         events: &[E],
     ) -> Result<Vec<Uuid>, AppendError> {
-        let events = events
-            .iter()
-            .map(DomainEvent::to_event)
-            .collect::<Result<Vec<_>, _>>()?;
+        let events = events.iter().map(DomainEvent::to_event).collect::<Result<Vec<_>, _>>()?;
         let ids = events.iter().map(|event| event.event_id).collect();
         if events.len() <= CHUNK {
             self.write_chunk(tx, events).await?;

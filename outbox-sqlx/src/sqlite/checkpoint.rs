@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use super::connection::{BEGIN_WRITE, CALL, bounded, fenced, json_list, statement, store_error};
 
-const CLAIM: &str = include_str!("../../../outbox-core/sql/sqlite/checkpoint_claim.sql");
-const NEWER: &str = include_str!("../../../outbox-core/sql/sqlite/checkpoint_newer.sql");
-const CREATE: &str = include_str!("../../../outbox-core/sql/sqlite/checkpoint_create.sql");
-const SAVE: &str = include_str!("../../../outbox-core/sql/sqlite/checkpoint_save.sql");
-const RECORD: &str = include_str!("../../../outbox-core/sql/sqlite/checkpoint_record.sql");
-const RECORDED: &str = include_str!("../../../outbox-core/sql/sqlite/checkpoint_recorded.sql");
-const FORGIVE: &str = include_str!("../../../outbox-core/sql/sqlite/checkpoint_forgive.sql");
+const CLAIM: &str = outbox_core::sql::sqlite::CHECKPOINT_CLAIM;
+const NEWER: &str = outbox_core::sql::sqlite::CHECKPOINT_NEWER;
+const CREATE: &str = outbox_core::sql::sqlite::CHECKPOINT_CREATE;
+const SAVE: &str = outbox_core::sql::sqlite::CHECKPOINT_SAVE;
+const RECORD: &str = outbox_core::sql::sqlite::CHECKPOINT_RECORD;
+const RECORDED: &str = outbox_core::sql::sqlite::CHECKPOINT_RECORDED;
+const FORGIVE: &str = outbox_core::sql::sqlite::CHECKPOINT_FORGIVE;
 
 /// The checkpoints of one file.
 #[derive(Debug)]
@@ -59,10 +59,7 @@ impl SqliteCheckpoints {
             .bind(checkpoint.position)
             .bind(checkpoint.open.to_string())
             .bind(proof_text(&checkpoint.events));
-        match bounded(CALL, query.execute(&mut self.connection))
-            .await?
-            .rows_affected()
-        {
+        match bounded(CALL, query.execute(&mut self.connection)).await?.rows_affected() {
             0 => Err(fenced(subscription, epoch)),
             _ => Ok(()),
         }
@@ -74,11 +71,7 @@ impl SqliteCheckpoints {
         if is_newer(&self.newer, &mut tx, subscription, epoch).await? {
             return Ok(None);
         }
-        let row = sqlx::query(self.claim.clone())
-            .bind(subscription)
-            .bind(epoch)
-            .fetch_optional(&mut *tx)
-            .await?;
+        let row = sqlx::query(self.claim.clone()).bind(subscription).bind(epoch).fetch_optional(&mut *tx).await?;
         tx.commit().await?;
         Ok(Some(row))
     }
@@ -119,11 +112,7 @@ impl SqliteCheckpoints {
         if is_newer(&self.newer, &mut tx, subscription, epoch).await? {
             return Ok(false);
         }
-        sqlx::query(self.forgive.clone())
-            .bind(subscription)
-            .bind(json_list(positions))
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(self.forgive.clone()).bind(subscription).bind(json_list(positions)).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -135,11 +124,7 @@ async fn is_newer(
     subscription: &str,
     epoch: i64,
 ) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(sql.clone())
-        .bind(subscription)
-        .bind(epoch)
-        .fetch_one(tx)
-        .await
+    sqlx::query_scalar(sql.clone()).bind(subscription).bind(epoch).fetch_one(tx).await
 }
 
 #[async_trait]
@@ -161,11 +146,7 @@ impl Checkpoints for SqliteCheckpoints {
 
     async fn record(&mut self, subscription: &str, epoch: i64, letters: &[DeadLetter]) -> Result<(), StoreError> {
         let written = bounded(CALL, self.try_record(subscription, epoch, letters)).await?;
-        if written {
-            Ok(())
-        } else {
-            Err(fenced(subscription, epoch))
-        }
+        if written { Ok(()) } else { Err(fenced(subscription, epoch)) }
     }
 
     async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
@@ -175,11 +156,7 @@ impl Checkpoints for SqliteCheckpoints {
 
     async fn forgive(&mut self, subscription: &str, epoch: i64, positions: &[Position]) -> Result<(), StoreError> {
         let written = bounded(CALL, self.try_forgive(subscription, epoch, positions)).await?;
-        if written {
-            Ok(())
-        } else {
-            Err(fenced(subscription, epoch))
-        }
+        if written { Ok(()) } else { Err(fenced(subscription, epoch)) }
     }
 }
 

@@ -10,6 +10,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr, SqlStr};
 
 /// How long SQLite itself waits for another connection's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Rows on their way from the thread that steps SQLite, which the byte limit of a read bounds as well.
+const ROW_BUFFER: usize = 512;
 /// How long a call may take: the busy timeout of two statements, and time to spare for a slow disk.
 pub(super) const CALL: Duration = Duration::from_secs(15);
 /// How long a call may take that walks the log.
@@ -33,10 +35,7 @@ pub(super) fn assembled(sql: String) -> SqlStr {
 pub(super) async fn open(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
     let path = options.get_filename();
     if !path.exists() {
-        let message = format!(
-            "there is no database file {}; run `outbox-relay migrate` to make it",
-            path.display()
-        );
+        let message = format!("there is no database file {}; run `outbox-relay migrate` to make it", path.display());
         return Err(StoreError::new(StoreErrorKind::Precondition, message));
     }
     bounded(CALL, prepared(options).create_if_missing(false).connect()).await
@@ -48,7 +47,7 @@ pub(super) async fn open_or_create(options: &SqliteConnectOptions) -> Result<Sql
 }
 
 fn prepared(options: &SqliteConnectOptions) -> SqliteConnectOptions {
-    options.clone().busy_timeout(BUSY_TIMEOUT).disable_statement_logging()
+    options.clone().busy_timeout(BUSY_TIMEOUT).row_buffer_size(ROW_BUFFER).disable_statement_logging()
 }
 
 /// Awaits the database no longer than `limit`. After an error the connection is of no further use.
@@ -56,41 +55,34 @@ pub(super) async fn bounded<T>(
     limit: Duration,
     call: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, StoreError> {
-    match tokio::time::timeout(limit, call).await {
-        Ok(answer) => answer.map_err(store_error),
-        Err(_) => {
+    tokio::time::timeout(limit, call).await.map_or_else(
+        |_| {
             let message = format!("the database did not answer within {} s", limit.as_secs());
             Err(StoreError::new(StoreErrorKind::Unavailable, message))
-        }
-    }
+        },
+        |answer| answer.map_err(store_error),
+    )
 }
 
 /// What an error of the driver means. SQLite's texts name tables and columns, never values.
 pub(super) fn store_error(error: sqlx::Error) -> StoreError {
     use StoreErrorKind::{Precondition, Unavailable};
-    let code = error
-        .as_database_error()
-        .and_then(|error| error.code())
-        .and_then(|code| code.parse::<i32>().ok());
+    let code =
+        error.as_database_error().and_then(sqlx::error::DatabaseError::code).and_then(|code| code.parse::<i32>().ok());
     let (kind, message) = match (code.map(|extended| extended & 0xff), &error) {
         (Some(5 | 6), _) => (Unavailable, "the database is locked by another connection"),
-        (Some(8), _) => (
-            Unavailable,
-            "the database is read-only; give the relay write access to the file and its folder",
-        ),
+        (Some(8), _) => {
+            (Unavailable, "the database is read-only; give the relay write access to the file and its folder")
+        }
         (Some(10), _) => (Unavailable, "the disk under the database failed"),
         (Some(13), _) => (Unavailable, "the disk under the database is full"),
-        (Some(14), _) => (
-            Unavailable,
-            "the database file could not be opened; check its folder and permissions",
-        ),
+        (Some(14), _) => (Unavailable, "the database file could not be opened; check its folder and permissions"),
         (Some(7 | 9 | 15 | 17), _) => (Unavailable, "the database could not answer"),
         (Some(11), _) => (Precondition, "the database is damaged; restore it from a backup"),
         (Some(26), _) => (Precondition, "the file is not an SQLite database"),
-        (Some(1), sqlx::Error::Database(cause)) if cause.message().starts_with("no such table") => (
-            Precondition,
-            "the outbox tables are missing; run `outbox-relay migrate`",
-        ),
+        (Some(1), sqlx::Error::Database(cause)) if cause.message().starts_with("no such table") => {
+            (Precondition, "the outbox tables are missing; run `outbox-relay migrate`")
+        }
         (Some(_), _)
         | (None, sqlx::Error::Configuration(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => (
             Precondition,

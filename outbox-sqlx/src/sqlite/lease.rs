@@ -11,14 +11,14 @@ use uuid::Uuid;
 
 use super::connection::{BEGIN_WRITE, CALL, bounded, statement};
 
-const ANNOUNCE: &str = include_str!("../../../outbox-core/sql/sqlite/lease_announce.sql");
-const FORGET_SILENT: &str = include_str!("../../../outbox-core/sql/sqlite/lease_forget_silent.sql");
-const ACQUIRE: &str = include_str!("../../../outbox-core/sql/sqlite/lease_acquire.sql");
-const OWNER: &str = include_str!("../../../outbox-core/sql/sqlite/lease_owner.sql");
-const TAKE_OVER: &str = include_str!("../../../outbox-core/sql/sqlite/lease_take_over.sql");
-const RENEW: &str = include_str!("../../../outbox-core/sql/sqlite/lease_renew.sql");
-const RELEASE: &str = include_str!("../../../outbox-core/sql/sqlite/lease_release.sql");
-const LEAVE: &str = include_str!("../../../outbox-core/sql/sqlite/lease_leave.sql");
+const ANNOUNCE: &str = outbox_core::sql::sqlite::LEASE_ANNOUNCE;
+const FORGET_SILENT: &str = outbox_core::sql::sqlite::LEASE_FORGET_SILENT;
+const ACQUIRE: &str = outbox_core::sql::sqlite::LEASE_ACQUIRE;
+const OWNER: &str = outbox_core::sql::sqlite::LEASE_OWNER;
+const TAKE_OVER: &str = outbox_core::sql::sqlite::LEASE_TAKE_OVER;
+const RENEW: &str = outbox_core::sql::sqlite::LEASE_RENEW;
+const RELEASE: &str = outbox_core::sql::sqlite::LEASE_RELEASE;
+const LEAVE: &str = outbox_core::sql::sqlite::LEASE_LEAVE;
 
 /// The leases of one file.
 #[derive(Debug)]
@@ -66,12 +66,7 @@ impl SqliteLeases {
             .await?;
         let claim = match epoch {
             Some(epoch) => Claim::Held { epoch },
-            None => taken(
-                &sqlx::query(self.owner.clone())
-                    .bind(subscription)
-                    .fetch_one(&mut *tx)
-                    .await?,
-            )?,
+            None => taken(&sqlx::query(self.owner.clone()).bind(subscription).fetch_one(&mut *tx).await?)?,
         };
         tx.commit().await?;
         Ok(claim)
@@ -108,10 +103,7 @@ impl SqliteLeases {
     async fn try_release(&mut self, relay: &RelayIdentity) -> Result<(), sqlx::Error> {
         let mut tx = self.connection.begin_with(BEGIN_WRITE).await?;
         for sql in [&self.release, &self.leave] {
-            sqlx::query(sql.clone())
-                .bind(relay.relay_id.hyphenated().to_string())
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query(sql.clone()).bind(relay.relay_id.hyphenated().to_string()).execute(&mut *tx).await?;
         }
         tx.commit().await
     }
@@ -168,9 +160,5 @@ fn taken(row: &SqliteRow) -> Result<Claim, sqlx::Error> {
         process_started: row.try_get::<Option<_>, _>("process_started")?.unwrap_or_default(),
     };
     let expires_in = Duration::try_from_secs_f64(row.try_get("expires_in")?).unwrap_or_default();
-    Ok(Claim::Taken {
-        owner,
-        epoch: row.try_get("epoch")?,
-        expires_in,
-    })
+    Ok(Claim::Taken { owner, epoch: row.try_get("epoch")?, expires_in })
 }

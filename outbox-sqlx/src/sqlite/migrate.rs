@@ -8,8 +8,8 @@ use sqlx::{Connection, Row};
 use super::connection::{BEGIN_WRITE, CALL, assembled, bounded, open_or_create, statement, store_error};
 use crate::MigrateError;
 
-const TABLE: &str = include_str!("../../../outbox-core/sql/sqlite/store_table.sql");
-const META: &str = include_str!("../../../outbox-core/sql/sqlite/store_meta.sql");
+pub(super) const TABLE: &str = outbox_core::sql::sqlite::STORE_TABLE;
+pub(super) const META: &str = outbox_core::sql::sqlite::STORE_META;
 
 /// Makes the tables where they are missing, and the file too; returns whether anything changed.
 pub(super) async fn migrate(options: &SqliteConnectOptions, names: &Names) -> Result<bool, MigrateError> {
@@ -22,22 +22,15 @@ pub(super) async fn migrate(options: &SqliteConnectOptions, names: &Names) -> Re
     if is_current(&mut tx, names).await? {
         return Ok(false);
     }
-    bounded(
-        CALL,
-        sqlx::raw_sql(assembled(outbox_core::schema::sqlite(names))).execute(&mut *tx),
-    )
-    .await?;
+    bounded(CALL, sqlx::raw_sql(assembled(outbox_core::schema::sqlite(names))).execute(&mut *tx)).await?;
     bounded(CALL, tx.commit()).await?;
     Ok(true)
 }
 
 /// Readers do not wait for the writer in this mode, nor the writer for them. The file keeps it.
 async fn write_ahead(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
-    let mode = bounded(
-        CALL,
-        sqlx::query_scalar::<_, String>("PRAGMA journal_mode = WAL").fetch_one(connection),
-    )
-    .await?;
+    let mode =
+        bounded(CALL, sqlx::query_scalar::<_, String>("PRAGMA journal_mode = WAL").fetch_one(connection)).await?;
     if mode != "wal" {
         tracing::warn!(
             mode,
@@ -58,11 +51,7 @@ async fn is_current(connection: &mut SqliteConnection, names: &Names) -> Result<
 
 async fn version(connection: &mut SqliteConnection, names: &Names) -> Result<Option<String>, MigrateError> {
     let table = bounded(CALL, sqlx::query(statement(names, TABLE)).fetch_one(&mut *connection)).await?;
-    if table
-        .try_get::<Option<i64>, _>("has_meta")
-        .map_err(store_error)?
-        .is_none()
-    {
+    if table.try_get::<Option<i64>, _>("has_meta").map_err(store_error)?.is_none() {
         return Ok(None);
     }
     let meta = bounded(CALL, sqlx::query(statement(names, META)).fetch_one(connection)).await?;

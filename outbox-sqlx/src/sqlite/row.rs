@@ -109,11 +109,7 @@ fn event(row: &SqliteRow) -> Result<Event, Fault> {
             (column::OLD_PAYLOAD, column::OLD_PAYLOAD_BINARY),
             "old_payload and old_payload_binary are both set; write one of them",
         )?,
-        content_type: if content_type == JSON {
-            Cow::Borrowed(JSON)
-        } else {
-            Cow::Owned(content_type.to_owned())
-        },
+        content_type: if content_type == JSON { Cow::Borrowed(JSON) } else { Cow::Owned(content_type.to_owned()) },
         headers: optional(row, column::HEADERS, "headers are not UTF-8")?,
         tenant_id: optional(row, column::TENANT_ID, "tenant_id is not UTF-8")?,
         actor: optional(row, column::ACTOR, "actor is not UTF-8")?,
@@ -138,9 +134,7 @@ fn optional(row: &SqliteRow, column: usize, fault: &'static str) -> Result<Optio
     let Some(bytes) = bytes(row, column)? else {
         return Ok(None);
     };
-    std::str::from_utf8(bytes)
-        .map(|text| Some(text.to_owned()))
-        .map_err(|_| fault.into())
+    std::str::from_utf8(bytes).map(|text| Some(text.to_owned())).map_err(|_| fault.into())
 }
 
 fn lossy(row: &SqliteRow, column: usize) -> Result<String, sqlx::Error> {
@@ -152,9 +146,7 @@ fn operation(row: &SqliteRow) -> Result<Option<Operation>, Fault> {
         return Ok(None);
     };
     let known = std::str::from_utf8(bytes).ok().and_then(Operation::parse);
-    known
-        .map(Some)
-        .ok_or_else(|| "operation is none of insert, update, delete and snapshot".into())
+    known.map(Some).ok_or_else(|| "operation is none of insert, update, delete and snapshot".into())
 }
 
 fn payload(row: &SqliteRow, columns: (usize, usize), both: &'static str) -> Result<Option<Payload>, Fault> {
@@ -220,15 +212,9 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_none() {
-        for text in [
-            "",
-            "yesterday",
-            "1769860800",
-            "2026-13-01",
-            "2026-01-31 25:00:00",
-            "12:30:15",
-            "2026-01-3é1 12:30",
-        ] {
+        for text in
+            ["", "yesterday", "1769860800", "2026-13-01", "2026-01-31 25:00:00", "12:30:15", "2026-01-3é1 12:30"]
+        {
             assert_eq!(occurred_at(text), None, "{text}");
         }
     }

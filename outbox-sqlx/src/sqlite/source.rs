@@ -16,11 +16,11 @@ use time::format_description::well_known::Rfc3339;
 use super::connection::{CALL, WALK, bounded, json_list, statement, store_error};
 use super::row;
 
-const READ: &str = include_str!("../../../outbox-core/sql/sqlite/source_read.sql");
-const LAST_POSITION: &str = include_str!("../../../outbox-core/sql/sqlite/source_last_position.sql");
-const SINCE: &str = include_str!("../../../outbox-core/sql/sqlite/source_since.sql");
-const PROOF: &str = include_str!("../../../outbox-core/sql/sqlite/source_proof.sql");
-const FLOOR: &str = include_str!("../../../outbox-core/sql/sqlite/source_floor.sql");
+const READ: &str = outbox_core::sql::sqlite::SOURCE_READ;
+const LAST_POSITION: &str = outbox_core::sql::sqlite::SOURCE_LAST_POSITION;
+const SINCE: &str = outbox_core::sql::sqlite::SOURCE_SINCE;
+const PROOF: &str = outbox_core::sql::sqlite::SOURCE_PROOF;
+const FLOOR: &str = outbox_core::sql::sqlite::SOURCE_FLOOR;
 
 /// The reader of one file.
 #[derive(Debug)]
@@ -71,10 +71,7 @@ impl SqliteSource {
             // What lies above is read anyway, and must not come back twice.
             open.remove(request.after.saturating_add(1)..=Position::MAX);
         }
-        let open = json_list(
-            open.ranges()
-                .map(|range| format!("[{},{}]", range.start(), range.end())),
-        );
+        let open = json_list(open.ranges().map(|range| format!("[{},{}]", range.start(), range.end())));
         let max_events = i64::from(request.max_events.max(1));
         let mut answer = sqlx::query(self.read.clone())
             .bind(request.above.then_some(request.after))
@@ -94,27 +91,18 @@ impl SqliteSource {
         // In order already, but SQL promises it only to those who ask, and asking costs a sort of the payloads.
         rows.sort_by_key(outbox_core::source::Row::position);
         let complete = found < max_events && i64::try_from(rows.len()) == Ok(found);
-        Ok(Read {
-            rows,
-            complete,
-            evidence: Evidence::CommitOrder,
-        })
+        Ok(Read { rows, complete, evidence: Evidence::CommitOrder })
     }
 
     async fn floor(&mut self) -> Result<Position, StoreError> {
         let query = sqlx::query_scalar::<_, Option<Position>>(self.floor.clone());
-        Ok(bounded(CALL, query.fetch_one(&mut self.connection))
-            .await?
-            .unwrap_or_default())
+        Ok(bounded(CALL, query.fetch_one(&mut self.connection)).await?.unwrap_or_default())
     }
 
     async fn time(&mut self, time: OffsetDateTime) -> Result<Option<Position>, StoreError> {
         let text = time.format(&Rfc3339).map_err(|error| {
-            StoreError::new(
-                StoreErrorKind::Precondition,
-                "the start time is outside the years 0 to 9999",
-            )
-            .caused_by(error)
+            StoreError::new(StoreErrorKind::Precondition, "the start time is outside the years 0 to 9999")
+                .caused_by(error)
         })?;
         let query = sqlx::query_scalar(self.since.clone()).bind(text);
         bounded(WALK, query.fetch_optional(&mut self.connection)).await
@@ -137,9 +125,7 @@ fn list<T: AsRef<str>>(words: &[T]) -> Option<String> {
     if words.is_empty() {
         None
     } else {
-        Some(json_list(
-            words.iter().map(|word| serde_json::Value::from(word.as_ref())),
-        ))
+        Some(json_list(words.iter().map(|word| serde_json::Value::from(word.as_ref()))))
     }
 }
 
@@ -154,11 +140,7 @@ impl Source for SqliteSource {
     }
 
     async fn last_position(&mut self) -> Result<Position, StoreError> {
-        bounded(
-            CALL,
-            sqlx::query_scalar(self.last_position.clone()).fetch_one(&mut self.connection),
-        )
-        .await
+        bounded(CALL, sqlx::query_scalar(self.last_position.clone()).fetch_one(&mut self.connection)).await
     }
 
     async fn locate(&mut self, start: Start) -> Result<(Position, PositionSet), StoreError> {
@@ -180,10 +162,7 @@ impl Source for SqliteSource {
         let rows = bounded(CALL, query.fetch_all(&mut self.connection)).await?;
         for (row, (position, expected)) in rows.iter().zip(&proof.events) {
             let floor: Option<Position> = row.try_get(2).map_err(store_error)?;
-            let there: bool = !row
-                .try_get_raw(1)
-                .map(|value| sqlx::ValueRef::is_null(&value))
-                .map_err(store_error)?;
+            let there: bool = !row.try_get_raw(1).map(|value| sqlx::ValueRef::is_null(&value)).map_err(store_error)?;
             let found = row::event_id(row, 1).map_err(store_error)?.unwrap_or_default();
             let same = there && found == *expected;
             if !same && *position > floor.unwrap_or_default() {

@@ -11,11 +11,11 @@ use sqlx::{Connection, Row};
 
 use super::connection::{WALK, bounded, statement};
 
-const LOG: &str = include_str!("../../../outbox-core/sql/sqlite/status_log.sql");
-const BYTES: &str = include_str!("../../../outbox-core/sql/sqlite/status_bytes.sql");
-const RELAYS: &str = include_str!("../../../outbox-core/sql/sqlite/status_relays.sql");
-const SUBSCRIPTIONS: &str = include_str!("../../../outbox-core/sql/sqlite/status_subscriptions.sql");
-const OLDEST: &str = include_str!("../../../outbox-core/sql/sqlite/status_oldest.sql");
+const LOG: &str = outbox_core::sql::sqlite::STATUS_LOG;
+const BYTES: &str = outbox_core::sql::sqlite::STATUS_BYTES;
+const RELAYS: &str = outbox_core::sql::sqlite::STATUS_RELAYS;
+const SUBSCRIPTIONS: &str = outbox_core::sql::sqlite::STATUS_SUBSCRIPTIONS;
+const OLDEST: &str = outbox_core::sql::sqlite::STATUS_OLDEST;
 
 /// The version of the form that [`Status`] has.
 const FORM: u32 = 1;
@@ -37,34 +37,21 @@ pub(super) async fn status(
             server_version: database.server_version,
             instance: database.instance,
         };
-        Ok(Status {
-            version: FORM,
-            database,
-            log,
-            relays,
-            subscriptions,
-        })
+        Ok(Status { version: FORM, database, log, relays, subscriptions })
     })
     .await
 }
 
 async fn log(connection: &mut SqliteConnection, names: &Names) -> Result<LogStatus, sqlx::Error> {
     let row = sqlx::query(statement(names, LOG)).fetch_one(&mut *connection).await?;
-    let bytes = sqlx::query_scalar::<_, Option<i64>>(statement(names, BYTES))
-        .fetch_one(connection)
-        .await;
+    let bytes = sqlx::query_scalar::<_, Option<i64>>(statement(names, BYTES)).fetch_one(connection).await;
     // An error here means an SQLite library built without `dbstat`.
     let bytes = bytes.ok().flatten().and_then(|bytes| u64::try_from(bytes).ok());
     Ok(LogStatus {
         first_position: row.try_get("first_position")?,
         last_position: row.try_get("last_position")?,
         bytes,
-        segments: vec![SegmentStatus {
-            segment: 0,
-            bytes,
-            state: "current",
-            blocked_by: None,
-        }],
+        segments: vec![SegmentStatus { segment: 0, bytes, state: "current", blocked_by: None }],
     })
 }
 
@@ -72,16 +59,8 @@ async fn relays(connection: &mut SqliteConnection, names: &Names) -> Result<Vec<
     let rows = sqlx::query(statement(names, RELAYS)).fetch_all(connection).await?;
     let relay = |row: &SqliteRow| {
         let seen_seconds_ago: f64 = row.try_get("seen_seconds_ago")?;
-        let state = if seen_seconds_ago > SILENT_AFTER_SECONDS {
-            "silent"
-        } else {
-            "alive"
-        };
-        Ok(RelayStatus {
-            name: row.try_get("relay_name")?,
-            state,
-            seen_seconds_ago,
-        })
+        let state = if seen_seconds_ago > SILENT_AFTER_SECONDS { "silent" } else { "alive" };
+        Ok(RelayStatus { name: row.try_get("relay_name")?, state, seen_seconds_ago })
     };
     rows.iter().map(relay).collect()
 }
@@ -92,10 +71,7 @@ async fn subscriptions(
     log: &LogStatus,
 ) -> Result<Vec<SubscriptionStatus>, sqlx::Error> {
     let mut subscriptions = Vec::new();
-    for row in sqlx::query(statement(names, SUBSCRIPTIONS))
-        .fetch_all(&mut *connection)
-        .await?
-    {
+    for row in sqlx::query(statement(names, SUBSCRIPTIONS)).fetch_all(&mut *connection).await? {
         let mut subscription = subscription(&row)?;
         if let Some(position) = row.try_get::<Option<Position>, _>("position")? {
             let open: PositionSet = row.try_get::<String, _>("open_positions")?.parse().unwrap_or_default();
@@ -129,23 +105,15 @@ fn partition(row: &SqliteRow, owned: bool) -> Result<Option<PartitionStatus>, sq
     let Some(position) = row.try_get::<Option<_>, _>("position")? else {
         return Ok(None);
     };
-    let owner = row.try_get::<Option<String>, _>("relay_name")?.filter(|_| owned);
+    let relay = row.try_get::<Option<String>, _>("relay_name")?.filter(|_| owned);
     let (epoch, open) = (row.try_get("epoch")?, row.try_get("open_positions")?);
-    Ok(Some(PartitionStatus {
-        partition: 0,
-        owner,
-        epoch,
-        position,
-        open,
-    }))
+    Ok(Some(PartitionStatus { partition: 0, owner: relay, epoch, position, open }))
 }
 
 fn holes(row: &SqliteRow) -> Result<Vec<HoleStatus>, sqlx::Error> {
     let now: f64 = row.try_get("now")?;
     let text: Option<String> = row.try_get("holes")?;
-    let reported: Vec<ReportedHole> = text
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default();
+    let reported: Vec<ReportedHole> = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let hole = |hole: ReportedHole| HoleStatus {
         from: hole.from,
         to: hole.to,
@@ -171,10 +139,7 @@ fn lag_events(log: &LogStatus, position: Position, open: &PositionSet) -> u64 {
         return 0;
     };
     let within = |from: Position, to: Position| {
-        (to.min(last) - from.max(first))
-            .checked_add(1)
-            .and_then(|events| u64::try_from(events).ok())
-            .unwrap_or(0)
+        (to.min(last) - from.max(first)).checked_add(1).and_then(|events| u64::try_from(events).ok()).unwrap_or(0)
     };
     let below: u64 = open.ranges().map(|range| within(*range.start(), *range.end())).sum();
     below + within(position.saturating_add(1), last)

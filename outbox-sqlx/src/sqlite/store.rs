@@ -15,13 +15,10 @@ use sqlx::{Connection, Row};
 use super::checkpoint::SqliteCheckpoints;
 use super::connection::{BEGIN_WRITE, CALL, bounded, open, statement, store_error};
 use super::lease::SqliteLeases;
-use super::migrate::{check_names, migrate};
+use super::migrate::{META, TABLE, check_names, migrate};
 use super::source::SqliteSource;
 use super::status::status;
 use crate::MigrateError;
-
-const TABLE: &str = include_str!("../../../outbox-core/sql/sqlite/store_table.sql");
-const META: &str = include_str!("../../../outbox-core/sql/sqlite/store_meta.sql");
 
 /// The first SQLite library that tells the size of a value without loading it.
 const LIBRARY: (u32, u32) = (3, 43);
@@ -95,34 +92,15 @@ impl SqliteStore {
     /// Opens the file and checks all but that it can be written to.
     pub(super) async fn inspected(&self) -> Result<(SqliteConnection, Database), StoreError> {
         let mut connection = open(&self.options).await?;
-        let table = bounded(
-            CALL,
-            sqlx::query(statement(&self.names, TABLE)).fetch_one(&mut connection),
-        )
-        .await?;
+        let table = bounded(CALL, sqlx::query(statement(&self.names, TABLE)).fetch_one(&mut connection)).await?;
         let server_version: String = table.try_get("server_version").map_err(store_error)?;
         check_library(&server_version)?;
         check_table(table.try_get("event_table").map_err(store_error)?)?;
-        let meta = bounded(
-            CALL,
-            sqlx::query(statement(&self.names, META)).fetch_one(&mut connection),
-        )
-        .await?;
+        let meta = bounded(CALL, sqlx::query(statement(&self.names, META)).fetch_one(&mut connection)).await?;
         check_version(meta.try_get("schema_version").map_err(store_error)?)?;
         let instance: Option<String> = meta.try_get("instance").map_err(store_error)?;
-        let name = self
-            .options
-            .get_filename()
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let database = Database {
-            kind: "sqlite",
-            name,
-            server_version,
-            instance: instance.unwrap_or_default(),
-        };
+        let name = self.options.get_filename().file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let database = Database { kind: "sqlite", name, server_version, instance: instance.unwrap_or_default() };
         Ok((connection, database))
     }
 }
@@ -135,23 +113,16 @@ impl Store for SqliteStore {
 
     async fn check(&self) -> Result<Database, StoreError> {
         let (mut connection, database) = self.inspected().await?;
-        bounded(CALL, async {
-            connection.begin_with(BEGIN_WRITE).await?.rollback().await
-        })
-        .await?;
+        bounded(CALL, async { connection.begin_with(BEGIN_WRITE).await?.rollback().await }).await?;
         Ok(database)
     }
 
     async fn source(&self, filter: &Filter) -> Result<Box<dyn Source>, StoreError> {
-        Ok(Box::new(
-            SqliteSource::new(open(&self.options).await?, &self.names, filter).await?,
-        ))
+        Ok(Box::new(SqliteSource::new(open(&self.options).await?, &self.names, filter).await?))
     }
 
     async fn checkpoints(&self) -> Result<Box<dyn Checkpoints>, StoreError> {
-        Ok(Box::new(
-            SqliteCheckpoints::new(open(&self.options).await?, &self.names).await?,
-        ))
+        Ok(Box::new(SqliteCheckpoints::new(open(&self.options).await?, &self.names).await?))
     }
 
     async fn leases(&self) -> Result<Box<dyn Leases>, StoreError> {
@@ -175,9 +146,7 @@ fn check_library(version: &str) -> Result<(), StoreError> {
         return Ok(());
     }
     let (major, minor) = LIBRARY;
-    Err(precondition(format!(
-        "this program is linked to SQLite {version}; link it to {major}.{minor} or newer"
-    )))
+    Err(precondition(format!("this program is linked to SQLite {version}; link it to {major}.{minor} or newer")))
 }
 
 fn check_table(definition: Option<String>) -> Result<(), StoreError> {
@@ -199,8 +168,6 @@ fn check_version(found: Option<String>) -> Result<(), StoreError> {
             "the outbox tables have version {found} and this build knows {SCHEMA_VERSION}; run `outbox-relay migrate`, or use \
              the build that made them"
         ))),
-        None => Err(precondition(
-            "the outbox tables have no version; run `outbox-relay migrate` on a fresh prefix",
-        )),
+        None => Err(precondition("the outbox tables have no version; run `outbox-relay migrate` on a fresh prefix")),
     }
 }

@@ -8,13 +8,8 @@ use anyhow::{Result, ensure};
 use crate::children::Children;
 
 /// Built from halves, so that this file does not accuse itself.
-const MARKS: [&str; 5] = [
-    concat!("TO", "DO"),
-    concat!("FIX", "ME"),
-    concat!("to", "do!("),
-    concat!("db", "g!("),
-    concat!("#[ig", "nore"),
-];
+const MARKS: [&str; 5] =
+    [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("to", "do!("), concat!("db", "g!("), concat!("#[ig", "nore")];
 
 /// Looks through every Rust file that is committed or would be.
 pub(super) fn check(children: &Children) -> Result<()> {
@@ -35,9 +30,7 @@ pub(super) fn check(children: &Children) -> Result<()> {
 
 fn marks_in(text: &str) -> impl Iterator<Item = (usize, &str, &'static str)> {
     let found = |line: &str| MARKS.into_iter().find(|mark| line.contains(mark));
-    (1..)
-        .zip(text.lines())
-        .filter_map(move |(number, line)| Some((number, line, found(line)?)))
+    (1..).zip(text.lines()).filter_map(move |(number, line)| Some((number, line, found(line)?)))
 }
 
 #[cfg(test)]

@@ -13,24 +13,13 @@ pub(super) fn check(children: &Children) -> Result<()> {
         println!("cargo-deny is missing: installing it");
         children.must(&mut cargo(["install", "--locked", "--quiet", "cargo-deny"]))?;
     }
-    children.must(&mut cargo([
-        "deny",
-        "--all-features",
-        "--log-level=error",
-        "check",
-        "licenses",
-        "bans",
-        "sources",
-    ]))
+    children.must(&mut cargo(["deny", "--all-features", "--log-level=error", "check", "licenses", "bans", "sources"]))
 }
 
 /// Checks for known holes; a list that cannot be fetched is said, not held against the code.
 pub(super) fn advisories(children: &Children) -> Result<()> {
     let mut fetch = cargo(["deny", "fetch", "db"]);
-    if !children
-        .run(fetch.stdout(Stdio::null()).stderr(Stdio::null()))?
-        .success()
-    {
+    if !children.run(fetch.stdout(Stdio::null()).stderr(Stdio::null()))?.success() {
         println!("the list of advisories cannot be fetched here: not checked");
         return Ok(());
     }

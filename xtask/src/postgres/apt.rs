@@ -21,10 +21,7 @@ pub(super) fn fetch() -> Result<Binaries> {
     let servers = servers_folder()?;
     let root = servers.join("postgresql");
     if !root.exists() {
-        eprintln!(
-            "PostgreSQL is not installed: fetching the distribution's packages into {}",
-            servers.display()
-        );
+        eprintln!("PostgreSQL is not installed: fetching the distribution's packages into {}", servers.display());
         // Unpacked beside its place and moved, so that neither a broken nor a parallel run leaves half a server there.
         let unpacked = tempfile::Builder::new().prefix("unpacking-").tempdir_in(&servers)?;
         unpack_packages(unpacked.path()).with_context(instruction)?;
@@ -46,9 +43,7 @@ fn instruction() -> String {
 
 /// `target/servers`, or a folder outside where another account could not pass through to it.
 fn servers_folder() -> Result<PathBuf> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("the workspace has no folder")?;
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace has no folder")?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
     let mut folder = std::path::absolute(target)?.join("servers");
     fs::create_dir_all(&folder)?;
@@ -57,10 +52,7 @@ fn servers_folder() -> Result<PathBuf> {
         folder = PathBuf::from(OPEN_FOLDER);
         fs::create_dir_all(&folder)?;
         let owner = folder.metadata()?.uid();
-        ensure!(
-            owner == rustix::process::geteuid().as_raw(),
-            "{OPEN_FOLDER} belongs to somebody else, remove it"
-        );
+        ensure!(owner == rustix::process::geteuid().as_raw(), "{OPEN_FOLDER} belongs to somebody else, remove it");
     }
     Ok(folder)
 }
@@ -73,21 +65,10 @@ fn unpack_packages(root: &Path) -> Result<()> {
         fs::create_dir_all(private.path().join(folder))?;
     }
     apt(&["update"])?;
-    let plan = apt(&[
-        "install",
-        "--simulate",
-        "--no-install-recommends",
-        "--reinstall",
-        "postgresql",
-    ])?;
+    let plan = apt(&["install", "--simulate", "--no-install-recommends", "--reinstall", "postgresql"])?;
     let names: Vec<&str> = packages_of(&plan).collect();
     let downloads = private.path().join("packages");
-    complete(
-        apt_get(private.path())
-            .arg("download")
-            .args(names)
-            .current_dir(&downloads),
-    )?;
+    complete(apt_get(private.path()).arg("download").args(names).current_dir(&downloads))?;
     for package in fs::read_dir(&downloads)? {
         complete(Command::new("dpkg-deb").arg("--extract").arg(package?.path()).arg(root))?;
     }
@@ -97,14 +78,8 @@ fn unpack_packages(root: &Path) -> Result<()> {
 /// `apt-get` with its lists and downloads in a private folder; only the record of what is installed is the machine's.
 fn apt_get(private: &Path) -> Command {
     let mut command = Command::new("apt-get");
-    for (option, folder) in [
-        ("Dir::State", "state"),
-        ("Dir::State::lists", "state/lists"),
-        ("Dir::Cache", "cache"),
-    ] {
-        command
-            .arg("-o")
-            .arg(format!("{option}={}", private.join(folder).display()));
+    for (option, folder) in [("Dir::State", "state"), ("Dir::State::lists", "state/lists"), ("Dir::Cache", "cache")] {
+        command.arg("-o").arg(format!("{option}={}", private.join(folder).display()));
     }
     command.args([
         "-o",
@@ -120,8 +95,7 @@ fn apt_get(private: &Path) -> Command {
 
 /// The names in a plan's lines such as `Inst postgresql-15 (15.14 Debian:12 [amd64])`.
 fn packages_of(plan: &str) -> impl Iterator<Item = &str> {
-    plan.lines()
-        .filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next())
+    plan.lines().filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next())
 }
 
 /// The library folders that a fetched server's programs need: those of the root it was unpacked into.
@@ -131,14 +105,8 @@ pub(super) fn libraries_beside(programs: &Path) -> Option<OsString> {
         return None;
     }
     let libraries = ["usr/lib", "lib"].map(|folder| Path::new(root).join(folder));
-    let per_machine = libraries
-        .iter()
-        .filter_map(|folder| fs::read_dir(folder).ok())
-        .flatten()
-        .flatten();
-    let per_machine = per_machine
-        .map(|entry| entry.path())
-        .filter(|path| path.to_string_lossy().ends_with("-gnu"));
+    let per_machine = libraries.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    let per_machine = per_machine.map(|entry| entry.path()).filter(|path| path.to_string_lossy().ends_with("-gnu"));
     env::join_paths(per_machine).ok()
 }
 

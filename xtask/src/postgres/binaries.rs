@@ -13,15 +13,7 @@ use super::{apt, complete};
 pub const BIN_VARIABLE: &str = "OUTBOX_TEST_POSTGRES_BIN";
 
 /// What the tests start; a folder that lacks one of them (a client's only, say) is passed over.
-const PROGRAMS: [&str; 7] = [
-    "postgres",
-    "initdb",
-    "pg_ctl",
-    "pg_basebackup",
-    "psql",
-    "createdb",
-    "pgbench",
-];
+const PROGRAMS: [&str; 7] = ["postgres", "initdb", "pg_ctl", "pg_basebackup", "psql", "createdb", "pgbench"];
 
 /// The oldest version this project supports.
 const OLDEST: u32 = 14;
@@ -46,9 +38,7 @@ impl Binaries {
         if let Some(folder) = env::var_os(BIN_VARIABLE) {
             return Self::within(PathBuf::from(folder)).with_context(|| format!("{BIN_VARIABLE} is of no use"));
         }
-        Self::newest_in(Path::new("/usr/lib/postgresql"))
-            .or_else(Self::told_by_pg_config)
-            .map_or_else(apt::fetch, Ok)
+        Self::newest_in(Path::new("/usr/lib/postgresql")).or_else(Self::told_by_pg_config).map_or_else(apt::fetch, Ok)
     }
 
     /// Takes a folder that holds PostgreSQL's programs.
@@ -58,25 +48,15 @@ impl Binaries {
     /// When one of the programs that the tests need is not there; the text names it.
     pub fn within(folder: impl Into<PathBuf>) -> Result<Self> {
         let folder = folder.into();
-        let missing: Vec<&str> = PROGRAMS
-            .into_iter()
-            .filter(|name| !folder.join(name).is_file())
-            .collect();
-        ensure!(
-            missing.is_empty(),
-            "{} does not hold {}",
-            folder.display(),
-            missing.join(", ")
-        );
+        let missing: Vec<&str> = PROGRAMS.into_iter().filter(|name| !folder.join(name).is_file()).collect();
+        ensure!(missing.is_empty(), "{} does not hold {}", folder.display(), missing.join(", "));
         Ok(Self { folder })
     }
 
     /// The newest complete version in a folder laid out as Debian does it (`15/bin`, `16/bin`).
     pub(super) fn newest_in(versions: &Path) -> Option<Self> {
         let entries = fs::read_dir(versions).ok()?.flatten();
-        let mut numbers: Vec<u32> = entries
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .collect();
+        let mut numbers: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         numbers.sort_unstable();
         let mut wanted = numbers.into_iter().rev().filter(|&number| number >= OLDEST);
         wanted.find_map(|number| Self::within(versions.join(number.to_string()).join("bin")).ok())
@@ -120,9 +100,7 @@ impl Binaries {
     pub fn version(&self) -> Result<String> {
         let line = complete(self.command("postgres").arg("--version"))?;
         let version = line.split_whitespace().nth(2);
-        version
-            .map(str::to_owned)
-            .with_context(|| format!("a version is missing in {line:?}"))
+        version.map(str::to_owned).with_context(|| format!("a version is missing in {line:?}"))
     }
 
     fn with_libraries(&self, mut command: Command) -> Command {

@@ -36,30 +36,17 @@ impl Folder {
         let folder = tempfile::Builder::new().prefix("outbox-pg-").tempdir_in(place);
         let folder = folder.with_context(|| format!("no folder can be made in {}", place.display()))?;
         let length = folder.path().as_os_str().len();
-        ensure!(
-            length <= LONGEST_PATH,
-            "{} is too long to hold a socket, choose a shorter one",
-            place.display()
-        );
+        ensure!(length <= LONGEST_PATH, "{} is too long to hold a socket, choose a shorter one", place.display());
         account.give(folder.path())?;
 
         let mut guard = binaries.shell(GUARD);
-        guard
-            .arg("guard")
-            .arg(binaries.path("pg_ctl"))
-            .arg(folder.path().join("data"))
-            .arg(folder.path());
+        guard.arg("guard").arg(binaries.path("pg_ctl")).arg(folder.path().join("data")).arg(folder.path());
         // Its own process group: an interrupt from the terminal must not end the guard before its work.
         guard.process_group(0).current_dir("/");
         guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         account.run_as(&mut guard);
         let guard = guard.spawn().context("sh cannot be started")?;
-        Ok(Self {
-            path: folder.keep(),
-            parent: parent.map(Path::to_owned),
-            account,
-            guard,
-        })
+        Ok(Self { path: folder.keep(), parent: parent.map(Path::to_owned), account, guard })
     }
 
     /// The folder itself.

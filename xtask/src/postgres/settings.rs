@@ -13,19 +13,12 @@ const DEFAULTS: [(&str, &str); 4] = [
 
 /// The defaults, and after them what the caller wants.
 pub(super) fn for_primary(wanted: Vec<(String, String)>) -> Vec<(String, String)> {
-    DEFAULTS
-        .iter()
-        .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-        .chain(wanted)
-        .collect()
+    DEFAULTS.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).chain(wanted).collect()
 }
 
 /// Where the server listens; written last, because a standby's copy names its primary's place.
 pub(super) fn for_place(port: u16, sockets: &Path) -> Vec<(String, String)> {
-    vec![
-        ("port".to_owned(), port.to_string()),
-        ("unix_socket_directories".to_owned(), sockets.display().to_string()),
-    ]
+    vec![("port".to_owned(), port.to_string()), ("unix_socket_directories".to_owned(), sockets.display().to_string())]
 }
 
 /// The settings as lines of `postgresql.conf`.
@@ -50,9 +43,6 @@ mod tests {
     #[test]
     fn the_caller_has_the_last_word() {
         let text = lines(&for_primary(vec![("max_connections".to_owned(), "20".to_owned())]));
-        assert!(
-            text.ends_with("max_connections = '300'\nmax_connections = '20'\n"),
-            "{text}"
-        );
+        assert!(text.ends_with("max_connections = '300'\nmax_connections = '20'\n"), "{text}");
     }
 }

@@ -1,6 +1,6 @@
 //! Picks the adapter for a database. The one file that asks which databases this program was built with.
 
-use outbox_core::{Store, StoreError, StoreErrorKind};
+use outbox_core::{Store, StoreError};
 use outbox_relay::RelayBuilder;
 #[cfg(feature = "postgres")]
 use outbox_sqlx::PgStore;
@@ -14,15 +14,9 @@ use crate::settings::{Database, Kind};
 pub(crate) fn relay(database: &Database) -> Result<RelayBuilder, StoreError> {
     match database.kind {
         #[cfg(feature = "postgres")]
-        Kind::Postgres => Ok(outbox_relay::Relay::builder(PgStore::new(
-            &database.url,
-            database.names.clone(),
-        )?)),
+        Kind::Postgres => Ok(outbox_relay::Relay::builder(PgStore::new(&database.url, database.names.clone())?)),
         #[cfg(feature = "sqlite")]
-        Kind::Sqlite => Ok(outbox_relay::Relay::builder(SqliteStore::new(
-            &database.url,
-            database.names.clone(),
-        )?)),
+        Kind::Sqlite => Ok(outbox_relay::Relay::builder(SqliteStore::new(&database.url, database.names.clone())?)),
         #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
         other => Err(not_built(other)),
     }
@@ -45,15 +39,11 @@ pub(crate) async fn migrate(database: &Database, segments: u8) -> Result<bool, F
     tracing::debug!(?database, segments, "creating the outbox tables");
     match database.kind {
         #[cfg(feature = "postgres")]
-        Kind::Postgres => Ok(PgStore::new(&database.url, database.names.clone())?
-            .migrate(segments)
-            .await?),
+        Kind::Postgres => Ok(PgStore::new(&database.url, database.names.clone())?.migrate(segments).await?),
         #[cfg(feature = "sqlite")]
-        Kind::Sqlite => Ok(SqliteStore::new(&database.url, database.names.clone())?
-            .migrate()
-            .await?),
+        Kind::Sqlite => Ok(SqliteStore::new(&database.url, database.names.clone())?.migrate().await?),
         #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
-        other => Err(not_built(other).into()),
+        other => std::future::ready(Err(not_built(other).into())).await,
     }
 }
 
@@ -64,5 +54,5 @@ fn not_built(kind: Kind) -> StoreError {
         Kind::Sqlite => ("SQLite", "sqlite"),
     };
     let message = format!("this program was built without {database}; build it with `--features {feature}`");
-    StoreError::new(StoreErrorKind::Precondition, message)
+    StoreError::new(outbox_core::StoreErrorKind::Precondition, message)
 }

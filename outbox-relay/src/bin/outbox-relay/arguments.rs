@@ -32,8 +32,13 @@ pub(crate) struct Global {
     /// Read settings from this file, such as relay.toml
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<String>,
-    /// The database: postgres://user@host/database or sqlite:path
-    #[arg(long, global = true, value_name = "URL")]
+    /// The URL of the database.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help = "The database: postgres://user@host/database or sqlite:path"
+    )]
     pub(crate) database_url: Option<String>,
     /// Read the database's URL from this file
     #[arg(long, global = true, value_name = "FILE")]
@@ -124,8 +129,8 @@ pub(crate) struct Run {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "One subscription from flags")]
 pub(crate) struct SubscriptionFlags {
-    /// Where to publish: stdout, file:PATH or null
-    #[arg(long, value_name = "URL")]
+    /// Where to publish.
+    #[arg(long, value_name = "URL", help = "Where to publish: stdout, file:PATH or null")]
     pub(crate) publisher: Option<String>,
     /// The subscription's name, under which its progress is kept [default: default]
     #[arg(long, value_name = "NAME")]
@@ -181,10 +186,7 @@ mod tests {
     fn the_command_line_is_sound_and_every_command_shows_an_example() {
         let mut command = Arguments::command();
         command.clone().debug_assert();
-        for subcommand in command
-            .get_subcommands_mut()
-            .filter(|subcommand| subcommand.get_name() != "help")
-        {
+        for subcommand in command.get_subcommands_mut().filter(|subcommand| subcommand.get_name() != "help") {
             let help = subcommand.render_help().to_string();
             assert!(help.contains("Examples:\n  outbox-relay "), "{help}");
         }
@@ -192,10 +194,7 @@ mod tests {
 
     #[test]
     fn flags_of_every_command_stand_before_it_or_after_it() {
-        for line in [
-            ["outbox-relay", "--prefix", "ob_", "status"],
-            ["outbox-relay", "status", "--prefix", "ob_"],
-        ] {
+        for line in [["outbox-relay", "--prefix", "ob_", "status"], ["outbox-relay", "status", "--prefix", "ob_"]] {
             assert_eq!(Arguments::parse_from(line).global.prefix.as_deref(), Some("ob_"));
         }
     }

@@ -68,11 +68,12 @@ impl Failure {
     /// The exit code for it.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_) | Self::Migrate(MigrateError::Newer { .. }) => Exit::Refused,
+            Self::Settings(_)
+            | Self::Migrate(MigrateError::Newer { .. })
+            | Self::Relay(RelayError::Configuration(_)) => Exit::Refused,
             Self::Store(error) | Self::Migrate(MigrateError::Store(error)) | Self::Relay(RelayError::Store(error)) => {
                 store(error)
             }
-            Self::Relay(RelayError::Configuration(_)) => Exit::Refused,
             Self::Relay(RelayError::Publisher { error, .. }) => match error.kind() {
                 PublishErrorKind::Misconfigured => Exit::Refused,
                 _ => Exit::Failed,
@@ -146,14 +147,8 @@ mod tests {
         for (failure, exit) in [
             (Failure::Store(store(StoreErrorKind::Unavailable)), Exit::Failed),
             (Failure::Store(store(StoreErrorKind::Fenced)), Exit::Failed),
-            (
-                Failure::Migrate(store(StoreErrorKind::Precondition).into()),
-                Exit::Refused,
-            ),
-            (
-                Failure::Relay(RelayError::Store(store(StoreErrorKind::Continuity))),
-                Exit::Continuity,
-            ),
+            (Failure::Migrate(store(StoreErrorKind::Precondition).into()), Exit::Refused),
+            (Failure::Relay(RelayError::Store(store(StoreErrorKind::Continuity))), Exit::Continuity),
             (Failure::Relay(RelayError::Configuration("x".into())), Exit::Refused),
             (Failure::Settings(Problems::default()), Exit::Refused),
         ] {
@@ -165,10 +160,7 @@ mod tests {
     fn causes_are_told_once_and_without_secrets() {
         let cause = StoreError::new(StoreErrorKind::Unavailable, "postgres://app:canary@db/x\x1b[2J refused");
         let failure = Failure::from(StoreError::new(StoreErrorKind::Unavailable, "cannot reach it").caused_by(cause));
-        assert_eq!(
-            failure.text(),
-            "error: cannot reach it\n  caused by: postgres://***@db/x\\u{1b}[2J refused\n"
-        );
+        assert_eq!(failure.text(), "error: cannot reach it\n  caused by: postgres://***@db/x\\u{1b}[2J refused\n");
         let quoting = Failure::from(RelayError::Store(StoreError::new(StoreErrorKind::Unavailable, "gone")));
         assert_eq!(quoting.text(), "error: gone\n");
     }

@@ -29,9 +29,7 @@ fn filter(global: &Global) -> EnvFilter {
         (false, 1) => "debug",
         (false, _) => "trace",
     };
-    EnvFilter::new(format!(
-        "error,outbox_relay={level},outbox_core={level},outbox_sqlx={level}"
-    ))
+    EnvFilter::new(format!("error,outbox_relay={level},outbox_core={level},outbox_sqlx={level}"))
 }
 
 /// Whether to write colours, see <https://no-color.org>.

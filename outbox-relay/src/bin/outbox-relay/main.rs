@@ -54,10 +54,7 @@ fn usage(error: &clap::Error) -> Exit {
 
 fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
     let settings = Settings::read(&arguments.global, &arguments.command, &Environment::of_this_process())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::System)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::System)?;
     let ended = runtime.block_on(async {
         match &arguments.command {
             Command::Migrate(flags) => {

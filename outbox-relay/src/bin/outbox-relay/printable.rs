@@ -10,9 +10,9 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         if is_dangerous(c) {
-            out.extend(c.escape_default())
+            out.extend(c.escape_default());
         } else {
-            out.push(c)
+            out.push(c);
         }
     }
     Cow::Owned(out)
@@ -29,15 +29,7 @@ pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
     if !json.contains(acted_on) {
         return Cow::Borrowed(json);
     }
-    json.chars()
-        .map(|c| {
-            if acted_on(c) {
-                format!("\\u{:04x}", u32::from(c))
-            } else {
-                c.to_string()
-            }
-        })
-        .collect()
+    json.chars().map(|c| if acted_on(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect()
 }
 
 /// The text without the user and password of URLs, and without the values of `password=` and the like.
@@ -79,10 +71,7 @@ mod tests {
 
     #[test]
     fn what_a_terminal_acts_on_is_written_out() {
-        assert_eq!(
-            printable("a\x1b[31mb\u{9b}2J\u{202e}\u{7f}\nä"),
-            "a\\u{1b}[31mb\\u{9b}2J\\u{202e}\\u{7f}\\nä"
-        );
+        assert_eq!(printable("a\x1b[31mb\u{9b}2J\u{202e}\u{7f}\nä"), "a\\u{1b}[31mb\\u{9b}2J\\u{202e}\\u{7f}\\nä");
         assert_eq!(printable("shop.orders: ä 你"), "shop.orders: ä 你");
         assert_eq!(printable_json("{\"a\":\"\u{9b}ä\"}"), "{\"a\":\"\\u009bä\"}");
     }
@@ -90,14 +79,8 @@ mod tests {
     #[test]
     fn no_user_and_no_password_is_left() {
         for (text, expected) in [
-            (
-                "cannot reach postgres://app:c@n/ry@db:1/shop now",
-                "cannot reach postgres://***@db:1/shop now",
-            ),
-            (
-                "'postgres://db/shop?password=canary&x=1'",
-                "'postgres://db/shop?password=***&x=1'",
-            ),
+            ("cannot reach postgres://app:c@n/ry@db:1/shop now", "cannot reach postgres://***@db:1/shop now"),
+            ("'postgres://db/shop?password=canary&x=1'", "'postgres://db/shop?password=***&x=1'"),
             ("password=canary", "password=***"),
             ("password authentication failed", "password authentication failed"),
             ("mail ann@example.org", "mail ann@example.org"),

@@ -43,10 +43,7 @@ impl Placed<String> {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<Placed<T>> {
         match parse(&self.value) {
-            Ok(value) => Some(Placed {
-                value,
-                place: self.place,
-            }),
+            Ok(value) => Some(Placed { value, place: self.place }),
             Err(message) => {
                 problems.at(&self.place, message);
                 None
@@ -80,18 +77,12 @@ pub(crate) struct Problems(Vec<Problem>);
 impl Problems {
     /// Adds a problem of a place.
     pub(crate) fn at(&mut self, place: &Place, message: impl Into<String>) {
-        self.0.push(Problem {
-            place: Some(place.clone()),
-            message: message.into(),
-        });
+        self.0.push(Problem { place: Some(place.clone()), message: message.into() });
     }
 
     /// Adds a problem of no place, such as something that is missing.
     pub(crate) fn add(&mut self, message: impl Into<String>) {
-        self.0.push(Problem {
-            place: None,
-            message: message.into(),
-        });
+        self.0.push(Problem { place: None, message: message.into() });
     }
 
     /// Takes what was found, in the order of places; nothing found is `Ok`.
@@ -131,11 +122,7 @@ mod tests {
     #[test]
     fn the_nearest_word_is_the_one_meant() {
         let keys = ["name", "lease", "poll_max", "window_events", "window_bytes"];
-        for (word, expected) in [
-            ("lese", "lease"),
-            ("pollmax", "poll_max"),
-            ("window_byte", "window_bytes"),
-        ] {
+        for (word, expected) in [("lese", "lease"), ("pollmax", "poll_max"), ("window_byte", "window_bytes")] {
             assert_eq!(nearest(word, keys), Some(expected));
         }
     }

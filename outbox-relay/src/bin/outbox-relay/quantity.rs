@@ -3,13 +3,7 @@
 use std::time::Duration;
 
 /// Units of time in milliseconds.
-const TIMES: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const TIMES: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Units of size in bytes: decimal and, with an `i`, binary.
 const SIZES: [(&str, u64); 7] = [
@@ -26,33 +20,22 @@ const SIZES: [(&str, u64); 7] = [
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let say =
         || format!("`{text}` is not a duration; write a whole number with its unit, such as 100ms, 5s, 10m, 1h or 7d");
-    measure(text, |unit| {
-        TIMES.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor)
-    })
-    .map(Duration::from_millis)
-    .ok_or_else(say)
+    measure(text, |unit| TIMES.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor))
+        .map(Duration::from_millis)
+        .ok_or_else(say)
 }
 
 /// Reads a duration above zero.
 pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
-    if duration.is_zero() {
-        Err(format!("`{text}` is no time at all; write at least 1ms"))
-    } else {
-        Ok(duration)
-    }
+    if duration.is_zero() { Err(format!("`{text}` is no time at all; write at least 1ms")) } else { Ok(duration) }
 }
 
 /// Reads a whole number with a unit, such as `16MiB` or `1GB`.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let say = || format!("`{text}` is not a size; write a whole number with its unit, such as 500kB, 16MiB or 1GB");
-    measure(text, |unit| {
-        SIZES
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(unit))
-            .map(|(_, factor)| *factor)
-    })
-    .ok_or_else(say)
+    measure(text, |unit| SIZES.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).map(|(_, factor)| *factor))
+        .ok_or_else(say)
 }
 
 /// Reads a whole number above zero.
@@ -68,6 +51,9 @@ fn measure(text: &str, factor: impl FnOnce(&str) -> Option<u64>) -> Option<u64> 
 
 /// An age for people: its two largest units, such as `3m 12s`.
 pub(crate) fn age(seconds: f64) -> String {
+    if seconds <= 0.0 {
+        return "0s".to_owned();
+    }
     if seconds < 1.0 {
         return "<1s".to_owned();
     }
@@ -104,23 +90,14 @@ mod tests {
 
     #[test]
     fn durations_and_sizes_need_a_whole_number_and_a_unit() {
-        for (text, millis) in [
-            ("100ms", 100),
-            ("5s", 5_000),
-            ("10 m", 600_000),
-            ("1h", 3_600_000),
-            ("7d", 604_800_000),
-            ("0s", 0),
-        ] {
+        for (text, millis) in
+            [("100ms", 100), ("5s", 5_000), ("10 m", 600_000), ("1h", 3_600_000), ("7d", 604_800_000), ("0s", 0)]
+        {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)));
         }
-        for (text, bytes) in [
-            ("16MiB", 16 << 20),
-            ("1GB", 1_000_000_000),
-            ("500 kb", 500_000),
-            ("7B", 7),
-            ("2kib", 2048),
-        ] {
+        for (text, bytes) in
+            [("16MiB", 16 << 20), ("1GB", 1_000_000_000), ("500 kb", 500_000), ("7B", 7), ("2kib", 2048)]
+        {
             assert_eq!(size(text), Ok(bytes));
         }
         for text in [
@@ -145,6 +122,7 @@ mod tests {
     #[test]
     fn ages_and_sizes_are_short() {
         for (seconds, text) in [
+            (0.0, "0s"),
             (0.2, "<1s"),
             (1.9, "1s"),
             (192.0, "3m 12s"),

@@ -50,14 +50,10 @@ impl Settings {
     /// Every problem found.
     pub(crate) fn read(global: &Global, command: &Command, environment: &Environment) -> Result<Self, Problems> {
         let problems = &mut Problems::default();
-        environment.refuse_unknown(problems);
+        environment.refuse_misspelt(problems);
         let source = global.config.as_deref().and_then(|path| file::load(path, problems));
         let mut file = source.as_ref().map(|source| File::parse(source, problems));
-        let run = if let Command::Run(run) = command {
-            Some(&**run)
-        } else {
-            None
-        };
+        let run = if let Command::Run(run) = command { Some(&**run) } else { None };
 
         let mut flags = Flags::database(global);
         let layers = [
@@ -74,10 +70,7 @@ impl Settings {
             file.as_mut().map(|file| file.relay(problems)).unwrap_or_default(),
         ];
         let relay = Relay::resolve(layers, problems);
-        let from_file = file
-            .as_mut()
-            .map(|file| file.subscriptions(problems))
-            .unwrap_or_default();
+        let from_file = file.as_mut().map(|file| file.subscriptions(problems)).unwrap_or_default();
         if let Some(file) = file {
             file.finish(problems);
         }
@@ -89,22 +82,14 @@ impl Settings {
         subscription::refuse_contradictions(&subscriptions, problems);
         std::mem::take(problems).settle()?;
         let database = database.ok_or_else(Problems::default)?;
-        Ok(Self {
-            database,
-            relay,
-            subscriptions,
-            until_empty,
-        })
+        Ok(Self { database, relay, subscriptions, until_empty })
     }
 }
 
 fn until_empty(run: &Run, problems: &mut Problems) -> Option<Duration> {
     let value = run.timeout.clone().unwrap_or_else(|| "60s".to_owned());
-    let timeout = Placed {
-        value,
-        place: Place::Flag("--timeout".into()),
-    }
-    .parse(problems, quantity::positive_duration)?;
+    let timeout =
+        Placed { value, place: Place::Flag("--timeout".into()) }.parse(problems, quantity::positive_duration)?;
     run.until_empty.then_some(timeout.value)
 }
 
@@ -118,9 +103,7 @@ fn chosen(run: &Run, from_file: FromFile, problems: &mut Problems) -> Vec<Subscr
                 "contradicts the [[subscription]] sections of the configuration; leave one of them out",
             );
         }
-        return subscription::read(&mut flags.or("name", "--name", "default"), problems)
-            .into_iter()
-            .collect();
+        return subscription::read(&mut flags.or("name", "--name", "default"), problems).into_iter().collect();
     }
     match flags.first() {
         Some(flag) if from_file.sections > 0 => {

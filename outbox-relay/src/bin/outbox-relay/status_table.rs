@@ -59,12 +59,7 @@ fn header(status: &Status) -> String {
     out.push('\n');
     for segment in segments {
         if let Some(blocker) = &segment.blocked_by {
-            _ = writeln!(
-                out,
-                "segment {} cannot be emptied: {}",
-                segment.segment,
-                printable(blocker)
-            );
+            _ = writeln!(out, "segment {} cannot be emptied: {}", segment.segment, printable(blocker));
         }
     }
     out
@@ -80,16 +75,7 @@ fn relays(relays: &[RelayStatus]) -> Table {
 }
 
 fn subscriptions(subscriptions: &[SubscriptionStatus]) -> Table {
-    let mut table = table([
-        "SUBSCRIPTION",
-        "STATE",
-        "EVENTS",
-        "AGE",
-        "POSITION",
-        "OPEN",
-        "OWNER",
-        "PUBLISHER",
-    ]);
+    let mut table = table(["SUBSCRIPTION", "STATE", "LAG", "OLDEST", "POSITION", "OPEN", "OWNER", "PUBLISHER"]);
     for numbers in [2, 3, 4] {
         if let Some(column) = table.column_mut(numbers) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -101,17 +87,12 @@ fn subscriptions(subscriptions: &[SubscriptionStatus]) -> Table {
         table.add_row([
             printable(&subscription.name).into_owned(),
             marked(&subscription.state),
-            subscription
-                .lag_events
-                .map_or_else(unknown, |events| events.to_string()),
+            subscription.lag_events.map_or_else(unknown, |events| events.to_string()),
             subscription.lag_seconds.map_or_else(unknown, age),
             partition.map_or_else(unknown, |partition| partition.position.to_string()),
             partition.map_or_else(unknown, |partition| open(&partition.open)),
             owner.map_or_else(unknown, |owner| printable(owner).into_owned()),
-            subscription
-                .publisher
-                .as_deref()
-                .map_or_else(unknown, |url| printable(&without_secrets(url)).into_owned()),
+            subscription.publisher.as_deref().map_or_else(unknown, |url| printable(&without_secrets(url)).into_owned()),
         ]);
     }
     table
@@ -119,12 +100,7 @@ fn subscriptions(subscriptions: &[SubscriptionStatus]) -> Table {
 
 /// What holds a subscription up: its error, its blocked events, its holes.
 fn trouble(out: &mut String, subscription: &SubscriptionStatus) {
-    let SubscriptionStatus {
-        parked_events,
-        parked_keys,
-        holes,
-        ..
-    } = subscription;
+    let SubscriptionStatus { parked_events, parked_keys, holes, .. } = subscription;
     let mut lines = Vec::new();
     if *parked_events > 0 {
         lines.push(format!(
@@ -155,15 +131,8 @@ fn hole(hole: &HoleStatus) -> String {
         format!("positions {} to {} are", hole.from, hole.to)
     };
     let holders: Vec<_> = hole.holders.iter().map(holder).collect();
-    let held = if holders.is_empty() {
-        "nobody known".to_owned()
-    } else {
-        holders.join(", ")
-    };
-    format!(
-        "{range} missing for {}; may still be filled by {held}",
-        age(hole.age_seconds)
-    )
+    let held = if holders.is_empty() { "nobody known".to_owned() } else { holders.join(", ") };
+    format!("{range} missing for {}; may still be filled by {held}", age(hole.age_seconds))
 }
 
 fn holder(holder: &HolderStatus) -> String {
@@ -187,30 +156,20 @@ fn open(text: &str) -> String {
     let Ok(set) = text.parse::<PositionSet>() else {
         return printable(text).into_owned();
     };
-    let shown = set
-        .ranges()
-        .take(SHOWN)
-        .map(|range| match (range.start(), range.end()) {
-            (from, to) if from == to => from.to_string(),
-            (from, to) => format!("{from}-{to}"),
-        });
+    let shown = set.ranges().take(SHOWN).map(|range| match (range.start(), range.end()) {
+        (from, to) if from == to => from.to_string(),
+        (from, to) => format!("{from}-{to}"),
+    });
     let mut shown: Vec<_> = shown.collect();
     if set.range_count() > SHOWN {
         shown.push(format!("+{}", set.range_count() - SHOWN));
     }
-    if shown.is_empty() {
-        "none".to_owned()
-    } else {
-        shown.join(" ")
-    }
+    if shown.is_empty() { "none".to_owned() } else { shown.join(" ") }
 }
 
 fn table<const N: usize>(names: [&str; N]) -> Table {
     let mut table = Table::new();
-    table
-        .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(WIDTH);
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table.set_header(names.map(Cell::new));
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

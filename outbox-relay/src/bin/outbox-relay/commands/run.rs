@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use outbox_core::Publisher;
 use outbox_relay::publisher::{File, Null, Stdout};
-use outbox_relay::{RelayBuilder, RelayError, Subscription};
+use outbox_relay::{RelayBuilder, Subscription};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -35,12 +35,7 @@ pub(crate) async fn execute(settings: Settings) -> Result<Exit, Failure> {
 }
 
 fn builder(settings: Settings) -> Result<RelayBuilder, Failure> {
-    let Settings {
-        database,
-        relay,
-        subscriptions,
-        until_empty,
-    } = settings;
+    let Settings { database, relay, subscriptions, until_empty } = settings;
     let mut builder = adapter::relay(&database)?.until_empty(until_empty);
     if let Some(name) = relay.name {
         builder = builder.name(name);
@@ -61,22 +56,22 @@ fn builder(settings: Settings) -> Result<RelayBuilder, Failure> {
         builder = builder.shutdown_timeout(timeout);
     }
     for subscription in subscriptions {
-        builder = builder.subscription(subscription_of(subscription)?);
+        builder = builder.subscription(subscription_of(subscription));
     }
     Ok(builder)
 }
 
-fn subscription_of(settings: settings::Subscription) -> Result<Subscription, RelayError> {
+fn subscription_of(settings: settings::Subscription) -> Subscription {
     let publisher: Arc<dyn Publisher> = match settings.publisher.value {
         PublisherUrl::Stdout => Arc::new(Stdout::new()),
         PublisherUrl::Null => Arc::new(Null),
         PublisherUrl::File(path) => Arc::new(File::new(path)),
     };
-    Ok(Subscription::shared(settings.name.value, publisher)
+    Subscription::shared(settings.name.value, publisher)
         .filter(settings.filter)
         .start(settings.start)
         .strict_order(settings.strict_order)
-        .retry(settings.retry))
+        .retry(settings.retry)
 }
 
 /// The first signal asks for a drained shutdown, the second ends the program at once.

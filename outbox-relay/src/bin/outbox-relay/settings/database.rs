@@ -55,20 +55,14 @@ impl DatabaseLayer {
             prefix: section.text("prefix", problems),
         };
         if let (Some(url), Some(url_file)) = (&layer.url, &layer.url_file) {
-            problems.at(
-                &url.place,
-                format!("two database URLs, the other at {}; leave one out", url_file.place),
-            );
+            problems.at(&url.place, format!("two database URLs, the other at {}; leave one out", url_file.place));
         }
         layer
     }
 
     /// `DATABASE_URL`, which many programs share.
     pub(crate) fn fallback(environment: &Environment) -> Self {
-        Self {
-            url: environment.get("DATABASE_URL"),
-            ..Self::default()
-        }
+        Self { url: environment.get("DATABASE_URL"), ..Self::default() }
     }
 }
 
@@ -81,9 +75,7 @@ impl Database {
     ) -> Option<Self> {
         let (mut url, mut schema, mut prefix) = (None, None, None);
         for layer in layers {
-            url = url
-                .or(layer.url.map(UrlFrom::Text))
-                .or(layer.url_file.map(UrlFrom::File));
+            url = url.or(layer.url.map(UrlFrom::Text)).or(layer.url_file.map(UrlFrom::File));
             schema = schema.or(layer.schema);
             prefix = prefix.or(layer.prefix);
         }
@@ -100,11 +92,7 @@ impl Database {
         if let (Kind::Sqlite, Some(schema)) = (kind, schema) {
             problems.at(&schema.place, "SQLite has no schemas; leave it out, or write a prefix");
         }
-        Some(Self {
-            kind,
-            url: url.value,
-            names: names?,
-        })
+        Some(Self { kind, url: url.value, names: names? })
     }
 }
 
@@ -135,10 +123,9 @@ impl UrlFrom {
 fn names(schema: Option<&Placed<String>>, prefix: Option<&Placed<String>>, problems: &mut Problems) -> Option<Names> {
     let text = |name: Option<&Placed<String>>| name.map(|name| name.value.clone());
     for (schema, prefix) in [(schema, None), (None, prefix)] {
-        if let (Err(error), Some(name)) = (
-            Names::new(text(schema).as_deref(), text(prefix).as_deref()),
-            schema.or(prefix),
-        ) {
+        if let (Err(error), Some(name)) =
+            (Names::new(text(schema).as_deref(), text(prefix).as_deref()), schema.or(prefix))
+        {
             problems.at(&name.place, error.to_string());
         }
     }
@@ -147,16 +134,12 @@ fn names(schema: Option<&Placed<String>>, prefix: Option<&Placed<String>>, probl
 
 /// Reads the scheme alone, and shows nothing of an unknown one: it may be a part of a password.
 fn kind(url: &str) -> Result<Kind, String> {
-    match url
-        .split_once(':')
-        .map(|(scheme, _)| scheme.to_ascii_lowercase())
-        .as_deref()
-    {
+    match url.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
         Some("postgres" | "postgresql") => Ok(Kind::Postgres),
         Some("sqlite") => Ok(Kind::Sqlite),
-        Some(scheme @ ("mysql" | "mariadb")) => Err(format!(
-            "`{scheme}:` is not in this version; it has postgres: and sqlite:"
-        )),
+        Some(scheme @ ("mysql" | "mariadb")) => {
+            Err(format!("`{scheme}:` is not in this version; it has postgres: and sqlite:"))
+        }
         _ => Err("not a database URL; write postgres://user@host/database or sqlite:path".to_owned()),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use super::section::Section;
-use crate::problem::{Place, Placed, Problems, nearest};
+use crate::problem::{Place, Placed, Problems};
 
 /// Every variable that is read.
 const KNOWN: [&str; 10] = [
@@ -20,9 +20,6 @@ const KNOWN: [&str; 10] = [
     "OUTBOX_RELAY_SHUTDOWN_TIMEOUT",
 ];
 
-/// Variables of later versions, refused with a word of their own.
-const LATER: [&str; 2] = ["OUTBOX_DATABASE_EXPECT_INSTANCE", "OUTBOX_RELAY_WAKE"];
-
 /// The variables of this process. An empty one counts as not set.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment(BTreeMap<OsString, OsString>);
@@ -36,29 +33,21 @@ impl Environment {
     /// A variable, if it is set.
     pub(crate) fn get(&self, name: &str) -> Option<Placed<String>> {
         let value = self.0.get(&OsString::from(name)).filter(|value| !value.is_empty())?;
-        Some(Placed {
-            value: value.to_string_lossy().into_owned(),
-            place: Place::Variable(name.to_owned()),
-        })
+        Some(Placed { value: value.to_string_lossy().into_owned(), place: Place::Variable(name.to_owned()) })
     }
 
     /// The variables that begin with `OUTBOX_` and this word.
     pub(crate) fn section(&self, word: &'static str) -> Variables<'_> {
-        Variables {
-            environment: self,
-            word,
-        }
+        Variables { environment: self, word }
     }
 
-    /// Refuses variables of our own that nobody reads: a typing mistake would pass unseen. Shows no value.
-    pub(crate) fn refuse_unknown(&self, problems: &mut Problems) {
-        let ours = |name: &&str| name.starts_with("OUTBOX_DATABASE_") || name.starts_with("OUTBOX_RELAY_");
-        for name in self.0.keys().filter_map(|name| name.to_str()).filter(ours) {
-            if let Some(meant) = nearest(name, KNOWN).filter(|_| !KNOWN.contains(&name) && !LATER.contains(&name)) {
-                let message = format!(
-                    "unknown variable; the nearest is {meant}; there are {}",
-                    KNOWN.join(", ")
-                );
+    /// Refuses a variable that is one typing mistake away from one that is read: it would pass unseen. Shows no value.
+    ///
+    /// Any other name of the same beginning may well belong to a script around the program.
+    pub(crate) fn refuse_misspelt(&self, problems: &mut Problems) {
+        for name in self.0.keys().filter_map(|name| name.to_str()).filter(|name| !KNOWN.contains(name)) {
+            if let Some(meant) = KNOWN.into_iter().find(|known| strsim::osa_distance(name, known) == 1) {
+                let message = format!("unknown variable; the nearest is {meant}; there are {}", KNOWN.join(", "));
                 problems.at(&Place::Variable(name.to_owned()), message);
             }
         }
@@ -79,8 +68,7 @@ pub(crate) struct Variables<'a> {
 
 impl Section for Variables<'_> {
     fn text(&mut self, key: &'static str, _: &mut Problems) -> Option<Placed<String>> {
-        self.environment
-            .get(&format!("OUTBOX_{}_{}", self.word, key.to_ascii_uppercase()))
+        self.environment.get(&format!("OUTBOX_{}_{}", self.word, key.to_ascii_uppercase()))
     }
 
     fn list(&mut self, _: &'static str, _: &mut Problems) -> Vec<Placed<String>> {

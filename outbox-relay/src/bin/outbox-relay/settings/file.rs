@@ -12,15 +12,9 @@ use crate::problem::{Place, Problems};
 /// Reads a file.
 pub(crate) fn load(path: &str, problems: &mut Problems) -> Option<Source> {
     match std::fs::read_to_string(path) {
-        Ok(text) => Some(Source {
-            name: path.to_owned(),
-            text,
-        }),
+        Ok(text) => Some(Source { name: path.to_owned(), text }),
         Err(error) => {
-            problems.at(
-                &Place::Flag("--config".into()),
-                format!("cannot read `{path}`: {error}"),
-            );
+            problems.at(&Place::Flag("--config".into()), format!("cannot read `{path}`: {error}"));
             None
         }
     }
@@ -46,35 +40,28 @@ impl<'a> File<'a> {
     pub(crate) fn parse(source: &'a Source, problems: &mut Problems) -> Self {
         let (root, errors) = DeTable::parse_recoverable(&source.text);
         for error in errors {
-            let place = error
-                .span()
-                .map_or(Place::File(source.name.clone()), |span| source.place(span.start));
+            let place = error.span().map_or(Place::File(source.name.clone()), |span| source.place(span.start));
             problems.at(&place, format!("not TOML: {}", error.message()));
         }
-        Self {
-            source,
-            root: root.into_inner(),
-        }
+        Self { source, root: root.into_inner() }
     }
 
     /// The section `[database]`.
     pub(crate) fn database(&self, problems: &mut Problems) -> DatabaseLayer {
-        self.section("database", problems)
-            .map_or_else(DatabaseLayer::default, |mut table| {
-                let layer = DatabaseLayer::read(&mut table, problems);
-                table.finish(problems);
-                layer
-            })
+        self.section("database", problems).map_or_else(DatabaseLayer::default, |mut table| {
+            let layer = DatabaseLayer::read(&mut table, problems);
+            table.finish(problems);
+            layer
+        })
     }
 
     /// The section `[relay]`.
     pub(crate) fn relay(&self, problems: &mut Problems) -> RelayLayer {
-        self.section("relay", problems)
-            .map_or_else(RelayLayer::default, |mut table| {
-                let layer = RelayLayer::read(&mut table, problems);
-                table.finish(problems);
-                layer
-            })
+        self.section("relay", problems).map_or_else(RelayLayer::default, |mut table| {
+            let layer = RelayLayer::read(&mut table, problems);
+            table.finish(problems);
+            layer
+        })
     }
 
     /// The sections `[[subscription]]`.
@@ -84,17 +71,11 @@ impl<'a> File<'a> {
         };
         let DeValue::Array(sections) = value.get_ref() else {
             let place = self.source.place(key.span().start);
-            problems.at(
-                &place,
-                "write [[subscription]] in double brackets: there may be several",
-            );
-            return FromFile {
-                sections: 1,
-                subscriptions: Vec::new(),
-            };
+            problems.at(&place, "write [[subscription]] in double brackets: there may be several");
+            return FromFile { sections: 1, subscriptions: Vec::new() };
         };
         let mut subscriptions = Vec::new();
-        for section in sections.iter() {
+        for section in sections {
             let place = self.source.place(section.span().start);
             match section.get_ref() {
                 DeValue::Table(table) => {
@@ -105,10 +86,7 @@ impl<'a> File<'a> {
                 _ => problems.at(&place, "not a section; write [[subscription]]"),
             }
         }
-        FromFile {
-            sections: sections.len(),
-            subscriptions,
-        }
+        FromFile { sections: sections.len(), subscriptions }
     }
 
     /// Refuses sections that nobody asked for.
@@ -123,12 +101,10 @@ impl<'a> File<'a> {
     fn section(&self, name: &'static str, problems: &mut Problems) -> Option<Table<'_>> {
         let (key, value) = self.root.get_key_value(name)?;
         let place = self.source.place(key.span().start);
-        match value.get_ref() {
-            DeValue::Table(table) => Some(Table::new(self.source, &format!("[{name}]"), place, table)),
-            _ => {
-                problems.at(&place, format!("`{name}` is a section; write [{name}]"));
-                None
-            }
+        if let DeValue::Table(table) = value.get_ref() {
+            return Some(Table::new(self.source, &format!("[{name}]"), place, table));
         }
+        problems.at(&place, format!("`{name}` is a section; write [{name}]"));
+        None
     }
 }

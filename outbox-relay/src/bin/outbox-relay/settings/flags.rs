@@ -43,11 +43,7 @@ impl Flags {
 
     /// The same with this where the key was not given.
     pub(crate) fn or(self, key: &'static str, flag: &'static str, value: &str) -> Self {
-        if self.0.iter().any(|(given, _)| *given == key) {
-            self
-        } else {
-            self.with(key, flag, &[value.to_owned()])
-        }
+        if self.0.iter().any(|(given, _)| *given == key) { self } else { self.with(key, flag, &[value.to_owned()]) }
     }
 
     /// The first flag that was given.
@@ -56,10 +52,7 @@ impl Flags {
     }
 
     fn with<'v>(mut self, key: &'static str, flag: &str, values: impl IntoIterator<Item = &'v String>) -> Self {
-        let placed = |value: &String| Placed {
-            value: value.clone(),
-            place: Place::Flag(flag.to_owned()),
-        };
+        let placed = |value: &String| Placed { value: value.clone(), place: Place::Flag(flag.to_owned()) };
         self.0.extend(values.into_iter().map(|value| (key, placed(value))));
         self
     }
@@ -71,11 +64,7 @@ impl Section for Flags {
     }
 
     fn list(&mut self, key: &'static str, _: &mut Problems) -> Vec<Placed<String>> {
-        self.0
-            .iter()
-            .filter(|(given, _)| *given == key)
-            .map(|(_, placed)| placed.clone())
-            .collect()
+        self.0.iter().filter(|(given, _)| *given == key).map(|(_, placed)| placed.clone()).collect()
     }
 
     fn group<'s>(&'s mut self, _: &'static str, _: &mut Problems) -> Option<Box<dyn Section + 's>> {

@@ -14,23 +14,20 @@ pub(crate) enum PublisherUrl {
 }
 
 /// Schemes of later versions.
-const LATER: [&str; 12] = [
-    "http", "https", "kafka", "nats", "amqp", "amqps", "redis", "rediss", "mqtt", "mqtts", "sqs", "sns",
-];
+const LATER: [&str; 12] =
+    ["http", "https", "kafka", "nats", "amqp", "amqps", "redis", "rediss", "mqtt", "mqtts", "sqs", "sns"];
 
 impl PublisherUrl {
     /// Reads the URL; of one that is refused only a known scheme is shown, for it may hold a password.
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
-        let (scheme, rest) = url
-            .split_once(':')
-            .map_or((url, None), |(scheme, rest)| (scheme, Some(rest)));
+        let (scheme, rest) = url.split_once(':').map_or((url, None), |(scheme, rest)| (scheme, Some(rest)));
         match (scheme, rest) {
             ("stdout", None) => Ok(Self::Stdout),
             ("null", None) => Ok(Self::Null),
             ("file", Some(rest)) => file(rest).map(Self::File),
-            (scheme, Some(_)) if LATER.contains(&scheme) => Err(format!(
-                "`{scheme}:` is not in this version; it publishes to stdout, file:PATH and null"
-            )),
+            (scheme, Some(_)) if LATER.contains(&scheme) => {
+                Err(format!("`{scheme}:` is not in this version; it publishes to stdout, file:PATH and null"))
+            }
             _ => Err("not a publisher; write stdout, file:PATH or null".to_owned()),
         }
     }
@@ -38,15 +35,9 @@ impl PublisherUrl {
     /// The file it writes, in one form whatever way it was spelt.
     pub(crate) fn file_written(&self) -> Option<PathBuf> {
         let Self::File(path) = self else { return None };
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let in_folder = || Some(folder.canonicalize().ok()?.join(path.file_name()?));
-        path.canonicalize()
-            .ok()
-            .or_else(in_folder)
-            .or_else(|| std::path::absolute(path).ok())
+        path.canonicalize().ok().or_else(in_folder).or_else(|| std::path::absolute(path).ok())
     }
 }
 
@@ -68,11 +59,7 @@ mod tests {
 
     #[test]
     fn files_are_spelt_in_three_ways() {
-        for (url, path) in [
-            ("file:a.jsonl", "a.jsonl"),
-            ("file:/var/a", "/var/a"),
-            ("file:///var/a", "/var/a"),
-        ] {
+        for (url, path) in [("file:a.jsonl", "a.jsonl"), ("file:/var/a", "/var/a"), ("file:///var/a", "/var/a")] {
             assert_eq!(PublisherUrl::parse(url), Ok(PublisherUrl::File(path.into())));
         }
         let written = |url: &str| PublisherUrl::parse(url).unwrap().file_written().unwrap();

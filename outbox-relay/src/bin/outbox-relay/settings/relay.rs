@@ -40,27 +40,19 @@ impl RelayLayer {
     pub(crate) fn read(section: &mut dyn Section, problems: &mut Problems) -> Self {
         section.later("wake", problems);
         let mut duration = |key, range: RangeInclusive<Duration>| {
-            section
-                .text(key, problems)?
-                .parse(problems, |text| within(&range, text))
+            section.text(key, problems)?.parse(problems, |text| within(&range, text))
         };
-        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+        let (second, hour) = (Duration::from_secs(1), Duration::from_hours(1));
         let lease = duration("lease", second..=hour);
         let poll_max = duration("poll_max", Duration::from_millis(1)..=hour);
         let shutdown_timeout = duration("shutdown_timeout", Duration::ZERO..=24 * hour);
         Self {
-            name: section
-                .text("name", problems)
-                .and_then(|name| name.parse(problems, name_of_anything)),
+            name: section.text("name", problems).and_then(|name| name.parse(problems, name_of_anything)),
             lease,
             poll_max,
             shutdown_timeout,
-            window_events: section
-                .number("window_events", problems)
-                .and_then(|n| n.parse(problems, quantity::count)),
-            window_bytes: section
-                .text("window_bytes", problems)
-                .and_then(|n| n.parse(problems, positive_size)),
+            window_events: section.number("window_events", problems).and_then(|n| n.parse(problems, quantity::count)),
+            window_bytes: section.text("window_bytes", problems).and_then(|n| n.parse(problems, positive_size)),
         }
     }
 }
@@ -73,19 +65,15 @@ impl Relay {
             relay.name = relay.name.or(layer.name.map(|name| name.value));
             relay.lease = relay.lease.or(layer.lease.map(|lease| lease.value));
             relay.poll_max = relay.poll_max.or(layer.poll_max.map(|poll| poll.value));
-            relay.shutdown_timeout = relay
-                .shutdown_timeout
-                .or(layer.shutdown_timeout.map(|timeout| timeout.value));
+            relay.shutdown_timeout = relay.shutdown_timeout.or(layer.shutdown_timeout.map(|timeout| timeout.value));
             relay.window_bytes = relay.window_bytes.or(layer.window_bytes.map(|bytes| bytes.value));
             if relay.window_events.is_none()
                 && let Some(events) = layer.window_events
             {
                 match usize::try_from(events.value) {
                     Ok(count) if count <= MOST_EVENTS => relay.window_events = Some(count),
-                    _ => problems.at(
-                        &events.place,
-                        format!("{} is too large; write at most {MOST_EVENTS}", events.value),
-                    ),
+                    _ => problems
+                        .at(&events.place, format!("{} is too large; write at most {MOST_EVENTS}", events.value)),
                 }
             }
         }
@@ -101,21 +89,15 @@ fn within(range: &RangeInclusive<Duration>, text: &str) -> Result<Duration, Stri
     if range.contains(&duration) {
         return Ok(duration);
     }
-    Err(format!(
-        "`{text}` is out of range; write {:?} to {:?}",
-        range.start(),
-        range.end()
-    ))
+    Err(format!("`{text}` is out of range; write {:?} to {:?}", range.start(), range.end()))
 }
 
 fn positive_size(text: &str) -> Result<u64, String> {
-    quantity::size(text).and_then(|bytes| {
-        if bytes > 0 {
-            Ok(bytes)
-        } else {
-            Err("0 leaves no room; write 16MiB".into())
-        }
-    })
+    quantity::size(text).and_then(
+        |bytes| {
+            if bytes > 0 { Ok(bytes) } else { Err("0 leaves no room; write 16MiB".into()) }
+        },
+    )
 }
 
 /// A name that a person and a terminal can live with.
@@ -125,7 +107,7 @@ pub(super) fn name_of_anything(name: &str) -> Result<String, String> {
     }
     if name.chars().any(char::is_control) || name.chars().count() > 200 {
         return Err(
-            "the name holds control characters or is longer than 200 characters; write a shorter, plain one".into(),
+            "the name holds control characters or is longer than 200 characters; write a shorter, plain one".into()
         );
     }
     Ok(name.to_owned())

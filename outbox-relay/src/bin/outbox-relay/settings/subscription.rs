@@ -30,25 +30,16 @@ pub(crate) struct Subscription {
 
 /// Reads one subscription; every key is looked at even where an earlier one is wrong.
 pub(crate) fn read(section: &mut dyn Section, problems: &mut Problems) -> Option<Subscription> {
-    let name = section
-        .text("name", problems)
-        .and_then(|name| name.parse(problems, name_of_anything));
+    let name = section.text("name", problems).and_then(|name| name.parse(problems, name_of_anything));
     let start = parsed(section, "start", problems, start);
     let strict_order = parsed(section, "order", problems, strict_order);
     let _: Option<Placed<()>> = parsed(section, "envelope", problems, envelope);
-    let _: Option<Placed<()>> = section
-        .number("partitions", problems)
-        .and_then(|partitions| partitions.parse(problems, one_partition));
-    let filter = section
-        .group("filter", problems)
-        .map(|mut group| filter(&mut *group, problems));
-    let retry = section
-        .group("retry", problems)
-        .map(|mut group| retry(&mut *group, problems));
+    let _: Option<Placed<()>> =
+        section.number("partitions", problems).and_then(|partitions| partitions.parse(problems, one_partition));
+    let filter = section.group("filter", problems).map(|mut group| filter(&mut *group, problems));
+    let retry = section.group("retry", problems).map(|mut group| retry(&mut *group, problems));
     let publisher = section.group("publisher", problems).and_then(|mut group| {
-        let url = group
-            .text("url", problems)
-            .and_then(|url| url.parse(problems, PublisherUrl::parse));
+        let url = group.text("url", problems).and_then(|url| url.parse(problems, PublisherUrl::parse));
         group.finish(problems);
         url
     });
@@ -81,15 +72,10 @@ fn start(text: &str) -> Result<Start, String> {
     match text.split_once(':') {
         None if text == "beginning" => Ok(Start::Beginning),
         None if text == "now" => Ok(Start::Now),
-        Some(("position", position)) => position
-            .parse()
-            .ok()
-            .filter(|position| *position >= 0)
-            .map(Start::Position)
-            .ok_or_else(|| say("position")),
-        Some(("time", at)) => OffsetDateTime::parse(at, &Rfc3339)
-            .map(Start::Time)
-            .map_err(|_| say("time")),
+        Some(("position", position)) => {
+            position.parse().ok().filter(|position| *position >= 0).map(Start::Position).ok_or_else(|| say("position"))
+        }
+        Some(("time", at)) => OffsetDateTime::parse(at, &Rfc3339).map(Start::Time).map_err(|_| say("time")),
         _ => Err(say("start")),
     }
 }
@@ -114,39 +100,24 @@ fn envelope(text: &str) -> Result<(), String> {
 fn one_partition(text: &str) -> Result<(), String> {
     match quantity::count(text)? {
         1 => Ok(()),
-        _ => Err(format!(
-            "{text} partitions are not in this version; write 1, or leave it out"
-        )),
+        _ => Err(format!("{text} partitions are not in this version; write 1, or leave it out")),
     }
 }
 
 fn filter(section: &mut dyn Section, problems: &mut Problems) -> Filter {
     let mut words = |key| {
         let words = section.list(key, problems).into_iter();
-        words
-            .filter_map(|word| Some(word.parse(problems, not_empty)?.value))
-            .collect::<Vec<_>>()
+        words.filter_map(|word| Some(word.parse(problems, not_empty)?.value)).collect::<Vec<_>>()
     };
     let (topics, tables, tenants) = (words("topics"), words("tables"), words("tenants"));
     let operations = section.list("operations", problems).into_iter();
-    let operations = operations
-        .filter_map(|word| Some(word.parse(problems, operation)?.value))
-        .collect();
+    let operations = operations.filter_map(|word| Some(word.parse(problems, operation)?.value)).collect();
     section.finish(problems);
-    Filter {
-        topics,
-        tables,
-        tenants,
-        operations,
-    }
+    Filter { topics, tables, tenants, operations }
 }
 
 fn not_empty(text: &str) -> Result<String, String> {
-    if text.is_empty() {
-        Err("an empty text matches nothing; leave it out".to_owned())
-    } else {
-        Ok(text.to_owned())
-    }
+    if text.is_empty() { Err("an empty text matches nothing; leave it out".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 fn operation(text: &str) -> Result<Operation, String> {
@@ -157,9 +128,7 @@ fn operation(text: &str) -> Result<Operation, String> {
 fn retry(section: &mut dyn Section, problems: &mut Problems) -> Retry {
     let first = parsed(section, "first", problems, quantity::positive_duration);
     let max = parsed(section, "max", problems, quantity::positive_duration);
-    let attempts = section
-        .number("attempts", problems)
-        .and_then(|n| n.parse(problems, attempts));
+    let attempts = section.number("attempts", problems).and_then(|n| n.parse(problems, attempts));
     let budget = parsed(section, "budget", problems, quantity::positive_duration);
     let _: Option<Placed<()>> = parsed(section, "then", problems, then);
     section.finish(problems);
@@ -174,10 +143,7 @@ fn retry(section: &mut dyn Section, problems: &mut Problems) -> Retry {
     if let Some(place) = place.filter(|_| retry.first > retry.max) {
         problems.at(
             &place,
-            format!(
-                "retry.first ({:?}) is longer than retry.max ({:?}); write it shorter",
-                retry.first, retry.max
-            ),
+            format!("retry.first ({:?}) is longer than retry.max ({:?}); write it shorter", retry.first, retry.max),
         );
     }
     retry
@@ -204,10 +170,7 @@ pub(crate) fn refuse_contradictions(subscriptions: &[Subscription], problems: &m
                 let first = at(&earlier.name.place);
                 problems.at(
                     &later.name.place,
-                    format!(
-                        "two subscriptions are called `{}`, the other at {first}",
-                        later.name.value
-                    ),
+                    format!("two subscriptions are called `{}`, the other at {first}", later.name.value),
                 );
             }
             let file = later.publisher.value.file_written();

@@ -18,11 +18,8 @@ pub(crate) struct Source {
 impl Source {
     /// The line of a byte.
     pub(crate) fn place(&self, byte: usize) -> Place {
-        let before = &self.text.as_bytes()[..byte.min(self.text.len())];
-        Place::Line(
-            self.name.clone(),
-            1 + before.iter().filter(|byte| **byte == b'\n').count(),
-        )
+        let before = self.text.get(..byte).unwrap_or(&self.text);
+        Place::Line(self.name.clone(), 1 + before.matches('\n').count())
     }
 }
 
@@ -31,22 +28,15 @@ pub(crate) struct Table<'a> {
     source: &'a Source,
     name: String,
     place: Place,
-    table: &'a DeTable<'a>,
+    entries: &'a DeTable<'a>,
     known: Vec<&'static str>,
     later: Vec<&'static str>,
 }
 
 impl<'a> Table<'a> {
     /// A table, called `name` towards people.
-    pub(crate) fn new(source: &'a Source, name: &str, place: Place, table: &'a DeTable<'a>) -> Self {
-        Self {
-            source,
-            name: name.to_owned(),
-            place,
-            table,
-            known: Vec::new(),
-            later: Vec::new(),
-        }
+    pub(crate) fn new(source: &'a Source, name: &str, place: Place, entries: &'a DeTable<'a>) -> Self {
+        Self { source, name: name.to_owned(), place, entries, known: Vec::new(), later: Vec::new() }
     }
 
     /// Adds keys that somebody else reads.
@@ -56,7 +46,7 @@ impl<'a> Table<'a> {
 
     /// Refuses the table if one of these is missing.
     pub(crate) fn require(&self, keys: &[&str], problems: &mut Problems) {
-        for key in keys.iter().filter(|key| !self.table.contains_key(**key)) {
+        for key in keys.iter().filter(|key| !self.entries.contains_key(**key)) {
             problems.at(&self.place, format!("{} has no `{key}`; write one", self.name));
         }
     }
@@ -64,7 +54,7 @@ impl<'a> Table<'a> {
     /// Refuses a key or section of later versions.
     pub(crate) fn refuse_later(&mut self, key: &'static str, problems: &mut Problems) {
         self.later.push(key);
-        if let Some((given, _)) = self.table.get_key_value(key) {
+        if let Some((given, _)) = self.entries.get_key_value(key) {
             let place = self.source.place(given.span().start);
             problems.at(&place, format!("`{key}` is not in this version; leave it out"));
         }
@@ -72,7 +62,7 @@ impl<'a> Table<'a> {
 
     fn value(&mut self, key: &'static str) -> Option<(Place, &'a Spanned<DeValue<'a>>)> {
         self.known.push(key);
-        let (given, value) = self.table.get_key_value(key)?;
+        let (given, value) = self.entries.get_key_value(key)?;
         Some((self.source.place(given.span().start), value))
     }
 }
@@ -93,10 +83,7 @@ impl Section for Table<'_> {
             });
         }
         let kind = value.get_ref().type_str();
-        problems.at(
-            &place,
-            format!("`{key}` is a number, not a {kind}; write it without quotes, such as `{key} = 1`"),
-        );
+        problems.at(&place, format!("`{key}` is a number, not a {kind}; write it without quotes, such as `{key} = 1`"));
         None
     }
 
@@ -108,12 +95,8 @@ impl Section for Table<'_> {
             problems.at(&place, format!("`{key}` is a list; write {key} = [\"…\"]"));
             return Vec::new();
         };
-        let words = values
-            .iter()
-            .map(|value| (self.source.place(value.span().start), value));
-        words
-            .filter_map(|(place, value)| text(key, place, value, problems))
-            .collect()
+        let words = values.iter().map(|value| (self.source.place(value.span().start), value));
+        words.filter_map(|(place, value)| text(key, place, value, problems)).collect()
     }
 
     fn group<'s>(&'s mut self, key: &'static str, problems: &mut Problems) -> Option<Box<dyn Section + 's>> {
@@ -130,14 +113,11 @@ impl Section for Table<'_> {
     }
 
     fn finish(&mut self, problems: &mut Problems) {
-        for given in self.table.keys().filter(|given| !self.is_known(given.get_ref())) {
+        for given in self.entries.keys().filter(|given| !self.is_known(given.get_ref())) {
             let key = printable(given.get_ref());
             let meant = nearest(given.get_ref(), self.known.iter().copied()).unwrap_or_default();
             let legal = self.known.join(", ");
-            let message = format!(
-                "unknown key `{key}`; the nearest is `{meant}`; {} has {legal}",
-                self.name
-            );
+            let message = format!("unknown key `{key}`; the nearest is `{meant}`; {} has {legal}", self.name);
             problems.at(&self.source.place(given.span().start), message);
         }
     }
@@ -152,19 +132,10 @@ impl Table<'_> {
 /// A text; another type is shown by its name only, for the value may be a secret.
 fn text(key: &str, place: Place, value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<Placed<String>> {
     if let DeValue::String(text) = value.get_ref() {
-        return Some(Placed {
-            value: text.to_string(),
-            place,
-        });
+        return Some(Placed { value: text.to_string(), place });
     }
     let kind = value.get_ref().type_str();
-    problems.at(
-        &place,
-        format!(
-            "`{key}` is a text, not a {kind}; write it in quotes, such as {}",
-            example(key)
-        ),
-    );
+    problems.at(&place, format!("`{key}` is a text, not a {kind}; write it in quotes, such as {}", example(key)));
     None
 }
 

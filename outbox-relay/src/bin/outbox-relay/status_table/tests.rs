@@ -5,22 +5,14 @@ use super::*;
 fn status(subscriptions: Vec<SubscriptionStatus>) -> Status {
     Status {
         version: 1,
-        database: DatabaseStatus {
-            kind: "postgres",
-            server_version: "15.4".into(),
-            instance: "0190-a".into(),
-        },
+        database: DatabaseStatus { kind: "postgres", server_version: "15.4".into(), instance: "0190-a".into() },
         log: LogStatus {
             first_position: Some(1),
             last_position: Some(20_431),
             bytes: Some(3 << 20),
             segments: Vec::new(),
         },
-        relays: vec![RelayStatus {
-            name: "host-a".into(),
-            state: "alive",
-            seen_seconds_ago: 1.2,
-        }],
+        relays: vec![RelayStatus { name: "host-a".into(), state: "alive", seen_seconds_ago: 1.2 }],
         subscriptions,
     }
 }
@@ -70,7 +62,7 @@ log: positions 1 to 20431, 3.0 MiB
 RELAY   STATE  SEEN
 host-a  alive  1s ago
 
-SUBSCRIPTION  STATE    EVENTS     AGE  POSITION  OPEN               OWNER   PUBLISHER
+SUBSCRIPTION  STATE       LAG  OLDEST  POSITION  OPEN               OWNER   PUBLISHER
 billing       blocked  120431  3m 12s     20000  12-15 20 30-31 +2  host-a  file:/var/out.jsonl
 
 billing:
@@ -103,15 +95,9 @@ fn colours_are_for_terminals_and_control_characters_for_nobody() {
         ..billing()
     };
     let plain = render(&status(vec![hostile.clone()]), false);
-    assert!(
-        !plain.contains(|c: char| (c.is_control() && c != '\n') || c == MARK),
-        "{plain:?}"
-    );
+    assert!(!plain.contains(|c: char| (c.is_control() && c != '\n') || c == MARK), "{plain:?}");
     assert!(!plain.contains("canary"));
     let coloured = render(&status(vec![hostile]), true);
-    assert!(
-        coloured.contains("\x1b[31mblocked\x1b[0m") && coloured.contains("\x1b[32malive\x1b[0m"),
-        "{coloured:?}"
-    );
+    assert!(coloured.contains("\x1b[31mblocked\x1b[0m") && coloured.contains("\x1b[32malive\x1b[0m"), "{coloured:?}");
     assert_eq!(coloured.matches('\x1b').count(), 4);
 }

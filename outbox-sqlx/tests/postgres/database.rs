@@ -1,0 +1,145 @@
+//! A database of each test's own, dropped when the test is over.
+
+use std::time::Duration;
+
+use outbox_core::lease::RelayIdentity;
+use outbox_core::source::{Evidence, Read, ReadRequest, Row, Source};
+use outbox_core::{Filter, Position, PositionSet, Store};
+use outbox_sqlx::{Names, PgStore};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use uuid::Uuid;
+
+/// A database with an outbox in it.
+pub(crate) struct TestDatabase {
+    server: String,
+    name: String,
+    pub(crate) store: PgStore,
+}
+
+impl TestDatabase {
+    /// A database with the outbox in two segments.
+    pub(crate) async fn migrated() -> Self {
+        let database = Self::empty().await;
+        assert!(database.store.migrate(2).await.unwrap());
+        database
+    }
+
+    pub(crate) async fn empty() -> Self {
+        Self::made_with("").await
+    }
+
+    /// A database made with options of `CREATE DATABASE`.
+    pub(crate) async fn made_with(options: &str) -> Self {
+        let server = std::env::var("OUTBOX_TEST_POSTGRES_URL").expect("no test server: run `cargo xtask test`");
+        let name = format!("outbox_test_{}", Uuid::now_v7().simple());
+        let mut admin = PgConnection::connect(&server).await.unwrap();
+        execute(&mut admin, &format!("CREATE DATABASE {name} {options}")).await;
+        let store = PgStore::new(&url(&server, &name), Names::default()).unwrap();
+        Self { server, name, store }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        url(&self.server, &self.name)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn store_with(&self, names: Names) -> PgStore {
+        PgStore::new(&self.url(), names).unwrap()
+    }
+
+    /// A session of an application.
+    pub(crate) async fn session(&self) -> PgConnection {
+        PgConnection::connect(&self.url()).await.unwrap()
+    }
+
+    pub(crate) async fn source(&self) -> Box<dyn Source> {
+        self.store.source(&Filter::default()).await.unwrap()
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let (server, name) = (self.server.clone(), self.name.clone());
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut admin = PgConnection::connect(&server).await.unwrap();
+                // A test that failed halfway may leave a prepared transaction, which the server would rather keep.
+                sqlx::query(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)")))
+                    .execute(&mut admin)
+                    .await
+                    .map(drop)
+            })
+        });
+        let dropped = dropping.join().expect("the thread that drops the database does not panic");
+        assert!(dropped.is_ok() || std::thread::panicking(), "{dropped:?}");
+    }
+}
+
+fn url(server: &str, name: &str) -> String {
+    let (address, query) = server.split_once('?').map_or((server, String::new()), |(a, q)| (a, format!("?{q}")));
+    let (host, _) = address.rsplit_once('/').expect("the URL names a database");
+    format!("{host}/{name}{query}")
+}
+
+/// Runs statements that give nothing back.
+pub(crate) async fn execute(connection: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
+}
+
+/// Writes events with these keys by the plain SQL contract.
+pub(crate) async fn write(connection: &mut PgConnection, keys: &[&str]) {
+    for key in keys {
+        sqlx::query("INSERT INTO outbox_event (topic, event_key, payload) VALUES ('shop.orders', $1, '{}')")
+            .bind(*key)
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+    }
+}
+
+/// A read of everything above a position.
+pub(crate) fn above(after: Position) -> ReadRequest {
+    ReadRequest { after, open: PositionSet::new(), above: true, max_events: 1000, max_bytes: 1 << 20 }
+}
+
+/// The same with open ranges below it.
+pub(crate) fn above_and(after: Position, open: &str) -> ReadRequest {
+    ReadRequest { open: open.parse().unwrap(), ..above(after) }
+}
+
+pub(crate) fn positions(read: &Read) -> Vec<Position> {
+    read.rows.iter().map(Row::position).collect()
+}
+
+/// How many transactions may still fill a missing position; `None` if nobody looked.
+pub(crate) fn holder_count(read: &Read) -> Option<usize> {
+    match &read.evidence {
+        Evidence::Holders(holders) => Some(holders.len()),
+        _ => None,
+    }
+}
+
+pub(crate) fn relay(name: &str) -> RelayIdentity {
+    RelayIdentity {
+        relay_id: Uuid::now_v7(),
+        name: name.to_owned(),
+        host: "host-a".to_owned(),
+        process_id: 4711,
+        process_started: "then".to_owned(),
+    }
+}
+
+/// Polls until the condition holds, for at most ten seconds.
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    for _ in 0..1000 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what} did not happen within 10 s");
+}

@@ -1,0 +1,77 @@
+use outbox_core::{Store, StoreErrorKind};
+use outbox_sqlx::{MigrateError, Names, PgStore};
+
+use crate::database::{TestDatabase, execute};
+
+async fn tables(database: &TestDatabase, pattern: &str) -> i64 {
+    let sql = "SELECT count(*) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE relkind IN ('r', 'p', 'S') AND nspname || '.' || relname LIKE $1";
+    sqlx::query_scalar(sql).bind(pattern).fetch_one(&mut database.session().await).await.unwrap()
+}
+
+#[tokio::test]
+async fn twice_changes_nothing() {
+    let database = TestDatabase::empty().await;
+    assert!(database.store.migrate(8).await.unwrap());
+    assert_eq!(tables(&database, "public.outbox\\_event\\__").await, 8);
+    assert!(!database.store.migrate(8).await.unwrap());
+    assert_eq!(database.store.check().await.unwrap().name, database.name());
+}
+
+#[tokio::test]
+async fn several_at_once_make_the_tables_once() {
+    let database = TestDatabase::empty().await;
+    let (a, b, c) = tokio::join!(database.store.migrate(8), database.store.migrate(8), database.store.migrate(8));
+    let changed = [a, b, c].into_iter().map(Result::unwrap).filter(|changed| *changed).count();
+    assert_eq!(changed, 1);
+}
+
+#[tokio::test]
+async fn schema_prefix_and_fewer_segments() {
+    let database = TestDatabase::empty().await;
+    let names = Names::new(Some("shop"), Some("ob_")).unwrap();
+    let store = database.store_with(names.clone());
+    assert!(store.migrate(1).await.unwrap());
+    assert_eq!(tables(&database, "shop.ob\\_event\\__").await, 1);
+    assert_eq!(tables(&database, "%.outbox%").await, 0);
+    assert!(!store.migrate(1).await.unwrap());
+    store.check().await.unwrap();
+    let log = store.status().await.unwrap().log;
+    assert_eq!((log.segments.len(), log.segments[0].state), (1, "current"));
+    let mut session = database.session().await;
+    execute(&mut session, "INSERT INTO shop.ob_event (topic, event_key, payload) VALUES ('t', 'k', '1')").await;
+    let mut source = store.source(&outbox_core::Filter::default()).await.unwrap();
+    assert_eq!(source.last_position().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn the_printed_migration_is_the_one_that_runs() {
+    let database = TestDatabase::empty().await;
+    let names = Names::new(Some("shop"), None).unwrap();
+    let mut session = database.session().await;
+    execute(&mut session, &format!("BEGIN; {} COMMIT", PgStore::migration(&names, 3))).await;
+    assert!(!database.store_with(names).migrate(3).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_number_of_segments_that_cannot_be_is_refused() {
+    let database = TestDatabase::empty().await;
+    for segments in [0, 9] {
+        let error = database.store.migrate(segments).await.unwrap_err();
+        assert!(
+            matches!(&error, MigrateError::Store(error) if error.kind() == StoreErrorKind::Precondition),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn tables_of_a_newer_version_are_left_alone() {
+    let database = TestDatabase::migrated().await;
+    execute(&mut database.session().await, "UPDATE outbox_meta SET value = '99' WHERE name = 'schema_version'").await;
+    let error = database.store.migrate(2).await.unwrap_err();
+    assert!(matches!(&error, MigrateError::Newer { found, known: 1 } if found == "99"), "{error}");
+    let error = database.store.check().await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Precondition);
+    assert!(error.to_string().contains("newer build"), "{error}");
+}

@@ -1,0 +1,182 @@
+use outbox_core::source::{ReadRequest, Row};
+use outbox_core::{Filter, Operation, Payload, Store, StoreErrorKind};
+
+use crate::database::{TestDatabase, above, above_and, execute, positions, write};
+
+#[tokio::test]
+async fn rows_come_in_order_and_in_limits() {
+    let database = TestDatabase::migrated().await;
+    let mut source = database.source().await;
+    write(&mut database.session().await, &["a", "b", "c"]).await;
+    let read = source.read(&ReadRequest { max_events: 2, ..above(0) }).await.unwrap();
+    assert_eq!((positions(&read), read.complete), (vec![1, 2], false));
+    let read = source.read(&ReadRequest { max_events: 2, ..above(2) }).await.unwrap();
+    assert_eq!((positions(&read), read.complete), (vec![3], true));
+    assert_eq!(source.last_position().await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn segments_are_merged_by_position() {
+    let database = TestDatabase::migrated().await;
+    let mut source = database.source().await;
+    let mut session = database.session().await;
+    for (segment, key) in [(0, "a"), (1, "b"), (0, "c"), (1, "d")] {
+        execute(&mut session, &format!("SELECT setval('outbox_segment', {segment}, true)")).await;
+        write(&mut session, &[key]).await;
+    }
+    assert_eq!(positions(&source.read(&above(0)).await.unwrap()), [1, 2, 3, 4]);
+    assert_eq!(positions(&source.read(&above_and(3, "{[1,2]}")).await.unwrap()), [1, 2, 4]);
+}
+
+#[tokio::test]
+async fn the_limit_of_bytes_cuts_and_a_larger_event_comes_alone() {
+    let database = TestDatabase::migrated().await;
+    let mut source = database.source().await;
+    let mut session = database.session().await;
+    let sizes = [400, 400, 5_000_000, 400];
+    for size in sizes {
+        let sql = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'k', to_json(repeat('x', $1 - 2))::text)";
+        sqlx::query(sql).bind(size).execute(&mut session).await.unwrap();
+    }
+    let mut after = 0;
+    let mut batches = Vec::new();
+    loop {
+        let read = source.read(&ReadRequest { max_bytes: 1000, ..above(after) }).await.unwrap();
+        batches.push((positions(&read), read.complete));
+        for row in &read.rows {
+            let Row::Event(event) = row else { panic!("{row:?}") };
+            let size = sizes[usize::try_from(event.position).unwrap() - 1];
+            assert_eq!(event.payload.as_ref().unwrap().as_bytes().len(), usize::try_from(size).unwrap());
+            after = event.position;
+        }
+        if read.complete {
+            break;
+        }
+    }
+    assert_eq!(batches, [(vec![1, 2], false), (vec![3], false), (vec![4], true)]);
+}
+
+#[tokio::test]
+async fn what_a_filter_leaves_out_comes_with_its_position_alone() {
+    let database = TestDatabase::migrated().await;
+    let mut session = database.session().await;
+    execute(
+        &mut session,
+        "INSERT INTO outbox_event (topic, event_key, aggregate_type, operation, tenant_id, payload) VALUES
+            ('shop.orders', 'k', 'orders', 'insert', 'acme', '1'),
+            ('shop.orders', 'k', 'orders', 'delete', 'acme', repeat('x', 5000)),
+            ('shop_orders', 'k', 'orders', 'insert', 'acme', repeat('x', 5000)),
+            ('shop.orders', 'k', NULL, NULL, 'acme', repeat('x', 5000)),
+            ('shop.orders', 'k', 'orders', 'insert', NULL, repeat('x', 5000)),
+            ('shop.items', 'k', 'orders', 'insert', 'acme', '2')",
+    )
+    .await;
+    let filter = Filter {
+        topics: vec!["none".into(), "shop.*".into()],
+        tables: vec!["orders".into()],
+        tenants: vec!["acme".into()],
+        operations: vec![Operation::Insert, Operation::Update],
+    };
+    let mut source = database.store.source(&filter).await.unwrap();
+    for request in [above(0), above_and(3, "{[1,3]}")] {
+        let read = source.read(&ReadRequest { max_bytes: 2, ..request }).await.unwrap();
+        let events: Vec<_> = read.rows.iter().map(|row| matches!(row, Row::Event(_))).collect();
+        assert_eq!(
+            (positions(&read), read.complete),
+            (vec![1, 2, 3, 4, 5, 6], true),
+            "unwanted payloads count for nothing"
+        );
+        assert_eq!(events, [true, false, false, false, false, true]);
+    }
+}
+
+#[tokio::test]
+async fn odd_rows_come_with_their_reason() {
+    let database = TestDatabase::migrated().await;
+    execute(
+        &mut database.session().await,
+        "INSERT INTO outbox_event (topic, event_key, payload, payload_binary, operation, occurred_at) VALUES
+            ('t', 'both', '1', '1', NULL, now()), ('t', 'word', '1', NULL, 'upsert', now()),
+            ('t', 'time', '1', NULL, NULL, 'infinity'), ('t', 'late', '1', NULL, NULL, '20000-01-01'),
+            ('t', 'fine', NULL, NULL, NULL, '0044-03-15 BC')",
+    )
+    .await;
+    let read = database.source().await.read(&above(0)).await.unwrap();
+    let reasons: Vec<_> =
+        read.rows.iter().map(|row| if let Row::Unreadable(row) = row { row.reason.as_str() } else { "" }).collect();
+    assert!(reasons[0].contains("both set"), "{reasons:?}");
+    assert!(reasons[1].contains("operation"), "{reasons:?}");
+    assert!(reasons[2].contains("occurred_at") && reasons[3].contains("occurred_at"), "{reasons:?}");
+    let Row::Event(event) = &read.rows[4] else { panic!("{reasons:?}") };
+    assert_eq!((event.occurred_at.year(), &event.payload), (-43, &None));
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_utf8_are_read_as_they_are() {
+    let database = TestDatabase::made_with("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0").await;
+    database.store.migrate(1).await.unwrap();
+    let mut session = database.session().await;
+    execute(&mut session, "SET client_encoding = 'SQL_ASCII'").await;
+    execute(
+        &mut session,
+        r"INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'k', E'\xff'), ('t', E'k\xff', '1')",
+    )
+    .await;
+    let read = database.source().await.read(&above(0)).await.unwrap();
+    let Row::Event(event) = &read.rows[0] else { panic!("{read:?}") };
+    assert_eq!(event.payload, Some(Payload::Text(vec![0xff])));
+    let Row::Unreadable(row) = &read.rows[1] else { panic!("{read:?}") };
+    assert_eq!(
+        (row.key.as_str(), row.reason.as_str()),
+        ("k\u{fffd}", "event_key is not UTF-8 after its first 1 bytes")
+    );
+}
+
+#[tokio::test]
+async fn what_was_read_is_on_disk_although_its_commit_did_not_wait() {
+    let database = TestDatabase::migrated().await;
+    let mut source = database.source().await;
+    let mut session = database.session().await;
+    execute(&mut session, "SET synchronous_commit = off").await;
+    let mut lagged = 0;
+    for after in 0..200 {
+        write(&mut session, &["k"]).await;
+        let lag = "SELECT pg_current_wal_insert_lsn()::text, pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()";
+        let (inserted, lags): (String, bool) = sqlx::query_as(lag).fetch_one(&mut session).await.unwrap();
+        lagged += u32::from(lags);
+        let read = source.read(&above(after)).await.unwrap();
+        assert_eq!(positions(&read), [after + 1]);
+        // The end of a page counts as its successor's first free byte, which nothing needs to be flushed for.
+        let durable = "SELECT pg_current_wal_flush_lsn() >= $1::pg_lsn - 40";
+        let durable: bool = sqlx::query_scalar(durable).bind(inserted).fetch_one(&mut session).await.unwrap();
+        assert!(durable);
+    }
+    assert!(lagged > 0, "the experiment shows something only if commits ran ahead of the disk");
+}
+
+#[tokio::test]
+async fn a_connection_that_was_cut_is_given_up() {
+    let database = TestDatabase::migrated().await;
+    let mut source = database.source().await;
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name = 'outbox-relay' AND datname = current_database()";
+    execute(&mut database.session().await, cut).await;
+    for _ in 0..2 {
+        let error = source.last_position().await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_time_limit_of_the_role_does_not_reach_the_reader() {
+    let database = TestDatabase::migrated().await;
+    let name = database.name();
+    let mut session = database.session().await;
+    write(&mut session, &["k"]).await;
+    execute(&mut session, &format!("ALTER DATABASE {name} SET statement_timeout = '300ms'")).await;
+    let mut source = database.source().await;
+    execute(&mut session, "BEGIN; LOCK TABLE outbox_event IN ACCESS EXCLUSIVE MODE").await;
+    let reading = tokio::spawn(async move { source.read(&above(0)).await });
+    execute(&mut session, "SELECT pg_sleep(0.5); COMMIT").await;
+    assert_eq!(positions(&reading.await.unwrap().unwrap()), [1]);
+}

@@ -1,0 +1,94 @@
+use std::time::Duration;
+
+use outbox_core::Store;
+use outbox_core::checkpoint::Checkpoint;
+use outbox_core::lease::Report;
+use outbox_core::source::Evidence;
+use outbox_core::status::{ReportedHolder, ReportedHole};
+
+use crate::database::{TestDatabase, above, execute, relay, write};
+
+const LEASE: Duration = Duration::from_mins(1);
+
+#[tokio::test]
+async fn an_empty_outbox() {
+    let database = TestDatabase::migrated().await;
+    let status = database.store.status().await.unwrap();
+    assert_eq!((status.version, status.database.kind), (1, "postgres"));
+    assert_eq!((status.log.first_position, status.log.last_position), (None, None));
+    let segments: Vec<_> = status.log.segments.iter().map(|segment| (segment.segment, segment.state)).collect();
+    assert_eq!(segments, [(0, "current"), (1, "empty")]);
+    assert!(status.relays.is_empty() && status.subscriptions.is_empty());
+}
+
+#[tokio::test]
+async fn lag_counts_what_is_above_and_what_is_open_below() {
+    let database = TestDatabase::migrated().await;
+    let mut session = database.session().await;
+    write(&mut session, &["1", "2", "3", "4", "5"]).await;
+    execute(&mut session, "SELECT setval('outbox_segment', 1, true)").await;
+    execute(&mut session, "UPDATE outbox_event SET occurred_at = occurred_at - interval '1 hour' WHERE position = 2")
+        .await;
+    let mut checkpoints = database.store.checkpoints().await.unwrap();
+    for (subscription, position, open) in [("behind", 3, "{[2,2]}"), ("done", 5, "{}")] {
+        let checkpoint = Checkpoint { position, open: open.parse().unwrap(), events: Vec::new() };
+        checkpoints.create(subscription, 1, &checkpoint).await.unwrap();
+    }
+    database.store.leases().await.unwrap().acquire(&relay("a"), "leased only", LEASE).await.unwrap();
+    let status = database.store.status().await.unwrap();
+    assert_eq!((status.log.first_position, status.log.last_position), (Some(1), Some(5)));
+    assert_eq!(status.log.segments.iter().map(|segment| segment.state).collect::<Vec<_>>(), ["filled", "current"]);
+    assert!(status.log.bytes > Some(8192));
+    let [behind, done, leased] = &status.subscriptions[..] else { panic!("{status:?}") };
+    assert_eq!((behind.name.as_str(), behind.state.as_str(), behind.lag_events), ("behind", "unowned", Some(3)));
+    assert!((3600.0..3700.0).contains(&behind.lag_seconds.unwrap()));
+    assert_eq!((behind.partitions[0].position, behind.partitions[0].open.as_str()), (3, "{[2,2]}"));
+    assert_eq!((done.lag_events, done.lag_seconds), (Some(0), Some(0.0)));
+    assert_eq!((leased.state.as_str(), leased.lag_events, leased.partitions.len()), ("idle", None, 0));
+}
+
+#[tokio::test]
+async fn a_hole_names_the_session_that_keeps_it_open() {
+    let database = TestDatabase::migrated().await;
+    let mut writer = database.session().await;
+    execute(&mut writer, "SET application_name = 'nightly import'; BEGIN").await;
+    write(&mut writer, &["1"]).await;
+    let mut prepared = database.session().await;
+    execute(&mut prepared, "BEGIN").await;
+    write(&mut prepared, &["2"]).await;
+    execute(&mut prepared, "PREPARE TRANSACTION 'payment 17'").await;
+    write(&mut database.session().await, &["3"]).await;
+    let Evidence::Holders(holders) = database.source().await.read(&above(0)).await.unwrap().evidence else {
+        panic!("a gap")
+    };
+    assert_eq!(holders.len(), 2);
+    let reported = holders.iter().map(|holder| ReportedHolder {
+        transaction: holder.transaction.clone(),
+        pid: holder.pid,
+        prepared: holder.prepared,
+    });
+    let hole = ReportedHole { from: 1, to: 2, first_seen: 0.0, holders: reported.collect() };
+    let (mut leases, a) = (database.store.leases().await.unwrap(), relay("a"));
+    leases.acquire(&a, "billing", LEASE).await.unwrap();
+    let report = Report { publisher: "stdout".into(), state: "running".into(), last_error: None, holes: vec![hole] };
+    leases.renew(&a, LEASE, &[("billing".into(), 1, report)]).await.unwrap();
+    let status = database.store.status().await.unwrap();
+    let subscription = &status.subscriptions[0];
+    assert_eq!((subscription.state.as_str(), subscription.publisher.as_deref()), ("running", Some("stdout")));
+    let hole = &subscription.holes[0];
+    assert_eq!((hole.from, hole.to), (1, 2));
+    assert!(hole.age_seconds > 1e9, "known since 1970");
+    let mut known: Vec<_> =
+        hole.holders.iter().map(|holder| (holder.prepared, holder.application.as_deref())).collect();
+    known.sort_unstable();
+    assert_eq!(known, [(false, Some("nightly import")), (true, Some("payment 17"))]);
+    assert!(hole.holders.iter().all(|holder| holder.user.is_some() && holder.age_seconds.is_some()));
+    assert!(hole.holders.iter().all(|holder| holder.prepared == holder.pid.is_none()));
+    execute(&mut prepared, "ROLLBACK PREPARED 'payment 17'").await;
+    execute(&mut writer, "COMMIT").await;
+    let status = database.store.status().await.unwrap();
+    assert!(status.subscriptions[0].holes[0].holders.iter().all(|holder| holder.user.is_none()), "they have ended");
+    leases.release(&a).await.unwrap();
+    let status = database.store.status().await.unwrap();
+    assert_eq!((status.subscriptions[0].state.as_str(), status.subscriptions[0].holes.len()), ("unowned", 0));
+}

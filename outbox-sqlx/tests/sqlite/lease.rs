@@ -1,0 +1,50 @@
+//! Leases.
+
+use std::time::Duration;
+
+use outbox_core::Store;
+use outbox_core::checkpoint::Checkpoint;
+use outbox_core::lease::{Claim, Report};
+
+use crate::{Shop, relay};
+
+#[tokio::test]
+async fn one_relay_holds_a_lease_until_it_expires_or_is_given_back() {
+    let shop = Shop::open().await;
+    let mut leases = shop.store.leases().await.unwrap();
+    let (a, b) = (relay("a"), relay("b"));
+    let long = Duration::from_mins(1);
+    let epoch_of = |claim: Claim| match claim {
+        Claim::Held { epoch } => epoch,
+        Claim::Taken { owner, .. } => panic!("taken by {owner:?}"),
+    };
+    let first = epoch_of(leases.acquire(&a, "s", long).await.unwrap());
+    let mine = epoch_of(leases.acquire(&a, "s", long).await.unwrap());
+    assert!(mine > first);
+    match leases.acquire(&b, "s", long).await.unwrap() {
+        Claim::Taken { owner, epoch, expires_in } => {
+            assert_eq!((owner, epoch), (a.clone(), mine));
+            assert!(expires_in > Duration::from_secs(50) && expires_in <= long, "{expires_in:?}");
+        }
+        Claim::Held { .. } => panic!("held twice"),
+    }
+    let report = |state: &str| Report { publisher: "null".into(), state: state.into(), ..Report::default() };
+    let held = [("s".to_owned(), first, report("idle")), ("s".to_owned(), mine, report("running"))];
+    assert_eq!(leases.renew(&a, long, &held).await.unwrap(), [false, true]);
+    assert_eq!(shop.store.status().await.unwrap().subscriptions[0].state, "running");
+
+    leases.take_over("s", first).await.unwrap();
+    assert!(matches!(leases.acquire(&b, "s", long).await.unwrap(), Claim::Taken { .. }));
+    leases.take_over("s", mine).await.unwrap();
+    let theirs = epoch_of(leases.acquire(&b, "s", Duration::ZERO).await.unwrap());
+    assert!(theirs > mine);
+    assert_eq!(leases.renew(&a, long, &held).await.unwrap(), [false, false]);
+    let expired = [("s".to_owned(), theirs, report("idle"))];
+    assert_eq!(leases.renew(&b, long, &expired).await.unwrap(), [true]);
+    leases.release(&b).await.unwrap();
+    assert!(epoch_of(leases.acquire(&a, "s", long).await.unwrap()) > theirs);
+
+    shop.run("DELETE FROM outbox_lease").await;
+    shop.store.checkpoints().await.unwrap().create("s", 70, &Checkpoint::default()).await.unwrap();
+    assert_eq!(epoch_of(leases.acquire(&b, "s", long).await.unwrap()), 71);
+}
