@@ -82,8 +82,8 @@ pub struct Discipline {
     /// `false` (the default): no two events of one key are ever in flight together, neither in one call nor in two.
     ///
     /// `true`: calls are made, and polled once each, in order; a call may hold several events of a key, in order. In
-    /// return, once the publisher has not published an event, it publishes no later one of the same key until the relay
-    /// has taken that answer.
+    /// return, once the publisher has not published an event, it publishes no later one of the same key from any call
+    /// made before the relay took that answer.
     pub keeps_order: bool,
     /// The most events of one call; at least 1.
     pub batch: usize,

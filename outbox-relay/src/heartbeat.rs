@@ -158,11 +158,11 @@ impl Heartbeat {
 
     async fn acquire(&self, leases: &mut dyn Leases, seat: &Seat) -> Result<(), StoreError> {
         for _ in 0..2 {
-            let sent = since_boot();
+            let asked_at = since_boot();
             match leases.acquire(&self.relay, &seat.subscription, self.length).await? {
                 Claim::Held { epoch } => {
                     tracing::info!(subscription = seat.subscription, epoch, "lease taken");
-                    seat.trust(self.trusted_from(sent));
+                    seat.trust(self.trusted_from(asked_at));
                     seat.report(|report| report.last_error = None);
                     seat.grant.send_replace(Some(epoch));
                     return Ok(());
@@ -193,11 +193,11 @@ impl Heartbeat {
             self.seats.iter().filter_map(|seat| seat.grant.borrow().map(|epoch| (seat, epoch))).collect();
         let rows: Vec<_> =
             held.iter().map(|(seat, epoch)| (seat.subscription.clone(), *epoch, seat.snapshot())).collect();
-        let sent = since_boot();
+        let asked_at = since_boot();
         let kept = leases.renew(&self.relay, self.length, &rows).await?;
         for ((seat, epoch), kept) in held.into_iter().zip(kept) {
             if kept {
-                seat.trust(self.trusted_from(sent));
+                seat.trust(self.trusted_from(asked_at));
             } else {
                 tracing::warn!(subscription = seat.subscription, epoch, "lease lost to another relay");
                 seat.trust(Duration::ZERO);
@@ -208,7 +208,7 @@ impl Heartbeat {
     }
 
     /// A tenth of the lease is kept back for what happens between the last look at the clock and the publisher.
-    fn trusted_from(&self, sent: Duration) -> Duration {
-        sent + self.length - self.length / 10
+    fn trusted_from(&self, asked_at: Duration) -> Duration {
+        asked_at + self.length * 9 / 10
     }
 }

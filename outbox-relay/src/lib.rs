@@ -40,6 +40,7 @@ mod retry;
 mod settings;
 mod subscription;
 mod term;
+mod worker;
 
 pub use error::RelayError;
 pub use relay::{Outcome, Relay, RelayBuilder, RunningRelay, StopHandle};

@@ -23,7 +23,7 @@ impl Default for Retry {
             first: Duration::from_millis(100),
             max: Duration::from_secs(30),
             attempts: 20,
-            budget: Duration::from_secs(3600),
+            budget: Duration::from_hours(1),
         }
     }
 }

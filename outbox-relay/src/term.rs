@@ -16,20 +16,22 @@
 //!
 //! So nothing is lost, and what repeats was sent and not yet checkpointed: at most the window.
 
+mod pace;
+mod report;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use outbox_core::checkpoint::Checkpoint;
-use outbox_core::frontier::{Frontier, Hole};
+use outbox_core::frontier::Frontier;
 use outbox_core::publisher::{Answer, Delivery, Publisher};
 use outbox_core::source::{Proof, Row};
-use outbox_core::status::{ReportedHolder, ReportedHole};
 use outbox_core::{Event, Position, PublishError, PublishErrorKind, StoreError, StoreErrorKind};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -40,22 +42,14 @@ use crate::dispatch::Dispatch;
 use crate::error::RelayError;
 use crate::heartbeat::Seat;
 use crate::reaction::{self, Reaction};
-use crate::retry::Schedule;
 use crate::settings::Settings;
 use crate::subscription::Subscription;
+use pace::{HOLE_POLL_MAX, Pace};
 
-/// A batch of reads grows up to this many events.
-const READ_AT_MOST: usize = 5000;
-/// A read asks for at least this many, however large the events of late.
-const READ_AT_LEAST: usize = 100;
 /// A checkpoint is written after so many acknowledgements …
 const CHECKPOINT_EVENTS: usize = 1000;
 /// … or so long after the first of them.
 const CHECKPOINT_DELAY: Duration = Duration::from_millis(100);
-/// After a read that brought nothing the log is looked at so much later, and each time later by twice as much.
-const READ_DELAY: Duration = Duration::from_millis(1);
-/// While holes are open the log is looked at so often at least.
-const HOLE_POLL_MAX: Duration = Duration::from_millis(100);
 /// So many of the last events read are kept to recognise the log by.
 const PROOF_EVENTS: usize = 24;
 
@@ -109,19 +103,6 @@ struct Term<'m> {
     seen_all: bool,
     stopping_since: Option<Instant>,
     progress: Instant,
-}
-
-/// When to do the next thing.
-struct Pace {
-    read_at: Instant,
-    read_delay: Duration,
-    poll_max: Duration,
-    read_failures: Schedule,
-    write_at: Instant,
-    write_failures: Schedule,
-    call_at: Instant,
-    call_failures: Schedule,
-    average_size: usize,
 }
 
 /// Works until the lease is lost, the relay is asked to stop, or everything is published.
@@ -187,14 +168,13 @@ impl<'m> Term<'m> {
         let mut reader = Reader::new(mandate.store.clone(), filter.clone());
         let mut ledger = Ledger::new(mandate.store.clone(), name.clone(), epoch);
         let (found, recorded) = ledger.claim().await?;
-        let checkpoint = match found {
-            Some(checkpoint) => checkpoint,
-            None => {
-                let (position, open) = reader.locate(*start).await?;
-                let checkpoint = Checkpoint { position, open, events: Vec::new() };
-                ledger.create(&checkpoint).await?;
-                checkpoint
-            }
+        let checkpoint = if let Some(checkpoint) = found {
+            checkpoint
+        } else {
+            let (position, open) = reader.locate(*start).await?;
+            let checkpoint = Checkpoint { position, open, events: Vec::new() };
+            ledger.create(&checkpoint).await?;
+            checkpoint
         };
         let target = match mandate.settings.until_empty {
             Some(_) => Some(reader.last_position().await?),
@@ -287,8 +267,8 @@ impl<'m> Term<'m> {
         });
         let sizes: usize = events.clone().map(|event| Event::size(event)).sum();
         let count = events.clone().count();
-        if count > 0 {
-            self.pace.average_size = sizes / count;
+        if let Some(average) = sizes.checked_div(count) {
+            self.pace.average_size = average;
         }
         let last: Vec<_> = events.rev().take(PROOF_EVENTS).map(|event| (event.position, event.event_id)).collect();
         self.proof.extend(last.into_iter().rev());
@@ -418,32 +398,14 @@ impl<'m> Term<'m> {
         Ok(None)
     }
 
-    /// Whether blocked events and those behind them leave no room to read on.
-    fn is_full(&self) -> bool {
-        let settings = &self.mandate.settings;
-        self.dispatch.events() >= settings.window_events || self.dispatch.bytes() as u64 >= settings.window_bytes
-    }
-
-    fn waiting_for(&self) -> String {
-        if let Some(error) = self.mandate.seat.last_error() {
-            return error;
-        }
-        match self.frontier.holes().next() {
-            Some(hole) => {
-                format!("an open transaction may still write positions {} to {}", hole.range.start(), hole.range.end())
-            }
-            None => "the publisher has not answered".to_owned(),
-        }
-    }
-
     fn next_timer(&self, now: Instant) -> Instant {
         let pace = &self.pace;
-        let far = now + Duration::from_secs(3600);
+        let far = now + Duration::from_hours(1);
         let later = |at: Instant, wanted: bool| if wanted && at > now { at } else { far };
         let mut next = later(pace.read_at, self.reading.is_none())
             .min(later(pace.call_at, true))
             .min(later(pace.write_at, self.dirty_since.is_some()))
-            .min(self.dispatch.next_wake().unwrap_or(far));
+            .min(later(self.dispatch.next_wake().unwrap_or(far), true));
         if let Some(since) = self.dirty_since {
             next = next.min(later(since + CHECKPOINT_DELAY, self.writing.is_none()));
         }
@@ -453,49 +415,10 @@ impl<'m> Term<'m> {
         if let Some(limit) = self.mandate.settings.until_empty {
             next = next.min(self.progress + limit);
         }
-        if self.dispatch.is_moving() && !self.mandate.seat.is_trusted() {
+        if !self.mandate.seat.is_trusted() {
             next = next.min(now + HOLE_POLL_MAX);
         }
         next
-    }
-
-    fn trouble(&self, what: &str, reason: &str) {
-        let subscription = &self.mandate.subscription.name;
-        if self.mandate.seat.last_error().as_deref() != Some(reason) {
-            tracing::warn!(subscription, reason, "{what}");
-        }
-        self.mandate.seat.report(|report| {
-            report.state = "retrying".into();
-            report.last_error = Some(reason.to_owned());
-        });
-    }
-
-    /// Tells the heartbeat how things are.
-    fn report(&self) {
-        let holes = self.frontier.holes().take(100).map(reported).collect();
-        let blocked = self.dispatch.blocked().first_key_value();
-        let resting = self.dispatch.next_wake().is_some();
-        let moving = self.dispatch.is_moving() || self.unsaved > 0;
-        let failing = self.pace.call_at > Instant::now();
-        self.mandate.seat.report(|report| {
-            report.holes = holes;
-            match blocked {
-                Some((position, letter)) => {
-                    report.state = "blocked".into();
-                    let full = if self.is_full() {
-                        "; the window is full of events behind such ones, so nothing more is read"
-                    } else {
-                        ""
-                    };
-                    report.last_error = Some(format!("position {position} does not pass: {}{full}", letter.reason));
-                }
-                None if resting || failing => report.state = "retrying".into(),
-                None => {
-                    report.state = if moving { "running" } else { "idle" }.into();
-                    report.last_error = None;
-                }
-            }
-        });
     }
 }
 
@@ -511,59 +434,4 @@ async fn deliver(
         if sent == answered { Ok(answers) } else { Err(PublishError::new(PublishErrorKind::Closed, message())) }
     });
     (call, outcome)
-}
-
-impl Pace {
-    fn new(now: Instant, poll_max: Duration) -> Self {
-        let failures = || Schedule::new(Duration::from_millis(50), Duration::from_secs(1));
-        Self {
-            read_at: now,
-            read_delay: READ_DELAY,
-            poll_max,
-            read_failures: failures(),
-            write_at: now,
-            write_failures: failures(),
-            call_at: now,
-            call_failures: Schedule::new(Duration::from_millis(100), Duration::from_secs(5)),
-            average_size: 0,
-        }
-    }
-
-    /// How many events to ask for, so that about twice what there is room for comes into question.
-    fn read_size(&self, room_bytes: u64) -> usize {
-        let fitting = room_bytes * 2 / (self.average_size.max(1) as u64);
-        if self.average_size == 0 {
-            READ_AT_LEAST
-        } else {
-            usize::try_from(fitting).unwrap_or(READ_AT_MOST).clamp(READ_AT_LEAST, READ_AT_MOST)
-        }
-    }
-
-    /// Reads on at once while there is something; looks less and less often while there is nothing.
-    fn after_read(&mut self, rows: usize, holes: bool) {
-        let now = Instant::now();
-        if rows > 0 {
-            self.read_at = now;
-            self.read_delay = READ_DELAY;
-        } else {
-            self.read_at = now + self.read_delay;
-            let most = if holes { HOLE_POLL_MAX.min(self.poll_max) } else { self.poll_max };
-            self.read_delay = (self.read_delay * 2).min(most);
-        }
-    }
-}
-
-fn reported(hole: Hole) -> ReportedHole {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let holders = hole.holders.into_iter().map(|holder| ReportedHolder {
-        transaction: holder.transaction,
-        pid: holder.pid,
-        prepared: holder.prepared,
-    });
-    ReportedHole {
-        from: *hole.range.start(),
-        to: *hole.range.end(),
-        first_seen: (now.saturating_sub(hole.first_seen.elapsed())).as_secs_f64(),
-        holders: holders.collect(),
-    }
 }

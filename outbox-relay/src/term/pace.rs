@@ -1,0 +1,68 @@
+//! When a term does the next thing, and how much of it.
+
+use std::time::{Duration, Instant};
+
+use crate::retry::Schedule;
+
+/// A batch of reads grows up to this many events.
+const READ_AT_MOST: usize = 5000;
+/// A read asks for at least this many, however large the events of late.
+const READ_AT_LEAST: usize = 100;
+/// After a read that brought nothing the log is looked at so much later, and each time later by twice as much.
+const READ_DELAY: Duration = Duration::from_millis(1);
+/// While holes are open the log is looked at so often at least.
+pub(super) const HOLE_POLL_MAX: Duration = Duration::from_millis(100);
+
+/// When to do the next thing.
+pub(super) struct Pace {
+    pub(super) read_at: Instant,
+    read_delay: Duration,
+    poll_max: Duration,
+    pub(super) read_failures: Schedule,
+    pub(super) write_at: Instant,
+    pub(super) write_failures: Schedule,
+    pub(super) call_at: Instant,
+    pub(super) call_failures: Schedule,
+    /// The average size of the events of the last read, in bytes; 0 before the first.
+    pub(super) average_size: usize,
+}
+
+impl Pace {
+    pub(super) fn new(now: Instant, poll_max: Duration) -> Self {
+        let failures = || Schedule::new(Duration::from_millis(50), Duration::from_secs(1));
+        Self {
+            read_at: now,
+            read_delay: READ_DELAY,
+            poll_max,
+            read_failures: failures(),
+            write_at: now,
+            write_failures: failures(),
+            call_at: now,
+            call_failures: Schedule::new(Duration::from_millis(100), Duration::from_secs(5)),
+            average_size: 0,
+        }
+    }
+
+    /// How many events to ask for, so that about twice what there is room for comes into question.
+    pub(super) fn read_size(&self, room_bytes: u64) -> usize {
+        let fitting = room_bytes * 2 / (self.average_size.max(1) as u64);
+        if self.average_size == 0 {
+            READ_AT_LEAST
+        } else {
+            usize::try_from(fitting).unwrap_or(READ_AT_MOST).clamp(READ_AT_LEAST, READ_AT_MOST)
+        }
+    }
+
+    /// Reads on at once while there is something; looks less and less often while there is nothing.
+    pub(super) fn after_read(&mut self, rows: usize, holes: bool) {
+        let now = Instant::now();
+        if rows > 0 {
+            self.read_at = now;
+            self.read_delay = READ_DELAY;
+        } else {
+            self.read_at = now + self.read_delay;
+            let most = if holes { HOLE_POLL_MAX.min(self.poll_max) } else { self.poll_max };
+            self.read_delay = (self.read_delay * 2).min(most);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What a term says of itself: in the log when something goes wrong, and with the lease for `status`.
+
+use std::time::Instant;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use outbox_core::frontier::Hole;
+use outbox_core::status::{ReportedHolder, ReportedHole};
+
+use super::Term;
+
+/// So many holes are reported; more help nobody.
+const HOLES: usize = 100;
+
+impl Term<'_> {
+    /// Logs a failure, once for each reason, and reports it.
+    pub(super) fn trouble(&self, what: &str, reason: &str) {
+        let subscription = &self.mandate.subscription.name;
+        if self.mandate.seat.last_error().as_deref() != Some(reason) {
+            tracing::warn!(subscription, reason, "{what}");
+        }
+        self.mandate.seat.report(|report| {
+            report.state = "retrying".into();
+            report.last_error = Some(reason.to_owned());
+        });
+    }
+
+    /// Tells the heartbeat how things are.
+    pub(super) fn report(&self) {
+        let holes = self.frontier.holes().take(HOLES).map(reported).collect();
+        let blocked = self.dispatch.blocked().first_key_value();
+        let resting = self.dispatch.next_wake().is_some();
+        let moving = self.dispatch.is_moving() || self.unsaved > 0;
+        let failing = self.pace.call_at > Instant::now();
+        self.mandate.seat.report(|report| {
+            report.holes = holes;
+            match blocked {
+                Some((position, letter)) => {
+                    report.state = "blocked".into();
+                    let full = if self.is_full() {
+                        "; the window is full of events behind such ones, so nothing more is read"
+                    } else {
+                        ""
+                    };
+                    report.last_error = Some(format!("position {position} does not pass: {}{full}", letter.reason));
+                }
+                None if resting || failing => report.state = "retrying".into(),
+                None => {
+                    report.state = if moving { "running" } else { "idle" }.into();
+                    report.last_error = None;
+                }
+            }
+        });
+    }
+
+    /// Whether blocked events and those behind them leave no room to read on.
+    pub(super) fn is_full(&self) -> bool {
+        let settings = &self.mandate.settings;
+        self.dispatch.events() >= settings.window_events || self.dispatch.bytes() as u64 >= settings.window_bytes
+    }
+
+    /// Why nothing moves, for the error of a relay that gives up.
+    pub(super) fn waiting_for(&self) -> String {
+        if let Some(error) = self.mandate.seat.last_error() {
+            return error;
+        }
+        match self.frontier.holes().next() {
+            Some(hole) => {
+                format!("an open transaction may still write positions {} to {}", hole.range.start(), hole.range.end())
+            }
+            None => "the publisher has not answered".to_owned(),
+        }
+    }
+}
+
+fn reported(hole: Hole) -> ReportedHole {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let holders = hole.holders.into_iter().map(|holder| ReportedHolder {
+        transaction: holder.transaction,
+        pid: holder.pid,
+        prepared: holder.prepared,
+    });
+    ReportedHole {
+        from: *hole.range.start(),
+        to: *hole.range.end(),
+        first_seen: (now.saturating_sub(hole.first_seen.elapsed())).as_secs_f64(),
+        holders: holders.collect(),
+    }
+}
