@@ -66,7 +66,7 @@ mod tests {
         assert!(!is_dead_predecessor(&RelayIdentity { name: "b".into(), ..dead.clone() }, &me));
         assert!(!is_dead_predecessor(&RelayIdentity { host: "elsewhere".into(), ..dead.clone() }, &me));
         assert!(!is_dead_predecessor(&RelayIdentity { process_started: String::new(), ..dead.clone() }, &me));
-        let reused = RelayIdentity { process_id: me.process_id, ..dead };
+        let reused = RelayIdentity { process_id: me.process_id, process_started: "1".into(), ..dead };
         assert!(is_dead_predecessor(&reused, &me), "the id belongs to a later process");
     }
 }

@@ -4,11 +4,12 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use outbox_core::async_trait;
 use outbox_core::envelope::CloudEvents;
 use outbox_core::publisher::{Answer, Delivery, Discipline, Origin, PublishError, PublishErrorKind, Publisher};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::lines::Lines;
 
@@ -19,24 +20,38 @@ use super::lines::Lines;
 #[derive(Debug)]
 pub struct File {
     path: PathBuf,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    envelope: Option<CloudEvents>,
+    envelope: OnceLock<CloudEvents>,
     /// `None` before the first batch and after a failure: then the file is opened, and its tail mended, again.
-    file: Option<Opened>,
+    ///
+    /// Whoever writes holds the lock until the write has returned, even when nobody waits for it any more: a tail that is
+    /// still being written is not mended.
+    opened: Arc<Mutex<Option<Opened>>>,
 }
 
 impl File {
     /// The file at this path; it is created when the relay starts.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), state: Mutex::default() }
+        Self { path: path.into(), envelope: OnceLock::new(), opened: Arc::default() }
     }
 
     fn error(&self, kind: PublishErrorKind, error: io::Error) -> PublishError {
         PublishError::new(kind, format!("file `{}` cannot be written", self.path.display())).caused_by(error)
+    }
+
+    /// Writes and syncs a batch; a failure leaves the file as it was before, as far as the disk allows.
+    async fn write(&self, lines: &mut Lines<'_>) -> io::Result<()> {
+        let path = self.path.clone();
+        let mut file = self.opened.clone().lock_owned().await;
+        file = blocking(file, move |file| Opened::follow(file, &path)).await?;
+        let mut memory = Vec::new();
+        while let Some(piece) = lines.next_piece(memory) {
+            let piece = Arc::new(piece);
+            let written = piece.clone();
+            file = blocking(file, move |file| file.map(|file| file.append(&written)).transpose()).await?;
+            memory = Arc::into_inner(piece).unwrap_or_default();
+        }
+        blocking(file, |file| file.map(Opened::sync).transpose()).await?;
+        Ok(())
     }
 }
 
@@ -51,39 +66,34 @@ impl Publisher for File {
     }
 
     async fn open(&self, origin: &Origin) -> Result<(), PublishError> {
-        let mut state = self.state.lock().await;
         let path = self.path.clone();
-        let opened = blocking(move || Opened::open(&path)).await;
-        state.file = Some(opened.map_err(|error| self.error(PublishErrorKind::Misconfigured, error))?);
-        state.envelope = Some(CloudEvents::new(&origin.source));
+        let file = self.opened.clone().lock_owned().await;
+        let opened = blocking(file, move |_| Opened::open(&path).map(Some)).await;
+        opened.map_err(|error| self.error(PublishErrorKind::Misconfigured, error))?;
+        self.envelope.get_or_init(|| CloudEvents::new(&origin.source));
         Ok(())
     }
 
     async fn publish(&self, batch: &[Delivery]) -> Result<Vec<Answer>, PublishError> {
-        let mut state = self.state.lock().await;
-        let State { envelope: Some(envelope), file } = &mut *state else {
+        let Some(envelope) = self.envelope.get() else {
             return Err(PublishError::new(PublishErrorKind::Misconfigured, "the file was not opened"));
         };
         let mut lines = Lines::new(envelope, batch);
-        let written = write(&self.path, file.take(), &mut lines).await;
-        *file = Some(written.map_err(|error| self.error(PublishErrorKind::Unavailable, error))?);
+        self.write(&mut lines).await.map_err(|error| self.error(PublishErrorKind::Unavailable, error))?;
         Ok(lines.into_answers())
     }
 }
 
-/// Writes and syncs a batch; a failure leaves the file as it was before, as far as the disk allows.
-async fn write(path: &Path, file: Option<Opened>, lines: &mut Lines<'_>) -> io::Result<Opened> {
-    let path = path.to_owned();
-    let mut file = blocking(move || Opened::follow(file, &path)).await?;
-    let mut memory = Vec::new();
-    while let Some(piece) = lines.next_piece(memory) {
-        (file, memory) = blocking(move || file.append(&piece).map(|file| (file, piece))).await?;
-    }
-    blocking(move || file.sync()).await
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+/// Changes the file away from the async threads, and lets go of it where that fails.
+async fn blocking(
+    mut file: OwnedMutexGuard<Option<Opened>>,
+    work: impl FnOnce(Option<Opened>) -> io::Result<Option<Opened>> + Send + 'static,
+) -> io::Result<OwnedMutexGuard<Option<Opened>>> {
+    let done = tokio::task::spawn_blocking(move || {
+        *file = work(file.take())?;
+        Ok(file)
+    });
+    done.await.map_err(io::Error::other)?
 }
 
 /// An open file whose first `length` bytes are synced lines.
@@ -116,11 +126,11 @@ impl Opened {
     }
 
     /// The file if the path still leads to it, else the one it leads to now.
-    fn follow(file: Option<Self>, path: &Path) -> io::Result<Self> {
+    fn follow(file: Option<Self>, path: &Path) -> io::Result<Option<Self>> {
         let found = fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
         match file {
-            Some(file) if found == Some(file.identity) => Ok(file),
-            _ => Self::open(path),
+            Some(file) if found == Some(file.identity) => Ok(Some(file)),
+            _ => Self::open(path).map(Some),
         }
     }
 
@@ -203,7 +213,7 @@ mod tests {
         let path = folder.path().join("out.jsonl");
         let first = Opened::open(&path).unwrap().append(b"1\n").and_then(Opened::sync).unwrap();
         fs::rename(&path, folder.path().join("out.jsonl.1")).unwrap();
-        Opened::follow(Some(first), &path).unwrap().append(b"2\n").and_then(Opened::sync).unwrap();
+        Opened::follow(Some(first), &path).unwrap().unwrap().append(b"2\n").and_then(Opened::sync).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"2\n");
         assert_eq!(fs::read(folder.path().join("out.jsonl.1")).unwrap(), b"1\n");
     }

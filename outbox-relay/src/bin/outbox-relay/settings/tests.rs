@@ -232,3 +232,11 @@ fn rubbish_never_panics() {
     }
     assert!(read("status --config FILE --database-url sqlite:a", &[], "\u{feff}[relay]\nlease = \"5s\"").is_ok());
 }
+
+#[test]
+fn the_file_in_the_documentation_says_the_defaults() {
+    let file = include_str!("../../../../../docs/relay.toml").replace("/var/lib/shop/", "");
+    let settings = read("run --config FILE", &[("DATABASE_URL", "sqlite:a.db")], &file).unwrap();
+    assert_eq!(settings.subscriptions.len(), 1);
+    assert_eq!(settings.relay.lease, Some(Duration::from_secs(5)));
+}
