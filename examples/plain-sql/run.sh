@@ -2,7 +2,7 @@
 # A writer in Python, and the relay as a program of its own. Prints the events as JSON Lines.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-relay=${OUTBOX_TEST_RELAY_BIN:-$here/../../target/debug/outbox-relay}
+relay=${OUTBOX_RELAY_BIN:-$here/../../target/debug/outbox-relay}
 [ -x "$relay" ] || cargo build --manifest-path "$here/../../Cargo.toml" --package outbox-relay
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

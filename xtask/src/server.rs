@@ -7,7 +7,7 @@ use anyhow::Result;
 use xtask::postgres::{BIN_VARIABLE, Cluster, ClusterOptions, URL_VARIABLE};
 
 /// The name of the variable that tells tests and benches where the relay's program is.
-const RELAY_VARIABLE: &str = "OUTBOX_TEST_RELAY_BIN";
+const RELAY_VARIABLE: &str = "OUTBOX_RELAY_BIN";
 
 /// The run's shared PostgreSQL.
 pub(crate) struct Server {

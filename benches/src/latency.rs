@@ -1,0 +1,175 @@
+//! `latency`: from commit to file at 500 transactions a second.
+//!
+//! Open loop: transactions begin when they are due, however long those before them took. The clock of an event starts when
+//! its client knows of the commit and stops when its line is in the file, so an event may well be there earlier.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde::Deserialize;
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::Options;
+use crate::measure::quantile;
+use crate::relay::Program;
+use crate::report::Table;
+use crate::server::{Server, settle};
+
+const RATE: u32 = 500;
+const CLIENTS: u32 = 8;
+const KEYS: i32 = 1000;
+/// How often the file is looked at.
+const LOOK: Duration = Duration::from_micros(200);
+/// How long the last events may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const TABLES: [&str; 2] = [
+    "CREATE TABLE counter (key integer PRIMARY KEY, value bigint NOT NULL) WITH (fillfactor = 50)",
+    "INSERT INTO counter SELECT key, 0 FROM generate_series(0, 999) AS key",
+];
+const UPDATE: &str = "UPDATE counter SET value = value + 1 WHERE key = $1";
+const APPEND: &str = "\
+    INSERT INTO outbox_event (event_id, topic, event_key, event_type, payload) \
+    VALUES ($1, 'bench.counters', $2, 'Counted', $3)";
+
+/// What a client knows of a transaction of its own.
+struct Committed {
+    event: Uuid,
+    at: Instant,
+    took: Duration,
+}
+
+/// Every round has a database, a relay and a file of its own.
+pub(crate) async fn run(server: &Server, options: &Options) -> Result<Table> {
+    eprintln!("latency");
+    let seconds = options.seconds(10);
+    let mut table = Table::new(format!(
+        "latency: {RATE} transactions/s of {CLIENTS} clients, {seconds} s a round, relay to a file"
+    ));
+    for round in 1..=options.rounds {
+        eprintln!("  round {round}");
+        let folder = tempfile::tempdir()?;
+        let (committed, seen) = measured(server, &folder.path().join("events.jsonl"), seconds).await?;
+        let own: Vec<f64> = committed.iter().map(|each| each.took.as_secs_f64() * 1e3).collect();
+        let delays = committed.iter().map(|each| {
+            let seen = seen.get(&each.event).with_context(|| format!("event {} never came", each.event))?;
+            Ok(seen.saturating_duration_since(each.at).as_secs_f64() * 1e3)
+        });
+        let delays = delays.collect::<Result<Vec<_>>>()?;
+        for (variant, figures) in [("transaction", &own), ("commit to file", &delays)] {
+            for (unit, share) in [("p50 ms", 0.5), ("p99 ms", 0.99), ("max ms", 1.0)] {
+                table.record(variant, unit, quantile(figures, share));
+            }
+        }
+    }
+    server.drop_database("bench_latency").await?;
+    let beyond = table.median("commit to file", "p99 ms") - table.median("transaction", "p99 ms");
+    table.at_most("commit to file, p50 ms", table.median("commit to file", "p50 ms"), 5.0);
+    table.at_most("commit to file, p99 beyond the transactions' own, ms", beyond, 15.0);
+    Ok(table)
+}
+
+/// Runs the load beside a relay; what was committed, and when it stood in the file.
+async fn measured(server: &Server, path: &Path, seconds: u64) -> Result<(Vec<Committed>, HashMap<Uuid, Instant>)> {
+    let url = server.database("bench_latency").await?;
+    let mut connection = PgConnection::connect(&url).await?;
+    for statement in TABLES {
+        sqlx::query(statement).execute(&mut connection).await?;
+    }
+    settle(&mut connection).await?;
+    let publisher = format!("file:{}", path.display());
+    let relay = Program::run(server, &url, ["--publisher", &publisher])?;
+    until_running(&mut connection, path).await?;
+
+    let wanted = Arc::new(AtomicUsize::new(usize::MAX));
+    let reader = thread::spawn({
+        let (path, wanted) = (path.to_owned(), Arc::clone(&wanted));
+        move || follow(path, &wanted)
+    });
+    let committed = load(&url, seconds).await?;
+    wanted.store(committed.len(), Ordering::Release);
+    let seen = tokio::task::spawn_blocking(|| reader.join()).await?;
+    let seen = seen.map_err(|_| anyhow!("the file's reader panicked"))??;
+    relay.stop().await?;
+    Ok((committed, seen))
+}
+
+async fn until_running(connection: &mut PgConnection, path: &Path) -> Result<()> {
+    let start = Instant::now();
+    let query = "SELECT EXISTS (SELECT FROM outbox_checkpoint)";
+    while !(path.exists() && sqlx::query_scalar::<_, bool>(query).fetch_one(&mut *connection).await?) {
+        ensure!(start.elapsed() < PATIENCE, "the relay does not begin");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+async fn load(url: &str, seconds: u64) -> Result<Vec<Committed>> {
+    let start = Instant::now() + Duration::from_millis(100);
+    let mut clients = JoinSet::new();
+    for client in 0..CLIENTS {
+        let connection = PgConnection::connect(url).await?;
+        clients.spawn(transactions(connection, start + client * Duration::from_secs(1) / RATE, seconds));
+    }
+    let mut committed = Vec::new();
+    while let Some(client) = clients.join_next().await {
+        committed.extend(client??);
+    }
+    Ok(committed)
+}
+
+/// One client: its share of the transactions, each when it is due.
+async fn transactions(mut connection: PgConnection, start: Instant, seconds: u64) -> Result<Vec<Committed>> {
+    let mut due = tokio::time::interval_at(start.into(), CLIENTS * Duration::from_secs(1) / RATE);
+    let payload = format!("{{\"note\":\"{}\"}}", "x".repeat(289));
+    let mut committed = Vec::new();
+    for _ in 0..seconds * u64::from(RATE / CLIENTS) {
+        due.tick().await;
+        let (event, key, begun) = (Uuid::now_v7(), fastrand::i32(0..KEYS), Instant::now());
+        let mut transaction = connection.begin().await?;
+        sqlx::query(UPDATE).bind(key).execute(&mut *transaction).await?;
+        let append = sqlx::query(APPEND).bind(event).bind(key.to_string()).bind(&payload);
+        append.execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        let at = Instant::now();
+        committed.push(Committed { event, at, took: at - begun });
+    }
+    Ok(committed)
+}
+
+/// Reads the file as it grows, until so many events were seen or nothing more comes.
+fn follow(path: PathBuf, wanted: &AtomicUsize) -> io::Result<HashMap<Uuid, Instant>> {
+    let mut file = File::open(path)?;
+    let (mut seen, mut rest, mut last) = (HashMap::new(), Vec::new(), Instant::now());
+    while seen.len() < wanted.load(Ordering::Acquire) && last.elapsed() < PATIENCE {
+        if file.read_to_end(&mut rest)? == 0 {
+            thread::sleep(LOOK);
+            continue;
+        }
+        last = Instant::now();
+        let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines: Vec<u8> = rest.drain(..whole).collect();
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            seen.entry(id(line)?).or_insert(last);
+        }
+    }
+    Ok(seen)
+}
+
+fn id(line: &[u8]) -> io::Result<Uuid> {
+    #[derive(Deserialize)]
+    struct Line<'l> {
+        id: &'l str,
+    }
+    Uuid::parse_str(serde_json::from_slice::<Line<'_>>(line)?.id).map_err(io::Error::other)
+}

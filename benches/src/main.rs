@@ -1,0 +1,91 @@
+//! What the outbox costs, measured against hand-written loops in the same run: `cargo xtask bench [NAME…]`.
+//!
+//! Each bench repeats its variants in interleaved rounds and prints every round, the medians, and the goals with PASS or
+//! below. A missed goal is news about the machine or the code and ends with 0; a lost event ends with 1. Tables go to
+//! standard output, progress to standard error.
+
+mod counted;
+mod drain_file;
+mod drain_postgres;
+mod idle;
+mod keyset;
+mod latency;
+mod measure;
+mod memory;
+mod processor;
+mod relay;
+mod report;
+mod server;
+mod sqlite;
+mod worker;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+
+use crate::server::Server;
+
+/// Measures the outbox.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Options {
+    /// What to measure; everything if nothing is named
+    #[arg(value_enum, value_name = "NAME")]
+    names: Vec<Bench>,
+    /// How often each variant is measured
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// How many events wait to be drained [default: 200000, in `memory` a million]
+    #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
+    events: Option<i64>,
+    /// How long a round of `latency` or `idle` lasts [default: 10 and 20]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Bench {
+    /// The whole relay to nowhere, against hand-written loops, on PostgreSQL
+    DrainPostgres,
+    /// The whole relay to a synced file, on PostgreSQL
+    DrainFile,
+    /// Peak memory of the program while it drains many small events, and few large ones
+    Memory,
+    /// From commit to file at 500 transactions a second
+    Latency,
+    /// Drain and capture on SQLite
+    Sqlite,
+    /// What the program does when there is nothing to do
+    Idle,
+}
+
+impl Options {
+    fn events(&self, otherwise: i64) -> i64 {
+        self.events.unwrap_or(otherwise)
+    }
+
+    fn seconds(&self, otherwise: u64) -> u64 {
+        self.seconds.unwrap_or(otherwise)
+    }
+
+    fn names(&self) -> Vec<Bench> {
+        if self.names.is_empty() { Bench::value_variants().to_vec() } else { self.names.clone() }
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    let server = Server::from_environment().await?;
+    for bench in options.names() {
+        let table = match bench {
+            Bench::DrainPostgres => drain_postgres::run(&server, &options).await?,
+            Bench::DrainFile => drain_file::run(&server, &options).await?,
+            Bench::Memory => memory::run(&server, &options).await?,
+            Bench::Latency => latency::run(&server, &options).await?,
+            Bench::Sqlite => sqlite::run(&options).await?,
+            Bench::Idle => idle::run(&server, &options).await?,
+        };
+        println!("{table}");
+    }
+    Ok(())
+}

@@ -1,0 +1,6 @@
+-- The plain case: change, write the event, commit.
+\set key random(1, :keys)
+BEGIN;
+UPDATE agg SET ver = ver + 1 WHERE k = 'k-:key' RETURNING ver \gset
+INSERT INTO outbox_event (topic, event_key, payload) VALUES ('torture', 'k-:key', format('{"k":"k-:key","ver":%s}', :ver));
+COMMIT;

@@ -1,0 +1,156 @@
+//! The long form of the tests, called by `cargo xtask torture`.
+//!
+//! Four parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
+//! kills of the relay; 50 crashes of the server. Each adds its line to the report.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use outbox_tests::database::Database;
+use outbox_tests::load::LoadOptions;
+use outbox_tests::scenario::{self, Plan};
+use outbox_tests::verdict::Verdict;
+use tempfile::TempDir;
+use xtask::postgres::{Cluster, ClusterOptions};
+
+/// How soon after the server accepts connections the relay publishes again.
+const PUBLISH_WITHIN: Duration = Duration::from_secs(2);
+
+/// What one part may take where nobody says how long.
+const UNBOUNDED: Duration = Duration::from_hours(2);
+
+/// Loads, kills and crashes at length; the report tells what came of it.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Cut the parts short so that the whole takes about so long; without it they go their full length
+    #[arg(long, value_name = "N")]
+    minutes: Option<u32>,
+    /// Repeat an earlier run's choices
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// The file that the report's lines are added to
+    #[arg(long, value_name = "FILE")]
+    report: PathBuf,
+}
+
+/// What the parts share.
+struct Torture {
+    seed: u64,
+    start: Instant,
+    whole: Option<Duration>,
+    report: Report,
+}
+
+impl Torture {
+    /// A plan that is cut short when so much of the time is over, counted from the start of the first part.
+    fn plan(&self, events: u64, faults: u64, percent: u32) -> Plan {
+        let left = |whole: Duration| (whole * percent / 100).saturating_sub(self.start.elapsed());
+        Plan {
+            load: LoadOptions { seed: self.seed, keys: 1_000, bulk: 100_000, ..LoadOptions::default() },
+            events,
+            faults,
+            at_most: self.whole.map_or(UNBOUNDED, left),
+            publish_within: PUBLISH_WITHIN,
+        }
+    }
+
+    /// Whether every part came out as it must.
+    async fn run(&mut self) -> Result<bool> {
+        if !self.controls().await? {
+            self.report.line("# void: a control came out clean")?;
+            return Ok(false);
+        }
+        let plan = self.plan(200_000, 0, 50);
+        let stage = Stage::set()?;
+        let mut clean = self.report.verdict(&scenario::order(&stage.database, stage.folder.path(), &plan).await?)?;
+        drop(stage);
+
+        let plan = self.plan(0, 200, 70);
+        let stage = Stage::set()?;
+        clean &= self.report.verdict(&scenario::kills(&stage.database, stage.folder.path(), &plan).await?)?;
+        drop(stage);
+
+        let plan = self.plan(0, 50, 95);
+        let Stage { cluster, database, folder } = Stage::set()?;
+        clean &= self.report.verdict(&scenario::restarts(&cluster, &database, folder.path(), &plan).await?)?;
+        Ok(clean)
+    }
+
+    /// Whether all of them failed.
+    async fn controls(&mut self) -> Result<bool> {
+        let stage = Stage::set()?;
+        let version = stage.cluster.binaries().version()?;
+        self.report.line(&format!("# PostgreSQL {version}, {} cores", available_parallelism()?))?;
+        let mut plan = self.plan(10_000, 0, 10);
+        (plan.load.bulk, plan.load.keys) = (20_000, 200);
+        let controls = scenario::controls(&stage.database, &plan).await?;
+        self.report.line(&format!("# controls: {controls}"))?;
+        Ok(controls.all_failed())
+    }
+}
+
+/// An empty database on a server of its own, and a folder for the relay's file.
+struct Stage {
+    database: Database,
+    folder: TempDir,
+    cluster: Arc<Cluster>,
+}
+
+impl Stage {
+    fn set() -> Result<Self> {
+        let cluster = Arc::new(Cluster::start(ClusterOptions::default())?);
+        Ok(Self { database: Database::on(&cluster, "torture")?, folder: tempfile::tempdir()?, cluster })
+    }
+}
+
+/// Prints every line and adds it to the report.
+struct Report(File);
+
+impl Report {
+    fn open(path: &Path) -> Result<Self> {
+        let file = File::options().create(true).append(true).open(path);
+        Ok(Self(file.with_context(|| format!("{} cannot be written", path.display()))?))
+    }
+
+    fn line(&mut self, text: &str) -> Result<()> {
+        println!("{text}");
+        writeln!(self.0, "{text}")?;
+        Ok(())
+    }
+
+    fn verdict(&mut self, verdict: &Verdict) -> Result<bool> {
+        self.line(&format!("# {}", verdict.name))?;
+        for note in &verdict.notes {
+            self.line(&format!("# {note}"))?;
+        }
+        self.line(&verdict.to_string())?;
+        Ok(verdict.is_clean())
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let mut torture = Torture {
+        seed: arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
+        start: Instant::now(),
+        whole: arguments.minutes.map(|minutes| Duration::from_mins(minutes.into())),
+        report: Report::open(&arguments.report)?,
+    };
+    match torture.run().await {
+        Ok(true) => Ok(ExitCode::SUCCESS),
+        Ok(false) => Ok(ExitCode::FAILURE),
+        Err(error) => {
+            let text = error.to_string();
+            torture.report.line(&format!("# broken off: {}", text.lines().next().unwrap_or_default()))?;
+            Err(error)
+        }
+    }
+}

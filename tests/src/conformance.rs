@@ -1,0 +1,231 @@
+//! What every backend must do, written once.
+//!
+//! A backend hands itself in by implementing [`Backend`] and naming itself to [`conformance!`](crate::conformance); each
+//! behaviour is then a test of its own, on a database of its own. The modules follow the way of the data:
+//!
+//! ```text
+//! capture ─► source ─► publisher ─► checkpoint        lease and relay hold them together, continuity guards restarts
+//! ```
+//!
+//! Waits are signals, or conditions polled until a deadline ([`waiting`]); no behaviour sleeps and hopes.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "this is a test suite: what does not hold panics, and says where"
+)]
+
+use outbox_core::{Entity, NewEvent, Outbox, Store};
+use outbox_sqlx::AppendError;
+use serde::Serialize;
+use sqlx::{Database, Transaction};
+use uuid::Uuid;
+
+pub mod capture;
+pub mod checkpoint;
+pub mod commit_order;
+pub mod continuity;
+pub mod files;
+pub mod interposed;
+pub mod lease;
+pub mod log;
+pub mod network;
+pub mod postgres;
+pub mod publisher;
+pub mod relay;
+pub mod server_settings;
+pub mod sink;
+pub mod source;
+pub mod sqlite;
+pub mod stopping;
+pub mod trouble;
+pub mod waiting;
+
+/// A database with a fresh outbox and a table `orders (id, total)`, which nobody else uses.
+#[expect(async_fn_in_trait, reason = "the behaviours run on one task, which need not move between threads")]
+pub trait Backend: Sized {
+    /// The driver.
+    type Database: Database;
+    /// What a relay reads it through.
+    type Store: Store + Clone;
+    /// SQL that takes the log back to its first event, as a database restored from a backup would be.
+    const SET_BACK: &'static str;
+
+    /// Makes the database; it is gone when this value is dropped.
+    async fn create() -> Self;
+
+    /// The store of this database.
+    fn store(&self) -> Self::Store;
+
+    /// Opens a business transaction.
+    async fn begin(&self) -> Transaction<'static, Self::Database>;
+
+    /// Runs SQL in a transaction.
+    async fn execute(tx: &mut Transaction<'_, Self::Database>, sql: &str);
+
+    /// Runs SQL on a connection of its own.
+    async fn admin(&self, sql: &str);
+
+    /// Asks for one text on a connection of its own.
+    async fn ask(&self, sql: &str) -> Option<String>;
+
+    /// Writes one event through the adapter.
+    ///
+    /// # Errors
+    ///
+    /// What the adapter says.
+    async fn append(tx: &mut Transaction<'_, Self::Database>, event: &NewEvent<'_>) -> Result<Uuid, AppendError>;
+
+    /// Writes events through the adapter, in one call.
+    ///
+    /// # Errors
+    ///
+    /// What the adapter says.
+    async fn append_all(
+        tx: &mut Transaction<'_, Self::Database>,
+        events: &[NewEvent<'_>],
+    ) -> Result<Vec<Uuid>, AppendError>;
+
+    /// Captures a change of a row: no row before an insert, none after a delete.
+    ///
+    /// # Errors
+    ///
+    /// What the adapter says.
+    async fn change<E: Entity>(
+        tx: &mut Transaction<'_, Self::Database>,
+        before: Option<&E>,
+        after: Option<&E>,
+    ) -> Result<Option<Uuid>, AppendError>;
+}
+
+/// A row of the table `orders`.
+#[derive(Debug, Clone, Serialize, Outbox)]
+#[outbox(table = "orders", topic = "shop.orders", version = 3)]
+pub struct Order {
+    /// Its number.
+    #[outbox(key)]
+    pub id: String,
+    /// Whose order it is.
+    #[outbox(tenant)]
+    pub tenant: String,
+    /// Its worth in cents.
+    pub total: i64,
+}
+
+/// Makes a test of every behaviour for one backend.
+#[macro_export]
+macro_rules! conformance {
+    ($name:ident, $backend:ty) => {
+        mod $name {
+            use super::*;
+
+            $crate::behaviours! { $backend, capture:
+                an_event_is_stored_if_and_only_if_its_transaction_commits,
+                a_savepoint_rolled_back_takes_its_event_along,
+                a_future_dropped_at_any_await_leaves_both_or_none,
+                a_retried_transaction_leaves_one_event,
+                append_all_keeps_the_order_of_its_events,
+                append_all_of_nothing_writes_nothing,
+                an_entity_tells_before_and_after,
+                an_update_that_changes_nothing_writes_nothing,
+                json_comes_back_to_the_last_byte,
+                text_that_no_database_likes_is_stored_all_the_same,
+                large_payloads_and_keys_pass,
+                keys_of_any_characters_come_back,
+                plain_sql_needs_three_columns,
+            }
+            $crate::behaviours! { $backend, source:
+                a_read_stops_at_its_limits_and_says_so,
+                an_event_larger_than_the_limit_comes_alone,
+                open_positions_can_be_read_alone,
+                a_filter_hides_events_and_no_positions,
+                an_open_transaction_is_unseen_until_it_commits,
+                a_start_is_found_by_each_name,
+                the_last_position_is_known,
+            }
+            $crate::behaviours! { $backend, publisher:
+                every_kind_takes_every_event_once,
+                a_closure_that_fails_is_called_again,
+                an_event_dropped_by_the_receiver_comes_again,
+                a_dropped_receiver_ends_the_relay,
+                a_torn_line_is_removed_before_the_file_grows,
+                a_rotated_file_is_followed,
+                a_full_disk_loses_nothing,
+                a_payload_that_is_not_json_blocks_its_key,
+                a_line_holds_what_was_captured,
+            }
+            $crate::behaviours! { $backend, checkpoint:
+                a_checkpoint_comes_back_as_it_was_written,
+                the_first_checkpoint_stays,
+                an_older_epoch_is_refused_everything,
+                a_checkpoint_never_goes_back,
+                dead_letters_are_recorded_and_forgiven,
+                subscriptions_do_not_touch_one_another,
+            }
+            $crate::behaviours! { $backend, lease:
+                one_relay_at_a_time_holds_a_lease,
+                an_expired_lease_is_anybodys,
+                a_lease_given_back_is_free_at_once,
+                only_the_named_epoch_is_taken_over,
+                a_second_relay_waits_for_the_first,
+                a_silent_owner_is_waited_out,
+                a_dead_process_of_the_same_name_is_taken_over_at_once,
+                a_lost_lease_stops_publishing_and_checkpoints,
+            }
+            $crate::behaviours! { $backend, relay:
+                everything_is_published_once_and_in_key_order,
+                events_captured_later_follow,
+                subscriptions_are_independent,
+                a_new_subscription_starts_where_it_says,
+                small_windows_let_everything_through,
+                memory_is_bounded_by_the_window,
+                open_positions_are_published_and_no_others,
+                an_empty_log_ends_at_once,
+                a_publisher_that_never_answers_runs_out_of_time,
+                a_schema_of_another_version_is_refused,
+            }
+            $crate::behaviours! { $backend, trouble:
+                a_retried_event_holds_up_its_key_alone,
+                a_rejected_event_blocks_its_key_until_it_passes,
+                an_order_keeping_publisher_in_trouble_keeps_order,
+                an_event_is_given_up_after_its_attempts,
+                a_publisher_that_is_down_costs_no_attempts,
+                a_wrong_number_of_answers_ends_the_relay,
+                a_panic_ends_the_relay,
+                broken_connections_lose_nothing,
+                an_unknown_outcome_of_a_checkpoint_repeats_nothing,
+            }
+            $crate::behaviours! { $backend, stopping:
+                a_stop_waits_for_what_is_in_flight,
+                the_checkpoint_is_written_before_a_stop_returns,
+                a_relay_starts_again_in_the_same_process,
+                a_stop_that_nobody_answers_is_bounded,
+                a_dropped_relay_stops,
+            }
+            $crate::behaviours! { $backend, continuity:
+                a_log_set_back_under_a_running_relay_stops_it,
+                another_event_under_a_known_position_stops_it,
+                a_log_set_back_while_no_relay_ran_is_noticed,
+                the_same_log_after_a_reconnect_goes_on,
+            }
+        }
+    };
+}
+
+/// One module of [`conformance!`](crate::conformance).
+#[macro_export]
+macro_rules! behaviours {
+    ($backend:ty, $module:ident: $($behaviour:ident),+ $(,)?) => {
+        mod $module {
+            use super::*;
+
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $behaviour() {
+                    let backend = <$backend as $crate::conformance::Backend>::create().await;
+                    $crate::conformance::$module::$behaviour(&backend).await;
+                }
+            )+
+        }
+    };
+}

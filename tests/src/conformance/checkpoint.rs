@@ -1,0 +1,112 @@
+//! Checkpoints: they come back as they were written, never go back, and obey the epoch.
+
+#![expect(missing_docs, reason = "the name of a behaviour says what holds")]
+
+use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
+use outbox_core::{Position, Store, StoreError, StoreErrorKind};
+use uuid::Uuid;
+
+use super::Backend;
+
+fn at(position: Position) -> Checkpoint {
+    Checkpoint {
+        position,
+        open: [position - 5..=position - 4, position - 1..=position - 1].into_iter().collect(),
+        events: vec![(position - 2, Uuid::now_v7()), (position, Uuid::now_v7())],
+    }
+}
+
+fn letter(position: Position, reason: &str) -> DeadLetter {
+    DeadLetter {
+        position,
+        event_id: Uuid::now_v7(),
+        topic: "shop.orders".into(),
+        key: "it's \u{1b} key".into(),
+        reason: reason.into(),
+        attempts: 3,
+    }
+}
+
+async fn checkpoints<B: Backend>(backend: &B) -> Box<dyn Checkpoints> {
+    backend.store().checkpoints().await.unwrap()
+}
+
+fn fenced<T: std::fmt::Debug>(done: Result<T, StoreError>) {
+    assert_eq!(done.unwrap_err().kind(), StoreErrorKind::Fenced);
+}
+
+pub async fn a_checkpoint_comes_back_as_it_was_written<B: Backend>(backend: &B) {
+    let mut writer = checkpoints(backend).await;
+    assert_eq!(writer.claim("s", 1).await.unwrap(), None);
+    let (first, second) = (at(10), at(20));
+    writer.create("s", 1, &first).await.unwrap();
+    assert_eq!(checkpoints(backend).await.claim("s", 1).await.unwrap(), Some(first));
+    writer.save("s", 1, &second).await.unwrap();
+    assert_eq!(checkpoints(backend).await.claim("s", 1).await.unwrap(), Some(second));
+    let bare = Checkpoint { position: 20, ..Checkpoint::default() };
+    writer.save("s", 1, &bare).await.unwrap();
+    assert_eq!(writer.claim("s", 1).await.unwrap(), Some(bare), "open positions close without a new position");
+}
+
+pub async fn the_first_checkpoint_stays<B: Backend>(backend: &B) {
+    let mut writer = checkpoints(backend).await;
+    let first = at(10);
+    writer.create("s", 1, &first).await.unwrap();
+    writer.create("s", 1, &at(99)).await.unwrap();
+    assert_eq!(writer.claim("s", 2).await.unwrap(), Some(first));
+}
+
+pub async fn an_older_epoch_is_refused_everything<B: Backend>(backend: &B) {
+    let (mut old, mut new) = (checkpoints(backend).await, checkpoints(backend).await);
+    let first = at(10);
+    old.create("s", 4, &first).await.unwrap();
+    assert_eq!(new.claim("s", 5).await.unwrap(), Some(first.clone()));
+
+    fenced(old.claim("s", 4).await);
+    let mut old = checkpoints(backend).await;
+    fenced(old.create("s", 4, &at(30)).await);
+    let mut old = checkpoints(backend).await;
+    fenced(old.save("s", 4, &at(30)).await);
+    let mut old = checkpoints(backend).await;
+    fenced(old.record("s", 4, &[letter(3, "no")]).await);
+    new.record("s", 5, &[letter(3, "no")]).await.unwrap();
+    let mut old = checkpoints(backend).await;
+    fenced(old.forgive("s", 4, &[3]).await);
+
+    assert_eq!(new.recorded("s").await.unwrap(), [3]);
+    assert_eq!(new.claim("s", 5).await.unwrap(), Some(first));
+}
+
+pub async fn a_checkpoint_never_goes_back<B: Backend>(backend: &B) {
+    let mut writer = checkpoints(backend).await;
+    let stored = at(20);
+    writer.create("s", 1, &stored).await.unwrap();
+    fenced(writer.save("s", 1, &at(19)).await);
+    assert_eq!(checkpoints(backend).await.claim("s", 1).await.unwrap(), Some(stored));
+}
+
+pub async fn dead_letters_are_recorded_and_forgiven<B: Backend>(backend: &B) {
+    let mut writer = checkpoints(backend).await;
+    writer.create("s", 1, &at(20)).await.unwrap();
+    assert_eq!(writer.recorded("s").await.unwrap(), [0; 0]);
+    writer.record("s", 1, &[letter(9, "too large"), letter(3, "not JSON"), letter(7, "x")]).await.unwrap();
+    assert_eq!(writer.recorded("s").await.unwrap(), [3, 7, 9]);
+    writer.record("s", 1, &[letter(3, "still 'not' JSON")]).await.unwrap();
+    let reason = backend.ask("SELECT reason FROM outbox_dead_letter WHERE position = 3").await;
+    assert_eq!(reason.as_deref(), Some("still 'not' JSON"));
+    writer.forgive("s", 1, &[3, 9, 11]).await.unwrap();
+    assert_eq!(writer.recorded("s").await.unwrap(), [7]);
+}
+
+pub async fn subscriptions_do_not_touch_one_another<B: Backend>(backend: &B) {
+    let mut writer = checkpoints(backend).await;
+    let (a, b) = (at(10), at(50));
+    writer.create("a", 9, &a).await.unwrap();
+    writer.create("b", 1, &b).await.unwrap();
+    writer.record("a", 9, &[letter(3, "no")]).await.unwrap();
+    assert_eq!(writer.recorded("b").await.unwrap(), [0; 0]);
+    writer.forgive("b", 1, &[3]).await.unwrap();
+    assert_eq!(writer.recorded("a").await.unwrap(), [3]);
+    assert_eq!(writer.claim("a", 9).await.unwrap(), Some(a));
+    assert_eq!(writer.claim("b", 1).await.unwrap(), Some(b));
+}

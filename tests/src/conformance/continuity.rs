@@ -1,0 +1,71 @@
+//! Continuity: a relay that finds another log than the one it knows stops, and publishes nothing of it.
+
+#![expect(missing_docs, reason = "the name of a behaviour says what holds")]
+
+use std::time::Duration;
+
+use outbox_core::StoreErrorKind;
+use outbox_relay::{Outcome, RelayError, RunningRelay};
+use uuid::Uuid;
+
+use super::Backend;
+use super::interposed::Interposed;
+use super::log::{drain, numbered, relay, subscription, write};
+use super::sink::Sink;
+use super::waiting::within;
+
+/// Five events published, by a relay at work.
+async fn running<B: Backend>(backend: &B) -> (Sink, Interposed<B::Store>, RunningRelay) {
+    write(backend, &["k"], 1, 5).await;
+    let (sink, store) = (Sink::new(), Interposed::new(backend.store()));
+    let running = relay(store.clone()).lease(Duration::from_secs(1));
+    let running = running.subscription(subscription(sink.clone())).start().await.unwrap();
+    sink.until_taken(5).await;
+    (sink, store, running)
+}
+
+async fn ends_for_continuity(running: RunningRelay) {
+    is_continuity(within("the relay to end", running.wait()).await);
+}
+
+/// Asserts that this is how the relay ended.
+pub(super) fn is_continuity(ended: Result<Outcome, RelayError>) {
+    match ended.unwrap_err() {
+        RelayError::Store(error) => assert_eq!(error.kind(), StoreErrorKind::Continuity, "{error}"),
+        other => panic!("{other}"),
+    }
+}
+
+pub async fn a_log_set_back_under_a_running_relay_stops_it<B: Backend>(backend: &B) {
+    let (sink, store, running) = running(backend).await;
+    backend.admin(B::SET_BACK).await;
+    store.break_connections();
+    ends_for_continuity(running).await;
+    assert_eq!(sink.by_key(), numbered(&["k"], 1, 5));
+}
+
+pub async fn another_event_under_a_known_position_stops_it<B: Backend>(backend: &B) {
+    let (sink, store, running) = running(backend).await;
+    backend.admin(&format!("UPDATE outbox_event SET event_id = '{}' WHERE position = 4", Uuid::now_v7())).await;
+    store.break_connections();
+    ends_for_continuity(running).await;
+    assert_eq!(sink.by_key(), numbered(&["k"], 1, 5));
+}
+
+pub async fn a_log_set_back_while_no_relay_ran_is_noticed<B: Backend>(backend: &B) {
+    let (sink, _, running) = running(backend).await;
+    within("the relay to stop", running.stop()).await.unwrap();
+    backend.admin(B::SET_BACK).await;
+    write(backend, &["k"], 6, 6).await;
+    is_continuity(drain(relay(backend.store()).subscription(subscription(sink.clone()))).await);
+    assert_eq!(sink.by_key(), numbered(&["k"], 1, 5), "nothing of another log is published");
+}
+
+pub async fn the_same_log_after_a_reconnect_goes_on<B: Backend>(backend: &B) {
+    let (sink, store, running) = running(backend).await;
+    store.break_connections();
+    write(backend, &["k"], 6, 9).await;
+    sink.until_taken(9).await;
+    within("the relay to stop", running.stop()).await.unwrap();
+    assert_eq!(sink.by_key(), numbered(&["k"], 1, 9));
+}

@@ -1,0 +1,215 @@
+//! A store between relay and database: it breaks connections, loses answers and counts what passes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
+use outbox_core::lease::{Claim, Leases, RelayIdentity, Report};
+use outbox_core::source::{Proof, Read, ReadRequest, Row, Source, Start};
+use outbox_core::status::Status;
+use outbox_core::store::Database;
+use outbox_core::{Event, Filter, Position, PositionSet, Store, StoreError, StoreErrorKind, async_trait};
+
+/// A store that a test can disturb. Clones share the disturbances.
+#[derive(Clone)]
+pub struct Interposed<S> {
+    inner: S,
+    line: Line,
+}
+
+/// What all connections of a store have in common.
+#[derive(Clone, Default)]
+struct Line(Arc<Counters>);
+
+#[derive(Default)]
+struct Counters {
+    /// Connections of an earlier generation are broken.
+    generation: AtomicU64,
+    /// So many checkpoints are still to be written without an answer.
+    answers_to_lose: AtomicU64,
+    bytes_read: AtomicU64,
+    leases_refused: AtomicU64,
+}
+
+impl<S> Interposed<S> {
+    /// Puts itself before a store.
+    pub fn new(inner: S) -> Self {
+        Self { inner, line: Line::default() }
+    }
+
+    /// Breaks every connection that is open now.
+    pub fn break_connections(&self) {
+        self.line.0.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Has the next checkpoints written, and breaks the connection before the relay learns of it.
+    pub fn lose_answers(&self, checkpoints: u64) {
+        self.line.0.answers_to_lose.store(checkpoints, Ordering::SeqCst);
+    }
+
+    /// How many answers are still to be lost.
+    pub fn answers_to_lose(&self) -> u64 {
+        self.line.0.answers_to_lose.load(Ordering::SeqCst)
+    }
+
+    /// So many bytes of payload were read so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.line.0.bytes_read.load(Ordering::SeqCst)
+    }
+
+    /// So often a lease was asked for and another relay's.
+    pub fn leases_refused(&self) -> u64 {
+        self.line.0.leases_refused.load(Ordering::SeqCst)
+    }
+}
+
+impl Line {
+    fn connect<T: ?Sized>(&self, inner: Box<T>) -> Connected<T> {
+        Connected { inner, line: self.clone(), generation: self.0.generation.load(Ordering::SeqCst) }
+    }
+}
+
+#[async_trait]
+impl<S: Store + Clone> Store for Interposed<S> {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+
+    async fn check(&self) -> Result<Database, StoreError> {
+        self.inner.check().await
+    }
+
+    async fn source(&self, filter: &Filter) -> Result<Box<dyn Source>, StoreError> {
+        Ok(Box::new(self.line.connect(self.inner.source(filter).await?)))
+    }
+
+    async fn checkpoints(&self) -> Result<Box<dyn Checkpoints>, StoreError> {
+        Ok(Box::new(self.line.connect(self.inner.checkpoints().await?)))
+    }
+
+    async fn leases(&self) -> Result<Box<dyn Leases>, StoreError> {
+        Ok(Box::new(self.line.connect(self.inner.leases().await?)))
+    }
+
+    async fn status(&self) -> Result<Status, StoreError> {
+        self.inner.status().await
+    }
+}
+
+/// One connection.
+struct Connected<T: ?Sized> {
+    inner: Box<T>,
+    line: Line,
+    generation: u64,
+}
+
+impl<T: ?Sized> Connected<T> {
+    /// The connection, unless it is broken.
+    fn up(&mut self) -> Result<&mut T, StoreError> {
+        if self.generation < self.line.0.generation.load(Ordering::SeqCst) {
+            return Err(broken());
+        }
+        Ok(&mut self.inner)
+    }
+}
+
+fn broken() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "the test broke the connection")
+}
+
+#[async_trait]
+impl Source for Connected<dyn Source> {
+    async fn read(&mut self, request: &ReadRequest) -> Result<Read, StoreError> {
+        let read = self.up()?.read(request).await?;
+        self.line.0.bytes_read.fetch_add(read.rows.iter().map(payload_bytes).sum(), Ordering::SeqCst);
+        Ok(read)
+    }
+
+    async fn last_position(&mut self) -> Result<Position, StoreError> {
+        self.up()?.last_position().await
+    }
+
+    async fn locate(&mut self, start: Start) -> Result<(Position, PositionSet), StoreError> {
+        self.up()?.locate(start).await
+    }
+
+    async fn verify(&mut self, proof: &Proof) -> Result<(), StoreError> {
+        self.up()?.verify(proof).await
+    }
+}
+
+#[async_trait]
+impl Checkpoints for Connected<dyn Checkpoints> {
+    async fn claim(&mut self, subscription: &str, epoch: i64) -> Result<Option<Checkpoint>, StoreError> {
+        self.up()?.claim(subscription, epoch).await
+    }
+
+    async fn create(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        self.up()?.create(subscription, epoch, checkpoint).await
+    }
+
+    async fn save(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        self.up()?.save(subscription, epoch, checkpoint).await?;
+        let one_less = |left: u64| left.checked_sub(1);
+        let counter = &self.line.0.answers_to_lose;
+        match counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
+            Ok(_) => Err(broken()),
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn record(&mut self, subscription: &str, epoch: i64, letters: &[DeadLetter]) -> Result<(), StoreError> {
+        self.up()?.record(subscription, epoch, letters).await
+    }
+
+    async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
+        self.up()?.recorded(subscription).await
+    }
+
+    async fn forgive(&mut self, subscription: &str, epoch: i64, positions: &[Position]) -> Result<(), StoreError> {
+        self.up()?.forgive(subscription, epoch, positions).await
+    }
+}
+
+#[async_trait]
+impl Leases for Connected<dyn Leases> {
+    async fn acquire(
+        &mut self,
+        relay: &RelayIdentity,
+        subscription: &str,
+        length: Duration,
+    ) -> Result<Claim, StoreError> {
+        let claim = self.up()?.acquire(relay, subscription, length).await?;
+        if matches!(claim, Claim::Taken { .. }) {
+            self.line.0.leases_refused.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(claim)
+    }
+
+    async fn take_over(&mut self, subscription: &str, epoch: i64) -> Result<(), StoreError> {
+        self.up()?.take_over(subscription, epoch).await
+    }
+
+    async fn renew(
+        &mut self,
+        relay: &RelayIdentity,
+        length: Duration,
+        held: &[(String, i64, Report)],
+    ) -> Result<Vec<bool>, StoreError> {
+        self.up()?.renew(relay, length, held).await
+    }
+
+    async fn release(&mut self, relay: &RelayIdentity) -> Result<(), StoreError> {
+        self.up()?.release(relay).await
+    }
+}
+
+fn payload_bytes(row: &Row) -> u64 {
+    let event: &Event = match row {
+        Row::Event(event) => event,
+        Row::Filtered(_) | Row::Unreadable(_) => return 0,
+    };
+    let sizes = [&event.payload, &event.old_payload].into_iter().flatten().map(|payload| payload.as_bytes().len());
+    sizes.sum::<usize>() as u64
+}

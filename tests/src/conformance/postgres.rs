@@ -1,0 +1,138 @@
+//! PostgreSQL: every test has a database of its own on the server of the test run.
+
+use std::str::FromStr;
+
+use outbox_core::{Entity, Names, NewEvent};
+use outbox_sqlx::{AppendError, PgOutbox, PgStore};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Transaction};
+use uuid::Uuid;
+
+use super::Backend;
+
+/// The variable that says where the server is.
+const URL_VARIABLE: &str = "OUTBOX_TEST_POSTGRES_URL";
+
+/// A database of its own.
+pub struct Postgres {
+    options: PgConnectOptions,
+    pool: PgPool,
+    store: PgStore,
+    _database: OwnDatabase,
+}
+
+impl Postgres {
+    /// Where the database is.
+    pub fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
+    /// Ends every session of a relay of this database.
+    pub async fn end_relay_sessions(&self) {
+        self.admin(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND application_name = 'outbox-relay'",
+        )
+        .await;
+    }
+}
+
+impl Backend for Postgres {
+    type Database = sqlx::Postgres;
+    type Store = PgStore;
+    const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
+        SELECT setval(pg_get_serial_sequence('outbox_event', 'position'), 1)";
+
+    async fn create() -> Self {
+        let url =
+            std::env::var(URL_VARIABLE).unwrap_or_else(|_| panic!("{URL_VARIABLE} is not set: run `cargo xtask test`"));
+        let server = PgConnectOptions::from_str(&url).unwrap();
+        let database = OwnDatabase::create(server.clone()).await;
+        let options = server.database(&database.name);
+        let store = PgStore::from_options(options.clone(), Names::default());
+        store.migrate(8).await.unwrap();
+        let pool = PgPoolOptions::new().max_connections(5).connect_with(options.clone()).await.unwrap();
+        let backend = Self { options, pool, store, _database: database };
+        backend.admin("CREATE TABLE orders (id text PRIMARY KEY, total bigint NOT NULL)").await;
+        backend
+    }
+
+    fn store(&self) -> PgStore {
+        self.store.clone()
+    }
+
+    async fn begin(&self) -> Transaction<'static, sqlx::Postgres> {
+        self.pool.begin().await.unwrap()
+    }
+
+    async fn execute(tx: &mut Transaction<'_, sqlx::Postgres>, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await.unwrap();
+    }
+
+    async fn admin(&self, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&self.pool).await.unwrap();
+    }
+
+    async fn ask(&self, sql: &str) -> Option<String> {
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap()
+    }
+
+    async fn append(tx: &mut Transaction<'_, sqlx::Postgres>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
+        PgOutbox::new().append(tx, event).await
+    }
+
+    async fn append_all(
+        tx: &mut Transaction<'_, sqlx::Postgres>,
+        events: &[NewEvent<'_>],
+    ) -> Result<Vec<Uuid>, AppendError> {
+        PgOutbox::new().append_all(tx, events).await
+    }
+
+    async fn change<E: Entity>(
+        tx: &mut Transaction<'_, sqlx::Postgres>,
+        before: Option<&E>,
+        after: Option<&E>,
+    ) -> Result<Option<Uuid>, AppendError> {
+        match (before, after) {
+            (None, Some(after)) => PgOutbox::new().insert(tx, after).await,
+            (Some(before), Some(after)) => PgOutbox::new().update(tx, before, after).await,
+            (Some(before), None) => PgOutbox::new().delete(tx, before).await,
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// Drops the database at the end, whoever is still connected to it.
+struct OwnDatabase {
+    server: PgConnectOptions,
+    name: String,
+}
+
+impl OwnDatabase {
+    async fn create(server: PgConnectOptions) -> Self {
+        let name = format!("conformance_{}", Uuid::now_v7().simple());
+        run(&server, format!("CREATE DATABASE {name}")).await.unwrap();
+        Self { server, name }
+    }
+}
+
+impl Drop for OwnDatabase {
+    fn drop(&mut self) {
+        let (server, sql) = (self.server.clone(), format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        // The runtime of the test may be on its way out: a thread with one of its own does not depend on it.
+        let thread = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(sqlx::Error::Io)?;
+            runtime.block_on(run(&server, sql))
+        });
+        if let Ok(Err(error)) = thread.join() {
+            eprintln!("the database {} stays behind: {error}", self.name);
+        }
+    }
+}
+
+async fn run(server: &PgConnectOptions, sql: String) -> Result<(), sqlx::Error> {
+    let mut connection = server.connect().await?;
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
+    connection.close().await
+}

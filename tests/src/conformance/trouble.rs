@@ -1,0 +1,178 @@
+//! The relay in foul weather: failing events, failing publishers, failing connections.
+
+#![expect(missing_docs, reason = "the name of a behaviour says what holds")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use outbox_core::Store;
+use outbox_core::publisher::{Answer, Delivery, Discipline, PublishError, PublishErrorKind};
+use outbox_relay::{Outcome, RelayError, Retry};
+
+use super::Backend;
+use super::interposed::Interposed;
+use super::log::{SUBSCRIPTION, drain, number, numbered, relay, subscription, write};
+use super::sink::{ORDERED, Sink, reject, retry};
+use super::waiting::{eventually, within};
+
+fn is(delivery: &Delivery, key: &str, n: u64) -> bool {
+    delivery.event.key == key && number(&delivery.event) == n
+}
+
+pub async fn a_retried_event_holds_up_its_key_alone<B: Backend>(backend: &B) {
+    write(backend, &["a", "b"], 1, 10).await;
+    let others = Arc::new(AtomicUsize::new(0));
+    let sink = Sink::scripted(move |delivery| {
+        if delivery.event.key == "b" {
+            others.fetch_add(1, Ordering::SeqCst);
+        }
+        // As long as one event of the other key waits as well, this one is not taken.
+        if is(delivery, "a", 1) && others.load(Ordering::SeqCst) < 10 { retry("not yet") } else { Answer::Published }
+    });
+    assert_eq!(drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap().blocked, 0);
+    assert_eq!(sink.by_key(), numbered(&["a", "b"], 1, 10));
+}
+
+pub async fn a_rejected_event_blocks_its_key_until_it_passes<B: Backend>(backend: &B) {
+    write(backend, &["a", "b"], 1, 5).await;
+    let sink = Sink::new();
+    let wary =
+        sink.with_script(|delivery| if is(delivery, "a", 2) { reject("it's poison") } else { Answer::Published });
+    let blocked = drain(relay(backend.store()).subscription(subscription(wary))).await.unwrap();
+    assert_eq!(blocked, Outcome { blocked: 1 });
+    let mut wanted = numbered(&["b"], 1, 5);
+    wanted.insert("a".into(), vec![1]);
+    assert_eq!(sink.by_key(), wanted);
+    let recorded = "SELECT max(event_key || ' ' || reason || ' ' || CAST(attempts AS text)) FROM outbox_dead_letter";
+    assert_eq!(backend.ask(recorded).await.as_deref(), Some("a it's poison 1"));
+
+    let blocked = drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!(blocked, Outcome { blocked: 0 });
+    assert_eq!(sink.by_key(), numbered(&["a", "b"], 1, 5), "nothing repeated, nothing swapped");
+    assert_eq!(backend.ask(recorded).await, None);
+}
+
+pub async fn an_order_keeping_publisher_in_trouble_keeps_order<B: Backend>(backend: &B) {
+    const KEYS: [&str; 3] = ["a", "b", "c"];
+    write(backend, &KEYS, 1, 30).await;
+    // As the contract asks: once an event is not published, no later one of its key is until it comes again.
+    let held = Mutex::new(BTreeMap::new());
+    let sink = Sink::scripted(move |delivery| {
+        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+        let (key, n) = (delivery.event.key.clone(), number(&delivery.event));
+        if held.get(&key).is_some_and(|first| *first < n) {
+            return retry("an earlier event of its key was not published");
+        }
+        held.remove(&key);
+        if n % 7 == 3 && delivery.attempt < 3 {
+            held.insert(key, n);
+            return retry("not yet");
+        }
+        Answer::Published
+    });
+    let sink = sink.with_discipline(Discipline { batch: 8, calls: 1, ..ORDERED });
+    let outcome = drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    let reasons = backend.ask("SELECT max(CAST(position AS text) || ' ' || reason) FROM outbox_dead_letter").await;
+    assert_eq!((outcome, reasons), (Outcome { blocked: 0 }, None));
+    assert_eq!(sink.by_key(), numbered(&KEYS, 1, 30));
+}
+
+pub async fn an_event_is_given_up_after_its_attempts<B: Backend>(backend: &B) {
+    write(backend, &["a", "b"], 1, 2).await;
+    let attempts = Arc::new(AtomicU32::new(0));
+    let most = attempts.clone();
+    let sink = Sink::scripted(move |delivery| {
+        if is(delivery, "a", 1) {
+            most.fetch_max(delivery.attempt, Ordering::SeqCst);
+            return retry("never");
+        }
+        Answer::Published
+    });
+    let retry = Retry { first: Duration::from_millis(1), attempts: 4, ..Retry::default() };
+    let outcome = drain(relay(backend.store()).subscription(subscription(sink.clone()).retry(retry))).await.unwrap();
+    assert_eq!((outcome, attempts.load(Ordering::SeqCst)), (Outcome { blocked: 1 }, 4));
+    assert_eq!(sink.by_key(), numbered(&["b"], 1, 2));
+    let reason = backend.ask("SELECT reason FROM outbox_dead_letter").await.unwrap();
+    assert!(reason.contains("4 attempts") && reason.contains("never"), "{reason}");
+}
+
+pub async fn a_publisher_that_is_down_costs_no_attempts<B: Backend>(backend: &B) {
+    write(backend, &["a", "b"], 1, 5).await;
+    let (down, refused) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (is_down, count) = (down.clone(), refused.clone());
+    let sink = Sink::calls(move |batch| {
+        if is_down.load(Ordering::SeqCst) {
+            count.fetch_add(1, Ordering::SeqCst);
+            return Err(PublishError::new(PublishErrorKind::Unavailable, "the far side is down"));
+        }
+        assert!(batch.iter().all(|delivery| delivery.attempt == 1));
+        Ok(vec![Answer::Published; batch.len()])
+    });
+    let once = Retry { attempts: 1, ..Retry::default() };
+    let running = relay(backend.store()).subscription(subscription(sink.clone()).retry(once)).start().await.unwrap();
+    eventually("several refused calls", async || refused.load(Ordering::SeqCst), |calls| *calls >= 6).await;
+    down.store(false, Ordering::SeqCst);
+    sink.until_taken(10).await;
+    assert_eq!(within("the relay to stop", running.stop()).await.unwrap(), Outcome { blocked: 0 });
+    assert_eq!(sink.by_key(), numbered(&["a", "b"], 1, 5));
+}
+
+pub async fn a_wrong_number_of_answers_ends_the_relay<B: Backend>(backend: &B) {
+    write(backend, &["a"], 1, 5).await;
+    for answers in [0, 2] {
+        let sink = Sink::calls(move |_| Ok(vec![Answer::Published; answers]));
+        let running = relay(backend.store()).subscription(subscription(sink)).start().await.unwrap();
+        let error = within("the relay to end", running.wait()).await.unwrap_err();
+        assert!(
+            matches!(&error, RelayError::Publisher { subscription, .. } if subscription == SUBSCRIPTION),
+            "{error}"
+        );
+        assert!(error.to_string().contains("of 1 events"), "{error}");
+    }
+    let sink = Sink::new();
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!(sink.by_key(), numbered(&["a"], 1, 5), "an answer that counts for nothing loses nothing");
+}
+
+pub async fn a_panic_ends_the_relay<B: Backend>(backend: &B) {
+    write(backend, &["a"], 1, 5).await;
+    let sink = Sink::new();
+    let broken = sink.with_script(|delivery| {
+        assert!(!is(delivery, "a", 3), "a mistake in the publisher");
+        Answer::Published
+    });
+    let running = relay(backend.store()).subscription(subscription(broken)).start().await.unwrap();
+    let error = within("the relay to end", running.wait()).await.unwrap_err();
+    assert!(matches!(&error, RelayError::Panicked(_)), "{error}");
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!(sink.positions().into_iter().collect::<BTreeSet<_>>(), (1..=5).collect());
+}
+
+pub async fn broken_connections_lose_nothing<B: Backend>(backend: &B) {
+    let (sink, store) = (Sink::new(), Interposed::new(backend.store()));
+    let running = relay(store.clone()).lease(Duration::from_secs(1));
+    let running = running.subscription(subscription(sink.clone())).start().await.unwrap();
+    for n in 1..=10 {
+        write(backend, &["a", "b"], n, n).await;
+        store.break_connections();
+        sink.until_taken(usize::try_from(2 * n).unwrap()).await;
+    }
+    within("the relay to stop", running.stop()).await.unwrap();
+    assert_eq!(sink.by_key(), numbered(&["a", "b"], 1, 10));
+}
+
+pub async fn an_unknown_outcome_of_a_checkpoint_repeats_nothing<B: Backend>(backend: &B) {
+    let (sink, store) = (Sink::new(), Interposed::new(backend.store()));
+    let running = relay(store.clone()).subscription(subscription(sink.clone())).start().await.unwrap();
+    store.lose_answers(3);
+    write(backend, &["a", "b"], 1, 5).await;
+    eventually("three lost answers", async || store.answers_to_lose(), |left| *left == 0).await;
+    write(backend, &["a", "b"], 6, 8).await;
+    sink.until_taken(16).await;
+    within("the relay to stop", running.stop()).await.unwrap();
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!(sink.by_key(), numbered(&["a", "b"], 1, 8));
+    assert_eq!(backend.store().status().await.unwrap().subscriptions[0].lag_events, Some(0));
+}

@@ -1,0 +1,120 @@
+//! A database that belongs to one test.
+
+use std::env;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use outbox_core::schema;
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::process::Command;
+use uuid::Uuid;
+use xtask::postgres::{Binaries, Cluster, URL_VARIABLE};
+
+/// A database on a server, dropped with this value.
+#[derive(Clone, Debug)]
+pub struct Database {
+    url: String,
+    binaries: Binaries,
+}
+
+/// Drops the database of a test at its end, however it ends.
+#[derive(Debug)]
+pub struct Owned {
+    database: Database,
+    server: String,
+    name: String,
+}
+
+impl Owned {
+    /// Creates a database on the run's shared server.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not answer.
+    ///
+    /// # Panics
+    ///
+    /// When no server was started for the tests: a test that needs one never passes without.
+    pub async fn on_shared_server() -> Result<Self> {
+        let server = env::var(URL_VARIABLE).expect("run `cargo xtask test`: it starts the server that this test needs");
+        let name = format!("torture_{}", Uuid::now_v7().simple());
+        let mut connection = PgConnection::connect(&server).await?;
+        connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
+        let base = server.rsplit_once('/').context("the server's URL names no database")?.0;
+        let url = format!("{base}/{name}");
+        let database = Database { url, binaries: Binaries::obtain()? };
+        Ok(Self { database, server, name })
+    }
+
+    /// The database.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // Best effort: the server itself goes with the run.
+        let mut psql = self.database.binaries.command("psql");
+        psql.args(["-q", "-X", "-c", &format!("DROP DATABASE {} WITH (FORCE)", self.name), &self.server]);
+        if let Err(error) = psql.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status() {
+            eprintln!("database {} is left behind: {error}", self.name);
+        }
+    }
+}
+
+impl Database {
+    /// Creates a database on a private server, which takes it along when it goes.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not run.
+    pub fn on(cluster: &Cluster, name: &str) -> Result<Self> {
+        cluster.create_database(name)?;
+        Ok(Self { url: cluster.url(name), binaries: cluster.binaries().clone() })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A new session.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not answer.
+    pub async fn connect(&self) -> sqlx::Result<PgConnection> {
+        PgConnection::connect(&self.url).await
+    }
+
+    /// Creates the outbox tables without the help of the program.
+    ///
+    /// # Errors
+    ///
+    /// When they exist already.
+    pub async fn migrate(&self) -> Result<()> {
+        let mut connection = self.connect().await?;
+        connection.execute(schema::POSTGRES).await?;
+        Ok(())
+    }
+
+    /// pgbench with the given scripts folder as its working folder; it ends with the value it is spawned into.
+    pub(crate) fn pgbench(&self, scripts: &Path) -> Command {
+        let mut command = Command::from(self.binaries.command("pgbench"));
+        command.current_dir(scripts).stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// Whether this pgbench can try a transaction again after a conflict, as version 15 and later can.
+    ///
+    /// # Errors
+    ///
+    /// When pgbench does not run.
+    pub(crate) fn pgbench_retries(&self) -> Result<bool> {
+        let output = self.binaries.command("pgbench").arg("--help").output()?;
+        ensure!(output.status.success(), "pgbench does not run ({})", output.status);
+        Ok(String::from_utf8_lossy(&output.stdout).contains("--max-tries"))
+    }
+}

@@ -1,0 +1,18 @@
+//! Puts the relay program to the torture: a load nobody here wrote, an oracle that judges what came out, and readers
+//! that are wrong on purpose, which the oracle must catch.
+//!
+//! [`load`] lets pgbench change counters and write events by the plain-SQL contract while sessions are killed;
+//! [`relay_process`] runs the program and kills it; [`oracle`] compares the program's file with the database;
+//! [`readers`] are the controls; [`scenario`] puts these together, for the tests in short and for the `torture` program
+//! at length. [`conformance`] is what every backend must do, written once.
+
+pub mod conformance;
+pub mod database;
+pub mod load;
+pub mod oracle;
+pub mod output;
+pub mod proxy;
+pub mod readers;
+pub mod relay_process;
+pub mod scenario;
+pub mod verdict;

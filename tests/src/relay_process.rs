@@ -1,0 +1,160 @@
+//! The relay's program, as a process that can be killed.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::database::Database;
+
+/// The name of the variable that tells where the program is.
+const BIN_VARIABLE: &str = "OUTBOX_RELAY_BIN";
+
+/// How many events the relay may have in flight: what a kill may repeat.
+pub const WINDOW: u64 = 1_000;
+
+/// How long an orderly shutdown may take.
+const SHUTDOWN: Duration = Duration::from_secs(30);
+
+/// How much of the log an error shows.
+const SHOWN: usize = 4_000;
+
+/// Everything needed to run the program again and again.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    binary: PathBuf,
+    url: String,
+    output: PathBuf,
+    log: PathBuf,
+}
+
+impl Relay {
+    /// Publishes a database's outbox into a file in the folder; the log lies beside it.
+    ///
+    /// # Panics
+    ///
+    /// When nobody told where the program is: a test that needs it never passes without.
+    pub fn new(database: &Database, folder: &Path) -> Self {
+        let binary =
+            env::var_os(BIN_VARIABLE).expect("run `cargo xtask test`: it builds the relay that this test needs");
+        Self {
+            binary: binary.into(),
+            url: database.url().to_owned(),
+            output: folder.join("events.jsonl"),
+            log: folder.join("relay.log"),
+        }
+    }
+
+    /// The file that the relay writes.
+    pub fn output(&self) -> &Path {
+        &self.output
+    }
+
+    /// Creates the outbox tables.
+    ///
+    /// # Errors
+    ///
+    /// When the program fails; the text holds the end of its log.
+    pub async fn migrate(&self) -> Result<()> {
+        let status = self.command("migrate")?.stdout(Stdio::null()).status().await?;
+        self.must_be_done("migrate", status)
+    }
+
+    /// Starts publishing.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started.
+    pub fn spawn(&self) -> Result<RelayProcess> {
+        let child = self.run()?.spawn().with_context(|| format!("{} cannot be started", self.binary.display()))?;
+        Ok(RelayProcess { child, relay: self.clone() })
+    }
+
+    /// Publishes what there is, to the end.
+    ///
+    /// # Errors
+    ///
+    /// When the program ends with anything but "done"; the text holds the end of its log.
+    pub async fn drain(&self) -> Result<()> {
+        let status = self.run()?.args(["--until-empty", "--timeout", "60s"]).status().await?;
+        self.must_be_done("run --until-empty", status)
+    }
+
+    fn run(&self) -> Result<Command> {
+        let mut command = self.command("run")?;
+        command.arg("--publisher").arg(format!("file:{}", self.output.display()));
+        command.args(["--name", "default", "--window-events", &WINDOW.to_string()]);
+        Ok(command)
+    }
+
+    fn command(&self, name: &str) -> Result<Command> {
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let mut command = Command::new(&self.binary);
+        command.args([name, "--database-url", &self.url]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
+        Ok(command)
+    }
+
+    fn must_be_done(&self, what: &str, status: ExitStatus) -> Result<()> {
+        ensure!(status.success(), "outbox-relay {what} ended with {status}: …{}", self.end_of_log());
+        Ok(())
+    }
+
+    /// What it said last.
+    pub(crate) fn end_of_log(&self) -> String {
+        let log = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&log[log.len().saturating_sub(SHOWN)..]).into_owned()
+    }
+}
+
+/// A running relay, killed with this value.
+#[derive(Debug)]
+pub struct RelayProcess {
+    child: Child,
+    relay: Relay,
+}
+
+impl RelayProcess {
+    /// Looks whether it still runs.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended by itself; the text holds the end of its log.
+    pub fn must_run(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("outbox-relay ended by itself with {status}: …{}", self.relay.end_of_log()),
+        }
+    }
+
+    /// Ends it without a word, and waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// When it had ended by itself; the text holds the end of its log.
+    pub async fn kill(mut self) -> Result<()> {
+        self.must_run()?;
+        self.child.kill().await?;
+        Ok(())
+    }
+
+    /// Asks it to finish what is in flight and end.
+    ///
+    /// # Errors
+    ///
+    /// When it takes too long or ends with anything but "done".
+    pub async fn stop(mut self) -> Result<()> {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let id = id.with_context(|| format!("outbox-relay ended by itself: …{}", self.relay.end_of_log()))?;
+        kill_process(id, Signal::TERM)?;
+        let ended = timeout(SHUTDOWN, self.child.wait()).await;
+        let status = ended.with_context(|| format!("outbox-relay does not end: …{}", self.relay.end_of_log()))??;
+        self.relay.must_be_done("run, asked to end,", status)
+    }
+}

@@ -1,0 +1,38 @@
+//! What is done to the relay, and to the controls: short in the tests, at length in the `torture` program.
+
+mod controls;
+mod kills;
+mod order;
+mod restarts;
+
+use std::time::Duration;
+
+pub use self::controls::{Controls, controls};
+pub use self::kills::kills;
+pub use self::order::order;
+pub use self::restarts::restarts;
+use crate::load::LoadOptions;
+use crate::oracle::{Findings, Truth};
+
+/// How far a scenario goes.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How the load is mixed; its seed decides the faults, too.
+    pub load: LoadOptions,
+    /// How many events pgbench commits.
+    pub events: u64,
+    /// How many faults are made.
+    pub faults: u64,
+    /// When it is cut short, though never before the first fault.
+    pub at_most: Duration,
+    /// How soon after the server accepts connections something must be published.
+    pub publish_within: Duration,
+}
+
+/// What every report tells of the load.
+fn figures(plan: &Plan, truth: &Truth, findings: &Findings) -> Vec<String> {
+    let (events, dead, bulk) = (truth.events(), truth.dead_percent(), plan.load.bulk);
+    let mut notes = vec![format!("events={events} dead_ids={dead}% bulk_committed={bulk} bulk_rolled_back={bulk}")];
+    notes.extend(findings.examples.iter().cloned());
+    notes
+}

@@ -1,0 +1,42 @@
+//! The whole load, and a relay to which nothing happens: nothing lost, nothing swapped, nothing repeated.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::{Plan, figures};
+use crate::database::Database;
+use crate::load::Load;
+use crate::output;
+use crate::relay_process::Relay;
+use crate::verdict::Verdict;
+
+/// Runs it in an empty database; the faults are the sessions that were ended.
+///
+/// # Errors
+///
+/// When the load breaks down, or the relay does not end as it should.
+pub async fn order(database: &Database, folder: &Path, plan: &Plan) -> Result<Verdict> {
+    let start = Instant::now();
+    let relay = Relay::new(database, folder);
+    relay.migrate().await?;
+    let load = Load::start(database, plan.load.clone()).await?;
+    let process = relay.spawn()?;
+    load.wait_for(plan.events, plan.at_most).await?;
+    let (_, faults) = load.progress().await?;
+    let truth = load.finish().await?;
+    process.stop().await?;
+    relay.drain().await?;
+    let findings = output::read(relay.output())?.judge(&truth);
+    Ok(Verdict {
+        name: "order: the relay under the whole load, sessions ended at random",
+        faults,
+        survived: faults,
+        notes: figures(plan, &truth, &findings),
+        findings,
+        bound: 0,
+        seed: plan.load.seed,
+        wall: start.elapsed(),
+    })
+}

@@ -1,0 +1,114 @@
+//! The server stopped like a crash and started again, while the relay and the load go on.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use sqlx::{Executor, PgConnection};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use xtask::postgres::{Cluster, StopMode};
+
+use super::{Plan, figures};
+use crate::database::Database;
+use crate::load::Load;
+use crate::output::{self, Tail};
+use crate::relay_process::{Relay, WINDOW};
+use crate::verdict::Verdict;
+
+/// How long a relay may take at all to publish again.
+const PUBLISH_AT_LAST: Duration = Duration::from_mins(1);
+
+/// How long the server runs between two faults, in milliseconds.
+const BETWEEN: std::ops::Range<u64> = 300..1_500;
+
+/// How soon it is noticed that the server accepts connections.
+const TICK: Duration = Duration::from_millis(2);
+
+/// Runs it on a server that nobody else uses; a fault repeats at most a window, and is survived when an event that is
+/// written as soon as the server accepts connections comes out in time.
+///
+/// # Errors
+///
+/// When the load breaks down, the server does not come back, or the relay ends by itself.
+pub async fn restarts(cluster: &Arc<Cluster>, database: &Database, folder: &Path, plan: &Plan) -> Result<Verdict> {
+    let start = Instant::now();
+    let relay = Relay::new(database, folder);
+    relay.migrate().await?;
+    let load = Load::start(database, plan.load.clone()).await?;
+    let mut process = relay.spawn()?;
+    let mut random = fastrand::Rng::with_seed(plan.load.seed);
+    let mut times = Vec::new();
+    while u64::try_from(times.len())? < plan.faults && (times.is_empty() || start.elapsed() < plan.at_most) {
+        sleep(Duration::from_millis(random.u64(BETWEEN))).await;
+        let took = restart(cluster, database, &relay, times.len()).await;
+        process.must_run()?;
+        times.push(took?);
+    }
+    let truth = load.finish().await?;
+    process.stop().await?;
+    relay.drain().await?;
+    let findings = output::read(relay.output())?.judge(&truth);
+    let mut notes = figures(plan, &truth, &findings);
+    let survived = times.iter().filter(|&&took| took <= plan.publish_within).count();
+    let faults = u64::try_from(times.len())?;
+    times.sort_unstable();
+    if let (Some(median), Some(max)) = (times.get(times.len() / 2), times.last()) {
+        notes.push(format!("published_again_after median={}ms max={}ms", median.as_millis(), max.as_millis()));
+    }
+    Ok(Verdict {
+        name: "restarts: the server stopped with -m immediate at random, under the whole load",
+        faults,
+        survived: u64::try_from(survived)?,
+        findings,
+        bound: faults * WINDOW,
+        seed: plan.load.seed,
+        wall: start.elapsed(),
+        notes,
+    })
+}
+
+/// Crashes the server; how long after it accepts connections an event came out that was written then.
+async fn restart(cluster: &Arc<Cluster>, database: &Database, relay: &Relay, number: usize) -> Result<Duration> {
+    let server = Arc::clone(cluster);
+    spawn_blocking(move || server.stop(StopMode::Immediate)).await??;
+    let server = Arc::clone(cluster);
+    let starting = spawn_blocking(move || server.start_again());
+    let mut tail = Tail::from_end(relay.output());
+    let mut session = accepted(database).await?;
+    let accepted = Instant::now();
+    let probe = format!("probe-{number}");
+    write_probe(&mut session, &probe).await?;
+    tail.wait_for(&format!("\"{probe}\""), PUBLISH_AT_LAST)
+        .await
+        .with_context(|| format!("the relay did not come back: {}", relay.end_of_log()))?;
+    let took = accepted.elapsed();
+    starting.await??;
+    Ok(took)
+}
+
+/// The first session that the server gives.
+async fn accepted(database: &Database) -> Result<PgConnection> {
+    let start = Instant::now();
+    loop {
+        match database.connect().await {
+            Ok(session) => return Ok(session),
+            Err(error) if start.elapsed() > PUBLISH_AT_LAST => {
+                return Err(error).context("the server did not come back");
+            }
+            Err(_) => sleep(TICK).await,
+        }
+    }
+}
+
+async fn write_probe(session: &mut PgConnection, key: &str) -> Result<()> {
+    session.execute("BEGIN").await?;
+    sqlx::query("INSERT INTO bulk (k, ver) VALUES ($1, 1)").bind(key).execute(&mut *session).await?;
+    let event = sqlx::query(
+        "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('torture', $1, format('{\"k\":\"%s\",\"ver\":1}', $1))",
+    );
+    event.bind(key).execute(&mut *session).await?;
+    session.execute("COMMIT").await?;
+    Ok(())
+}

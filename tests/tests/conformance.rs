@@ -1,0 +1,63 @@
+//! Every backend hands itself into the one suite; what only one of them can show follows.
+
+use outbox_tests::conformance::postgres::Postgres;
+use outbox_tests::conformance::sqlite::Sqlite;
+
+outbox_tests::conformance!(sqlite, Sqlite);
+outbox_tests::conformance!(postgres, Postgres);
+
+mod postgres_alone {
+    use super::Postgres;
+
+    outbox_tests::behaviours! { Postgres, commit_order:
+        an_open_writer_delays_its_own_events_alone,
+        a_hole_dies_with_its_transaction,
+        a_prepared_transaction_fills_its_hole,
+        a_hole_outlives_the_relay,
+        a_start_now_keeps_what_is_open,
+        serialization_failures_leave_one_event_a_commit,
+    }
+    outbox_tests::behaviours! { Postgres, network:
+        cut_connections_lose_nothing,
+        a_commit_whose_answer_is_cut_off_repeats_nothing,
+        a_slow_network_is_merely_slow,
+        a_relay_cut_off_from_its_database_is_replaced,
+        half_open_connections_are_given_up,
+    }
+    outbox_tests::behaviours! { Postgres, server_settings:
+        short_timeouts_of_the_database_do_no_harm,
+        a_read_only_database_is_waited_for,
+        positions_drawn_in_bulk_are_refused,
+        a_log_set_back_behind_ended_sessions_stops_the_relay,
+        ended_sessions_lose_nothing,
+    }
+}
+
+mod sqlite_alone {
+    use super::Sqlite;
+
+    outbox_tests::behaviours! { Sqlite, files:
+        a_file_replaced_by_an_older_copy_stops_the_relay,
+        a_whole_older_copy_loses_nothing,
+    }
+}
+
+/// A behaviour that no list names would never run.
+#[test]
+fn every_behaviour_is_in_a_list() {
+    let lists = [include_str!("../src/conformance.rs"), include_str!("conformance.rs")];
+    let listed = |name: &str| lists.iter().any(|list| list.lines().any(|line| line.trim() == format!("{name},")));
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/conformance");
+    let mut behaviours = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for (name, parameters) in text.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split_once('(')) {
+            let name = name.trim_end_matches("<B: Backend>");
+            if ["backend: &B) {", "backend: &Postgres) {", "backend: &Sqlite) {"].contains(&parameters) {
+                behaviours += 1;
+                assert!(listed(name), "{name} is in no list");
+            }
+        }
+    }
+    assert!(behaviours > 50, "only {behaviours} behaviours found: are they written otherwise by now?");
+}

@@ -1,0 +1,64 @@
+//! The relay's program under the load, with and without faults, judged by the oracle; and the controls, which must fail.
+
+mod constructed;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use outbox_tests::database::{Database, Owned};
+use outbox_tests::load::LoadOptions;
+use outbox_tests::relay_process::WINDOW;
+use outbox_tests::scenario::{self, Plan};
+use outbox_tests::verdict::Verdict;
+use xtask::postgres::{Cluster, ClusterOptions};
+
+/// Small enough for every day; the seed stands in the report of a failure.
+fn plan(events: u64, faults: u64, bulk: u32) -> Plan {
+    Plan {
+        load: LoadOptions { seed: fastrand::u64(..), bulk, ..LoadOptions::default() },
+        events,
+        faults,
+        at_most: Duration::from_mins(2),
+        // Speed is measured by the long form, where the machine has nothing else to do.
+        publish_within: Duration::from_mins(1),
+    }
+}
+
+fn assert_clean(verdict: &Verdict) {
+    println!("{verdict}\n{}", verdict.notes.join("\n"));
+    assert!(verdict.is_clean(), "{verdict}\n{}", verdict.notes.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_load_comes_out_once_and_in_order() {
+    let (owned, folder) = (Owned::on_shared_server().await.unwrap(), tempfile::tempdir().unwrap());
+    let verdict = scenario::order(owned.database(), folder.path(), &plan(8_000, 0, 100_000)).await.unwrap();
+    assert_clean(&verdict);
+    assert!(verdict.faults > 10, "hardly a session was ended: {verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_relay_repeats_at_most_its_window() {
+    let (owned, folder) = (Owned::on_shared_server().await.unwrap(), tempfile::tempdir().unwrap());
+    let verdict = scenario::kills(owned.database(), folder.path(), &plan(0, 20, 5_000)).await.unwrap();
+    assert_clean(&verdict);
+    assert_eq!((verdict.faults, verdict.bound), (20, 20 * WINDOW));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_server_repeats_at_most_a_window() {
+    let cluster = Arc::new(Cluster::start(ClusterOptions::default()).unwrap());
+    let (database, folder) = (Database::on(&cluster, "shop").unwrap(), tempfile::tempdir().unwrap());
+    let verdict = scenario::restarts(&cluster, &database, folder.path(), &plan(0, 4, 0)).await.unwrap();
+    assert_clean(&verdict);
+    assert_eq!(verdict.faults, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_control_fails() {
+    let cluster = Cluster::start(ClusterOptions::default()).unwrap();
+    let database = Database::on(&cluster, "shop").unwrap();
+    let controls = scenario::controls(&database, &plan(6_000, 0, 10_000)).await.unwrap();
+    println!("{controls}");
+    assert!(controls.all_failed(), "a control came out clean: {controls}");
+}

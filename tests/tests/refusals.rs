@@ -1,0 +1,151 @@
+//! What the program refuses on PostgreSQL, with which exit code, and what it tells the operator to do.
+
+use std::env;
+use std::process::{Command, Output};
+
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use uuid::Uuid;
+use xtask::postgres::{Cluster, ClusterOptions, URL_VARIABLE};
+
+/// A database with the outbox tables, on the run's shared server.
+struct Shop {
+    url: String,
+    server: String,
+    name: String,
+}
+
+impl Shop {
+    async fn new() -> Self {
+        let server = env::var(URL_VARIABLE).expect("run `cargo xtask test`: it starts the server this test needs");
+        let name = format!("refusal_{}", Uuid::now_v7().simple());
+        PgConnection::connect(&server)
+            .await
+            .expect("the server answers")
+            .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .await
+            .expect("a database can be created");
+        let base = server.rsplit_once('/').expect("the URL names a database").0;
+        Self { url: format!("{base}/{name}"), server: server.clone(), name }
+    }
+
+    async fn migrated() -> Self {
+        let shop = Self::new().await;
+        assert_eq!(relay(&["migrate", "--quiet", "--database-url", &shop.url]).status.code(), Some(0));
+        shop
+    }
+
+    async fn sql(&self, statements: &str) {
+        let mut connection = PgConnection::connect(&self.url).await.expect("the database answers");
+        connection.execute(AssertSqlSafe(statements.to_owned())).await.expect("the statements are right");
+    }
+
+    /// Runs the relay until empty and returns its exit code with what it said.
+    fn run(&self, more: &[&str]) -> (Option<i32>, String) {
+        let fixed = ["run", "--quiet", "--database-url", &self.url, "--publisher", "null", "--until-empty"];
+        said(&relay(&[&fixed[..], more].concat()))
+    }
+
+    async fn drop(self) {
+        let mut connection = PgConnection::connect(&self.server).await.expect("the server answers");
+        let statement = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        connection.execute(AssertSqlSafe(statement)).await.expect("the database can be dropped");
+    }
+}
+
+fn relay(arguments: &[&str]) -> Output {
+    let program = env::var("OUTBOX_RELAY_BIN").expect("run `cargo xtask test`: it builds the relay this test needs");
+    Command::new(program).args(arguments).output().expect("the relay can be started")
+}
+
+fn said(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// The exit code is 2, and the message names each of these.
+fn assert_refused((code, message): (Option<i32>, String), names: &[&str]) {
+    assert_eq!(code, Some(2), "{message}");
+    for name in names {
+        assert!(message.contains(name), "`{name}` is not in: {message}");
+    }
+}
+
+#[tokio::test]
+async fn missing_tables_name_the_command_that_makes_them() {
+    let shop = Shop::new().await;
+    assert_refused(shop.run(&[]), &["outbox-relay migrate"]);
+    shop.drop().await;
+}
+
+#[tokio::test]
+async fn tables_of_a_later_version_need_a_newer_program() {
+    let shop = Shop::migrated().await;
+    shop.sql("UPDATE outbox_meta SET value = '99' WHERE name = 'schema_version'").await;
+    assert_refused(shop.run(&[]), &["99", "newer"]);
+    shop.drop().await;
+}
+
+#[tokio::test]
+async fn a_sequence_that_hands_out_positions_in_bulk_is_refused_with_the_remedy() {
+    let shop = Shop::migrated().await;
+    shop.sql("ALTER TABLE outbox_event ALTER COLUMN position SET CACHE 10").await;
+    assert_refused(shop.run(&[]), &["CACHE 1"]);
+    shop.drop().await;
+}
+
+#[tokio::test]
+async fn a_role_without_privileges_is_told_which() {
+    let shop = Shop::migrated().await;
+    let role = format!("{}_role", shop.name);
+    shop.sql(&format!("CREATE ROLE {role} LOGIN")).await;
+    let url = shop.url.replacen("postgres@", &format!("{role}@"), 1);
+    let output = relay(&["run", "--quiet", "--database-url", &url, "--publisher", "null", "--until-empty"]);
+    assert_refused(said(&output), &["GRANT"]);
+    shop.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+    shop.drop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_not_shown() {
+    let shop = Shop::migrated().await;
+    let url = shop.url.replacen("postgres@", "nobody_of_this_name:canary-secret@", 1);
+    let output = relay(&["run", "--database-url", &url, "--publisher", "null", "--until-empty"]);
+    let (code, message) = said(&output);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(!message.contains("canary"), "{message}");
+    shop.drop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_given_up_after_the_timeout() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free").local_addr().expect("it has a number").port();
+    let url = format!("postgres://postgres@127.0.0.1:{port}/shop");
+    let (code, message) =
+        said(&relay(&["run", "--quiet", "--database-url", &url, "--publisher", "null", "--until-empty", "--timeout", "1s"]));
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("no progress"), "{message}");
+}
+
+#[tokio::test]
+async fn a_read_only_database_is_retried_not_refused() {
+    let shop = Shop::migrated().await;
+    shop.sql(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", shop.name)).await;
+    let (code, message) = shop.run(&["--timeout", "1s"]);
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("read-only"), "{message}");
+    shop.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_is_refused_because_it_shows_too_little() {
+    let (primary, standby) = tokio::task::block_in_place(|| {
+        let primary = Cluster::start(ClusterOptions::default()).expect("a server can be started");
+        let url = primary.url("postgres");
+        assert_eq!(relay(&["migrate", "--quiet", "--database-url", &url]).status.code(), Some(0));
+        let standby = primary.standby().expect("a standby can be made");
+        (primary, standby)
+    });
+    let url = standby.url("postgres");
+    let output = relay(&["run", "--quiet", "--database-url", &url, "--publisher", "null", "--until-empty"]);
+    assert_refused(said(&output), &["standby", "primary"]);
+    drop((standby, primary));
+}
