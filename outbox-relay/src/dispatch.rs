@@ -18,6 +18,8 @@
 //! once, and only keys in trouble are tracked. After a failure no further call is made until all calls have come back:
 //! only then is it known which events of the key are still to be sent, in which order.
 
+mod lane;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -26,54 +28,8 @@ use outbox_core::publisher::{Answer, Delivery, Discipline};
 use outbox_core::source::{Row, Unreadable};
 use outbox_core::{Event, Position, PositionSet};
 
-use crate::retry::{Retry, Schedule};
-
-/// The failures of one event.
-#[derive(Debug)]
-struct Trouble {
-    since: Instant,
-    schedule: Schedule,
-}
-
-/// What stays in order: a key, or a keyless event by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Order {
-    Key(String),
-    Alone(Position),
-}
-
-/// A key of which something is in flight, resting or blocked, with its later events.
-#[derive(Debug, Default)]
-struct Lane {
-    state: LaneState,
-    /// The first blocked event: nothing of the key goes past it, what comes before it does.
-    barrier: Option<Position>,
-    waiting: BTreeMap<Position, Delivery>,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum LaneState {
-    #[default]
-    Idle,
-    /// One event is ready or in flight; not used where the publisher keeps order.
-    Moving,
-    Resting,
-}
-
-impl Lane {
-    fn bar(&mut self, position: Position) {
-        self.barrier = Some(self.barrier.map_or(position, |barrier| barrier.min(position)));
-    }
-
-    fn is_barred(&self, position: Position) -> bool {
-        self.barrier.is_some_and(|barrier| position >= barrier)
-    }
-
-    fn take_first(&mut self) -> Option<Delivery> {
-        let first = *self.waiting.first_key_value()?.0;
-        if self.is_barred(first) { None } else { self.waiting.remove(&first) }
-    }
-}
+use crate::retry::Retry;
+use lane::{Lane, LaneState, Order, Trouble, order_of};
 
 /// What a finished call changed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -93,8 +49,10 @@ pub(crate) struct Dispatch {
     lanes: HashMap<Order, Lane>,
     open: PositionSet,
     calls: usize,
-    /// A failure was seen while calls of an order-keeping publisher were in flight.
-    settling: bool,
+    /// What an order-keeping publisher did not publish, until all its calls have come back.
+    failed: BTreeMap<Position, (Delivery, Answer)>,
+    /// Whether what came back without an answer made the ready events lose their order.
+    unsorted: bool,
     events: usize,
     bytes: usize,
     troubles: BTreeMap<Position, Trouble>,
@@ -117,7 +75,8 @@ impl Dispatch {
             lanes: HashMap::new(),
             open: PositionSet::new(),
             calls: 0,
-            settling: false,
+            failed: BTreeMap::new(),
+            unsorted: false,
             events: 0,
             bytes: 0,
             troubles: BTreeMap::new(),
@@ -170,7 +129,7 @@ impl Dispatch {
     /// The next call to make, with room for `calls` more; nothing while no call may be made.
     pub(crate) fn next_call(&mut self, now: Instant) -> Option<Vec<Delivery>> {
         self.wake_rested(now);
-        if self.settling || self.calls >= self.discipline.calls || self.ready.is_empty() {
+        if self.is_settling() || self.calls >= self.discipline.calls || self.ready.is_empty() {
             return None;
         }
         self.calls += 1;
@@ -180,37 +139,32 @@ impl Dispatch {
 
     /// Takes back a call with its answers, one for each of its events.
     pub(crate) fn settle(&mut self, call: Vec<Delivery>, answers: Vec<Answer>, now: Instant) -> Settled {
-        self.end_call();
+        self.calls -= 1;
         let mut settled = Settled::default();
         let published = call.iter().zip(&answers).filter(|(_, answer)| **answer == Answer::Published);
         self.open.remove_all(published.map(|(delivery, _)| delivery.event.position));
         for (delivery, answer) in call.into_iter().zip(answers) {
-            match answer {
-                Answer::Published => {
-                    settled.published += 1;
-                    self.published(&delivery);
-                }
-                Answer::Retry { after, reason } => {
-                    self.put_off(delivery, after, &reason, now);
-                    settled.failure.get_or_insert(reason);
-                }
-                Answer::Reject { reason } => {
-                    settled.failure.get_or_insert_with(|| reason.clone());
-                    self.reject(delivery, reason);
-                }
+            if answer == Answer::Published {
+                settled.published += 1;
+                self.published(&delivery);
+                continue;
+            }
+            if let Answer::Retry { reason, .. } | Answer::Reject { reason } = &answer {
+                settled.failure.get_or_insert_with(|| reason.clone());
+            }
+            if self.discipline.keeps_order {
+                self.failed.insert(delivery.event.position, (delivery, answer));
+            } else {
+                self.judge(delivery, answer, now);
             }
         }
-        if self.discipline.keeps_order && settled.failure.is_some() {
-            self.settling = self.calls > 0;
-            self.call_back_held();
-        }
+        self.judge_failed(now);
         settled
     }
 
     /// Takes back a call that failed as a whole: no event is to blame, so none loses an attempt.
-    pub(crate) fn give_back(&mut self, call: Vec<Delivery>) {
-        self.end_call();
-        self.settling = self.calls > 0 && self.discipline.keeps_order;
+    pub(crate) fn give_back(&mut self, call: Vec<Delivery>, now: Instant) {
+        self.calls -= 1;
         for delivery in call.into_iter().rev() {
             let order = order_of(&delivery.event);
             if self.is_held(&order, delivery.event.position) {
@@ -219,15 +173,43 @@ impl Dispatch {
                 self.ready.push_front(delivery);
             }
         }
-        if self.discipline.keeps_order {
-            self.ready.make_contiguous().sort_by_key(|delivery| delivery.event.position);
-        }
+        self.unsorted = self.discipline.keeps_order;
+        self.judge_failed(now);
     }
 
-    fn end_call(&mut self) {
-        self.calls -= 1;
-        if self.calls == 0 {
-            self.settling = false;
+    /// Whether calls of an order-keeping publisher must come back before another is made.
+    fn is_settling(&self) -> bool {
+        self.calls > 0 && (self.unsorted || !self.failed.is_empty())
+    }
+
+    /// Judges the failures of an order-keeping publisher once all its calls have come back, in the order of positions: of
+    /// a key only the first is to blame, and nobody when an event before it came back without an answer.
+    fn judge_failed(&mut self, now: Instant) {
+        if self.calls > 0 || (self.failed.is_empty() && !self.unsorted) {
+            return;
+        }
+        let mut unanswered: HashMap<Order, Position> = HashMap::new();
+        for event in self.ready.iter().map(|delivery| &delivery.event) {
+            let first = unanswered.entry(order_of(event)).or_insert(event.position);
+            *first = event.position.min(*first);
+        }
+        for (position, (delivery, answer)) in std::mem::take(&mut self.failed) {
+            if unanswered.get(&order_of(&delivery.event)).is_some_and(|first| *first < position) {
+                self.ready.push_back(delivery);
+            } else {
+                self.judge(delivery, answer, now);
+            }
+        }
+        self.call_back_held();
+        self.ready.make_contiguous().sort_by_key(|delivery| delivery.event.position);
+        self.unsorted = false;
+    }
+
+    fn judge(&mut self, delivery: Delivery, answer: Answer, now: Instant) {
+        match answer {
+            Answer::Retry { after, reason } => self.put_off(delivery, after, &reason, now),
+            Answer::Reject { reason } => self.reject(delivery, reason),
+            Answer::Published => {}
         }
     }
 
@@ -319,7 +301,7 @@ impl Dispatch {
 
     /// Makes keys ready whose rest is over.
     fn wake_rested(&mut self, now: Instant) {
-        while !self.settling
+        while !self.is_settling()
             && let Some(entry) = self.resting.first_entry()
             && entry.key().0 <= now
         {
@@ -389,10 +371,6 @@ impl Dispatch {
     pub(crate) fn only_blocked_left(&self) -> bool {
         !self.is_moving() && self.resting.is_empty()
     }
-}
-
-fn order_of(event: &Event) -> Order {
-    if event.key.is_empty() { Order::Alone(event.position) } else { Order::Key(event.key.clone()) }
 }
 
 #[cfg(test)]

@@ -277,7 +277,8 @@ impl<'m> Term<'m> {
 
     /// Hands ready events to the publisher, while the lease is surely held.
     fn start_calls(&mut self, now: Instant) {
-        if self.stopping_since.is_some() || now < self.pace.call_at || !self.mandate.seat.is_trusted() {
+        let stopping = self.stopping_since.is_some() || self.mandate.stop.is_cancelled();
+        if stopping || now < self.pace.call_at || !self.mandate.seat.is_trusted() {
             return;
         }
         while let Some(call) = self.dispatch.next_call(now) {
@@ -310,7 +311,7 @@ impl<'m> Term<'m> {
                 Err(RelayError::Publisher { subscription: self.mandate.subscription.name.clone(), error })
             }
             Err(error) => {
-                self.dispatch.give_back(call);
+                self.dispatch.give_back(call, now);
                 if now >= self.pace.call_at {
                     self.pace.call_at = now + self.pace.call_failures.next_delay();
                 }

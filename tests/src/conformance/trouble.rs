@@ -72,7 +72,7 @@ pub async fn an_order_keeping_publisher_in_trouble_keeps_order<B: Backend>(backe
         }
         Answer::Published
     });
-    let sink = sink.with_discipline(Discipline { batch: 8, calls: 1, ..ORDERED });
+    let sink = sink.with_discipline(Discipline { batch: 8, ..ORDERED });
     let outcome = drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
     let reasons = backend.ask("SELECT max(CAST(position AS text) || ' ' || reason) FROM outbox_dead_letter").await;
     assert_eq!((outcome, reasons), (Outcome { blocked: 0 }, None));

@@ -48,6 +48,8 @@ struct Model {
     in_flight: Vec<InFlight>,
     /// Keys of unpublished events whose answer the relay has not taken yet, as often as there are such events.
     failing: Vec<String>,
+    /// What an order-keeping publisher did not publish, until all its calls are back.
+    failed: BTreeMap<Position, Answer>,
     faulty: bool,
     rejecting: bool,
 }
@@ -95,6 +97,7 @@ impl Model {
             resting: BTreeSet::new(),
             in_flight: Vec::new(),
             failing: Vec::new(),
+            failed: BTreeMap::new(),
             faulty: true,
             rejecting,
         }
@@ -200,14 +203,39 @@ impl Model {
             }
             self.held.get_mut(&delivery.event.position).unwrap().in_flight = false;
         }
-        let Some(answers) = answers else { return self.dispatch.give_back(call) };
+        let Some(answers) = answers else {
+            self.judge_failed();
+            return self.dispatch.give_back(call, self.now);
+        };
         for (delivery, answer) in call.iter().zip(&answers) {
-            self.take_answer(delivery.event.position, answer);
+            if self.discipline.keeps_order && *answer != Answer::Published {
+                self.failed.insert(delivery.event.position, answer.clone());
+            } else {
+                self.take_answer(delivery.event.position, answer);
+            }
         }
+        self.judge_failed();
         let published = answers.iter().filter(|answer| **answer == Answer::Published).count();
         let failed = published < answers.len();
         let settled = self.dispatch.settle(call, answers, self.now);
         assert_eq!((settled.published, settled.failure.is_some()), (published, failed), "{}", self.told());
+    }
+
+    /// Of what an order-keeping publisher did not publish, only the first of a key counts, once everything is back.
+    fn judge_failed(&mut self) {
+        if !self.in_flight.is_empty() {
+            return;
+        }
+        let failed = std::mem::take(&mut self.failed);
+        let unanswered = |model: &Self, position| {
+            let mut before = model.of_key(position).filter(|(at, _)| *at < position);
+            before.any(|(at, held)| !failed.contains_key(&at) && held.blocked.is_none())
+        };
+        for (position, answer) in &failed {
+            if !unanswered(self, *position) {
+                self.take_answer(*position, answer);
+            }
+        }
     }
 
     /// The model's own account of an answer: what fails behind something that rests or is blocked costs no attempt.
