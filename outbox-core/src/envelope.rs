@@ -37,6 +37,9 @@ pub enum EnvelopeError {
     Headers,
 }
 
+/// What a line holds beside the event's own texts, generously.
+const LINE_OVERHEAD: usize = 1024;
+
 /// CloudEvents 1.0 in structured mode, one JSON object a line.
 ///
 /// Payloads pass through as they are: numbers keep every digit, keys their order and their repetitions; only line breaks
@@ -59,6 +62,8 @@ impl CloudEvents {
     /// [`EnvelopeError`] when the event cannot be written; `out` is then as it was.
     pub fn write_line(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), EnvelopeError> {
         let start = out.len();
+        // Room for the whole line at once: growing by doubling would take twice the memory of a large payload.
+        out.reserve(event.size() + LINE_OVERHEAD);
         self.write(event, out).inspect_err(|_| out.truncate(start))
     }
 

@@ -220,7 +220,9 @@ impl<'m> Term<'m> {
         }
         let Some(reader) = self.reader.take() else { return };
         let most = room.min(self.pace.read_size(room_bytes));
-        let request = self.frontier.request(u32::try_from(most).unwrap_or(u32::MAX), room_bytes);
+        // Half the window at a time: while one half is being read the other is on its way out.
+        let bytes = room_bytes.min(settings.window_bytes.div_ceil(2));
+        let request = self.frontier.request(u32::try_from(most).unwrap_or(u32::MAX), bytes);
         let proof = Proof { position: self.frontier.position(), events: self.proof.iter().copied().collect() };
         self.reading = Some(Box::pin(reader.read(request, proof)));
     }

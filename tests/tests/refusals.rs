@@ -117,10 +117,23 @@ async fn a_wrong_password_is_not_shown() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_given_up_after_the_timeout() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free").local_addr().expect("it has a number").port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .expect("a port is free")
+        .local_addr()
+        .expect("it has a number")
+        .port();
     let url = format!("postgres://postgres@127.0.0.1:{port}/shop");
-    let (code, message) =
-        said(&relay(&["run", "--quiet", "--database-url", &url, "--publisher", "null", "--until-empty", "--timeout", "1s"]));
+    let (code, message) = said(&relay(&[
+        "run",
+        "--quiet",
+        "--database-url",
+        &url,
+        "--publisher",
+        "null",
+        "--until-empty",
+        "--timeout",
+        "1s",
+    ]));
     assert_eq!(code, Some(1), "{message}");
     assert!(message.contains("no progress"), "{message}");
 }

@@ -25,7 +25,6 @@ impl<'b> Lines<'b> {
     /// The next whole lines, in the memory of the piece before; `None` at the end.
     pub(super) fn next_piece(&mut self, mut piece: Vec<u8>) -> Option<Vec<u8>> {
         piece.clear();
-        piece.shrink_to(2 * PIECE);
         while piece.len() < PIECE
             && let Some(delivery) = self.rest.next()
         {

@@ -32,7 +32,7 @@ fn assert_clean(verdict: &Verdict) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_whole_load_comes_out_once_and_in_order() {
     let (owned, folder) = (Owned::on_shared_server().await.unwrap(), tempfile::tempdir().unwrap());
-    let verdict = scenario::order(owned.database(), folder.path(), &plan(8_000, 0, 100_000)).await.unwrap();
+    let verdict = scenario::order(owned.database(), folder.path(), &plan(12_000, 0, 100_000)).await.unwrap();
     assert_clean(&verdict);
     assert!(verdict.faults > 10, "hardly a session was ended: {verdict}");
 }

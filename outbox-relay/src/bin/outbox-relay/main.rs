@@ -4,6 +4,7 @@
 //! publisher.
 
 mod adapter;
+mod allocator;
 mod arguments;
 mod commands;
 mod exit;
@@ -25,6 +26,7 @@ use exit::{Exit, Failure};
 use settings::{Environment, Settings};
 
 fn main() -> ExitCode {
+    allocator::keep_small();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error).into(),
