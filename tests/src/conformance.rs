@@ -1,6 +1,6 @@
 //! What every backend must do, written once.
 //!
-//! A backend hands itself in by implementing [`Backend`] and naming itself to [`conformance!`](crate::conformance); each
+//! A backend hands itself in by implementing [`Backend`] and naming itself to [`conformance!`](crate::conformance!); each
 //! behaviour is then a test of its own, on a database of its own. The modules follow the way of the data:
 //!
 //! ```text
@@ -212,7 +212,7 @@ macro_rules! conformance {
     };
 }
 
-/// One module of [`conformance!`](crate::conformance).
+/// One module of [`conformance!`](crate::conformance!).
 #[macro_export]
 macro_rules! behaviours {
     ($backend:ty, $module:ident: $($behaviour:ident),+ $(,)?) => {

@@ -4,7 +4,7 @@
 //! [`load`] lets pgbench change counters and write events by the plain-SQL contract while sessions are killed;
 //! [`relay_process`] runs the program and kills it; [`oracle`] compares the program's file with the database;
 //! [`readers`] are the controls; [`scenario`] puts these together, for the tests in short and for the `torture` program
-//! at length. [`conformance`] is what every backend must do, written once.
+//! at length. [`mod@conformance`] is what every backend must do, written once.
 
 pub mod conformance;
 pub mod database;
