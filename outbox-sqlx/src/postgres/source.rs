@@ -27,6 +27,9 @@ const FLUSH: &str = outbox_core::sql::postgres::SOURCE_FLUSH;
 /// How long the reader waits for the flush some other session is about to do, before it asks for its own.
 const FLUSH_PAUSE: Duration = Duration::from_millis(1);
 
+/// A probe of all segments costs about as much as passing over so many rows.
+const NEAR: Position = 64;
+
 /// Reads the log of one database.
 pub(super) struct PgSource {
     pub(super) link: Link,
@@ -93,8 +96,7 @@ impl PgSource {
             }
             sqlx::query(self.read_above.clone()).bind(request.after).bind(i64::from(request.max_events)).bind(max_bytes)
         } else {
-            let (first, last): (Vec<i64>, Vec<i64>) =
-                request.open.ranges().map(|range| (*range.start(), *range.end())).unzip();
+            let (first, last): (Vec<i64>, Vec<i64>) = spans(&request.open).into_iter().unzip();
             sqlx::query(self.read_open.clone())
                 .bind(request.after)
                 .bind(i64::from(request.max_events))
@@ -102,6 +104,7 @@ impl PgSource {
                 .bind(request.above)
                 .bind(first)
                 .bind(last)
+                .bind(request.open.to_string())
         };
         let query = match &self.filter {
             Some(filter) => filter.bind(query),
@@ -217,6 +220,19 @@ async fn collect(
     Ok((rows, whole))
 }
 
+/// Open ranges, those less than [`NEAR`] positions apart as one: a transaction of 100,000 events among other writers leaves
+/// thousands of them, and a probe of every segment for each would take longer than reading what lies between.
+fn spans(open: &PositionSet) -> Vec<(Position, Position)> {
+    let mut spans: Vec<(Position, Position)> = Vec::new();
+    for range in open.ranges() {
+        match spans.last_mut() {
+            Some((_, last)) if range.start() - *last <= NEAR => *last = *range.end(),
+            _ => spans.push((*range.start(), *range.end())),
+        }
+    }
+    spans
+}
+
 /// Whether a position is missing between the rows above `after`.
 fn has_gaps(after: Position, rows: &[LogRow]) -> bool {
     let mut last = after;
@@ -267,6 +283,13 @@ mod tests {
             }
             assert!(read_statement(&Names::default(), sql, true).as_str().contains("LIKE ANY"));
         }
+    }
+
+    #[test]
+    fn ranges_that_lie_close_together_are_one_span() {
+        let open: PositionSet = [1..=2, 10..=10, 74..=80, 145..=150].into_iter().collect();
+        assert_eq!(spans(&open), [(1, 80), (145, 150)]);
+        assert!(spans(&PositionSet::new()).is_empty());
     }
 
     #[test]
