@@ -12,9 +12,9 @@ use crate::server::Server;
 /// How long, how random, and where the report goes.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// How long to go on
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    minutes: u64,
+    /// Cut each part to its share of so many minutes; without it all run at full size
+    #[arg(long, value_name = "N")]
+    minutes: Option<u64>,
     /// Repeat an earlier run's choices
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
@@ -30,7 +30,10 @@ pub(crate) fn run(children: &Children, options: &Options) -> Result<ExitCode> {
     let relay = programs.get("outbox-relay").context("the build made no outbox-relay")?;
     let server = Server::start()?;
     let mut torture = Command::new(programs.get("torture").context("the build made no torture program")?);
-    torture.arg("--minutes").arg(options.minutes.to_string()).arg("--report").arg(&options.report);
+    torture.arg("--report").arg(&options.report);
+    if let Some(minutes) = options.minutes {
+        torture.arg("--minutes").arg(minutes.to_string());
+    }
     if let Some(seed) = options.seed {
         torture.arg("--seed").arg(seed.to_string());
     }
