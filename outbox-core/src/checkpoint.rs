@@ -34,6 +34,35 @@ impl Checkpoint {
         self
     }
 
+    /// Reads the columns `position`, `open_positions` and `proof`, whose text is `position:event_id,position:event_id`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Precondition`](crate::StoreErrorKind::Precondition) for text no relay wrote.
+    pub fn from_columns(subscription: &str, position: Position, open: &str, proof: &str) -> Result<Self, StoreError> {
+        let damaged = |column: &str| {
+            let message =
+                format!("the checkpoint of `{subscription}` has a damaged `{column}`; restore its row from a backup");
+            StoreError::new(crate::StoreErrorKind::Precondition, message)
+        };
+        let pair = |pair: &str| {
+            let (position, id) = pair.split_once(':')?;
+            Some((position.parse().ok()?, id.parse().ok()?))
+        };
+        let events = proof.split(',').filter(|text| !text.is_empty()).map(pair).collect::<Option<_>>();
+        Ok(Self {
+            position,
+            open: open.parse().map_err(|_| damaged("open_positions"))?,
+            events: events.ok_or_else(|| damaged("proof"))?,
+        })
+    }
+
+    /// The text of the column `proof`.
+    pub fn proof_column(&self) -> String {
+        let pairs: Vec<String> = self.events.iter().map(|(position, id)| format!("{position}:{id}")).collect();
+        pairs.join(",")
+    }
+
     /// What to recognise the log by.
     pub fn proof(&self) -> Proof {
         Proof { position: self.position, events: self.events.clone() }
@@ -110,6 +139,18 @@ pub trait Checkpoints: Send {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_go_there_and_back_and_rubbish_is_refused() {
+        let events = vec![(7, Uuid::nil()), (9, Uuid::max())];
+        let checkpoint = Checkpoint { position: 9, open: [3..=4].into_iter().collect(), events };
+        let read = |open: &str, proof: &str| Checkpoint::from_columns("a", 9, open, proof);
+        assert_eq!(read(&checkpoint.open.to_string(), &checkpoint.proof_column()).unwrap(), checkpoint);
+        assert!(read("{}", "").unwrap().events.is_empty());
+        for (open, proof, column) in [("{", "", "open_positions"), ("{}", "7", "proof"), ("{}", "7:x", "proof")] {
+            assert!(read(open, proof).unwrap_err().to_string().contains(column));
+        }
+    }
 
     #[test]
     fn open_positions_at_the_end_are_left_to_be_read_again() {

@@ -5,10 +5,9 @@ use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
 use outbox_core::{Names, Position, StoreError};
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{Row, SqlStr};
-use uuid::Uuid;
 
 use super::connection::{CALL, Link, statement};
-use super::fault::{fenced, precondition, store_error};
+use super::fault::{fenced, store_error};
 
 const CLAIM: &str = outbox_core::sql::postgres::CHECKPOINT_CLAIM;
 const CREATE: &str = outbox_core::sql::postgres::CHECKPOINT_CREATE;
@@ -53,7 +52,7 @@ impl PgCheckpoints {
             .bind(epoch)
             .bind(checkpoint.position)
             .bind(checkpoint.open.to_string())
-            .bind(proof_text(&checkpoint.events));
+            .bind(checkpoint.proof_column());
         match self.link.run(CALL, query).await?.rows_affected() {
             0 => Err(fenced(subscription, epoch)),
             _ => Ok(()),
@@ -115,29 +114,7 @@ pub(super) fn storable(text: &str) -> String {
 }
 
 fn checkpoint(subscription: &str, row: &PgRow) -> Result<Checkpoint, StoreError> {
-    let open: String = row.try_get("open_positions").map_err(store_error)?;
-    let proof: String = row.try_get("proof").map_err(store_error)?;
-    let damaged = |column: &str| {
-        precondition(format!(
-            "the checkpoint of `{subscription}` has a damaged `{column}`; restore its row from a backup"
-        ))
-    };
-    Ok(Checkpoint {
-        position: row.try_get("position").map_err(store_error)?,
-        open: open.parse().map_err(|_| damaged("open_positions"))?,
-        events: proof_events(&proof).ok_or_else(|| damaged("proof"))?,
-    })
-}
-
-fn proof_text(events: &[(Position, Uuid)]) -> String {
-    let pairs: Vec<String> = events.iter().map(|(position, id)| format!("{position}:{id}")).collect();
-    pairs.join(",")
-}
-
-fn proof_events(text: &str) -> Option<Vec<(Position, Uuid)>> {
-    let pair = |pair: &str| {
-        let (position, id) = pair.split_once(':')?;
-        Some((position.parse().ok()?, id.parse().ok()?))
-    };
-    text.split(',').filter(|pair| !pair.is_empty()).map(pair).collect()
+    let text = |column: &str| row.try_get::<String, _>(column).map_err(store_error);
+    let position = row.try_get("position").map_err(store_error)?;
+    Checkpoint::from_columns(subscription, position, &text("open_positions")?, &text("proof")?)
 }

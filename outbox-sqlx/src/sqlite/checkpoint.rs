@@ -2,10 +2,9 @@
 
 use async_trait::async_trait;
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
-use outbox_core::{Names, Position, StoreError, StoreErrorKind};
+use outbox_core::{Names, Position, StoreError};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row, SqlStr};
-use uuid::Uuid;
 
 use super::connection::{BEGIN_WRITE, CALL, bounded, fenced, json_list, statement, store_error};
 
@@ -58,7 +57,7 @@ impl SqliteCheckpoints {
             .bind(epoch)
             .bind(checkpoint.position)
             .bind(checkpoint.open.to_string())
-            .bind(proof_text(&checkpoint.events));
+            .bind(checkpoint.proof_column());
         match bounded(CALL, query.execute(&mut self.connection)).await?.rows_affected() {
             0 => Err(fenced(subscription, epoch)),
             _ => Ok(()),
@@ -161,29 +160,7 @@ impl Checkpoints for SqliteCheckpoints {
 }
 
 fn checkpoint(subscription: &str, row: &SqliteRow) -> Result<Checkpoint, StoreError> {
-    let open: String = row.try_get("open_positions").map_err(store_error)?;
-    let proof: String = row.try_get("proof").map_err(store_error)?;
-    let damaged = |column: &str| {
-        let message =
-            format!("the checkpoint of `{subscription}` has a damaged `{column}`; restore its row from a backup");
-        StoreError::new(StoreErrorKind::Precondition, message)
-    };
-    Ok(Checkpoint {
-        position: row.try_get("position").map_err(store_error)?,
-        open: open.parse().map_err(|_| damaged("open_positions"))?,
-        events: proof_events(&proof).ok_or_else(|| damaged("proof"))?,
-    })
-}
-
-fn proof_text(events: &[(Position, Uuid)]) -> String {
-    let pairs: Vec<String> = events.iter().map(|(position, id)| format!("{position}:{id}")).collect();
-    pairs.join(",")
-}
-
-fn proof_events(text: &str) -> Option<Vec<(Position, Uuid)>> {
-    let pair = |pair: &str| {
-        let (position, id) = pair.split_once(':')?;
-        Some((position.parse().ok()?, id.parse().ok()?))
-    };
-    text.split(',').filter(|pair| !pair.is_empty()).map(pair).collect()
+    let text = |column: &str| row.try_get::<String, _>(column).map_err(store_error);
+    let position = row.try_get("position").map_err(store_error)?;
+    Checkpoint::from_columns(subscription, position, &text("open_positions")?, &text("proof")?)
 }
