@@ -224,6 +224,7 @@ impl<'m> Term<'m> {
         let bytes = room_bytes.min(settings.window_bytes.div_ceil(2));
         let request = self.frontier.request(u32::try_from(most).unwrap_or(u32::MAX), bytes);
         let proof = Proof { position: self.frontier.position(), events: self.proof.iter().copied().collect() };
+        self.pace.read_sent_at = now;
         self.reading = Some(Box::pin(reader.read(request, proof)));
     }
 

@@ -16,6 +16,8 @@ pub(super) const HOLE_POLL_MAX: Duration = Duration::from_millis(100);
 /// When to do the next thing.
 pub(super) struct Pace {
     pub(super) read_at: Instant,
+    /// When the read under way, or the last one, was sent.
+    pub(super) read_sent_at: Instant,
     read_delay: Duration,
     poll_max: Duration,
     pub(super) read_failures: Schedule,
@@ -32,6 +34,7 @@ impl Pace {
         let failures = || Schedule::new(Duration::from_millis(50), Duration::from_secs(1));
         Self {
             read_at: now,
+            read_sent_at: now,
             read_delay: READ_DELAY,
             poll_max,
             read_failures: failures(),
@@ -54,10 +57,13 @@ impl Pace {
     }
 
     /// Reads on at once while there is something; looks less and less often while there is nothing.
+    ///
+    /// Many holes make a read dear. While it brings little, the server gets as much time without one.
     pub(super) fn after_read(&mut self, rows: usize, holes: bool) {
         let now = Instant::now();
         if rows > 0 {
-            self.read_at = now;
+            let dear = holes && rows < READ_AT_LEAST;
+            self.read_at = if dear { now + now.duration_since(self.read_sent_at) } else { now };
             self.read_delay = READ_DELAY;
         } else {
             self.read_at = now + self.read_delay;
