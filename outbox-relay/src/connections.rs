@@ -21,6 +21,8 @@ pub(crate) struct ReadOutcome {
     pub(crate) read: Read,
     /// Whether the connection is a new one: what was known of open transactions no longer counts.
     pub(crate) reopened: bool,
+    /// Whether the read looked above the frontier at all.
+    pub(crate) above: bool,
 }
 
 impl Reader {
@@ -43,7 +45,7 @@ impl Reader {
         if reopened {
             source.verify(proof).await?;
         }
-        Ok(ReadOutcome { read: source.read(request).await?, reopened })
+        Ok(ReadOutcome { read: source.read(request).await?, reopened, above: request.above })
     }
 
     /// The highest position given out so far.

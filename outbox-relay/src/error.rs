@@ -33,6 +33,18 @@ pub enum RelayError {
         /// What it was waiting for.
         reason: String,
     },
+    /// A stop waited so long in vain; what was not answered is published again by the next relay.
+    #[error(
+        "subscription `{subscription}` was stopped after waiting {waited:?} with {unanswered} calls to its publisher unanswered; their events will be published again"
+    )]
+    NotDrained {
+        /// The subscription.
+        subscription: String,
+        /// The limit that was passed.
+        waited: Duration,
+        /// Calls that had not come back; 0 when the database did not answer.
+        unanswered: usize,
+    },
     /// A part of the relay panicked; it was stopped so that nobody takes it for alive.
     #[error("a part of the relay panicked: {0}")]
     Panicked(String),

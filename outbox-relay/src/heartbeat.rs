@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Report};
 use outbox_core::{Store, StoreError};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::since_boot;
 use crate::identity::is_dead_predecessor;
-use crate::reaction;
+use crate::reaction::{self, Reaction};
 use crate::retry::Schedule;
 
 /// What the heartbeat and the worker of one subscription tell each other.
@@ -25,6 +25,8 @@ pub(crate) struct Seat {
     /// Until when the lease is trusted, in milliseconds since boot.
     trusted_until: AtomicU64,
     report: Mutex<Report>,
+    /// When an event or a hole was last done with, in whatever term.
+    progressed_at: Mutex<Instant>,
 }
 
 impl Seat {
@@ -35,6 +37,7 @@ impl Seat {
             grant: watch::Sender::new(None),
             trusted_until: AtomicU64::new(0),
             report: Mutex::new(report),
+            progressed_at: Mutex::new(Instant::now()),
         }
     }
 
@@ -59,6 +62,16 @@ impl Seat {
 
     pub(crate) fn last_error(&self) -> Option<String> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner).last_error.clone()
+    }
+
+    /// Notes that something moved.
+    pub(crate) fn progress(&self) {
+        *self.progressed_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// When something last moved, or the relay began.
+    pub(crate) fn progressed_at(&self) -> Instant {
+        *self.progressed_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn snapshot(&self) -> Report {
@@ -94,9 +107,11 @@ impl Heartbeat {
         let mut leases = None;
         let mut schedule = Schedule::new(Duration::from_millis(50), Duration::from_secs(1));
         let mut trouble: Option<String> = None;
+        let mut at_work = false;
         while !self.end.is_cancelled() {
             let pause = match self.beat(&mut leases).await {
                 Ok(()) => {
+                    at_work = true;
                     if trouble.take().is_some() {
                         tracing::info!("leases are renewed again");
                     }
@@ -105,7 +120,7 @@ impl Heartbeat {
                 }
                 Err(error) => {
                     leases = None;
-                    if reaction::to_store_error(&error).is_final() {
+                    if reaction::to_store_error(&error, at_work) == Reaction::Stop {
                         return Err(error);
                     }
                     let reason = reaction::chain(&error);

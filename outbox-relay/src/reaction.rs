@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `Unavailable` | try again with back-off, for as long as it takes |
 //! | `Fenced` | step down: drop what is known, wait for a lease, begin again from the stored checkpoint |
-//! | `Precondition`, `Continuity` | stop the relay and tell the operator |
+//! | `Continuity` | stop the relay and tell the operator |
+//! | `Precondition` | the same at the start; once at work try again, for a database is restored, or a password changed, meanwhile |
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -22,16 +23,12 @@ pub(crate) enum Reaction {
     Stop,
 }
 
-impl Reaction {
-    pub(crate) fn is_final(self) -> bool {
-        self == Self::Stop
-    }
-}
-
-pub(crate) fn to_store_error(error: &StoreError) -> Reaction {
+/// The reaction of a relay that has been at work, or is about to begin.
+pub(crate) fn to_store_error(error: &StoreError, at_work: bool) -> Reaction {
     match error.kind() {
         StoreErrorKind::Fenced => Reaction::StepDown,
-        StoreErrorKind::Precondition | StoreErrorKind::Continuity => Reaction::Stop,
+        StoreErrorKind::Continuity => Reaction::Stop,
+        StoreErrorKind::Precondition if !at_work => Reaction::Stop,
         _ => Reaction::Retry,
     }
 }

@@ -102,7 +102,7 @@ impl RelayBuilder {
     pub async fn start(self) -> Result<RunningRelay, RelayError> {
         self.settings.validate()?;
         self.validate_subscriptions()?;
-        if let Ok(database) = check(self.store.as_ref()).await? {
+        if let Ok(database) = check(self.store.as_ref(), false).await? {
             for subscription in &self.subscriptions {
                 match open(subscription, &database).await {
                     Err(error) if error.kind() != PublishErrorKind::Unavailable => {

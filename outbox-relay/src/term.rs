@@ -102,7 +102,6 @@ struct Term<'m> {
     /// Whether a read saw everything up to the target.
     seen_all: bool,
     stopping_since: Option<Instant>,
-    progress: Instant,
 }
 
 /// Works until the lease is lost, the relay is asked to stop, or everything is published.
@@ -172,7 +171,8 @@ impl<'m> Term<'m> {
             checkpoint
         } else {
             let (position, open) = reader.locate(*start).await?;
-            let checkpoint = Checkpoint { position, open, events: Vec::new() };
+            // As every later one is written: otherwise the next would seem to go back.
+            let checkpoint = Checkpoint { position, open, events: Vec::new() }.trimmed();
             ledger.create(&checkpoint).await?;
             checkpoint
         };
@@ -203,7 +203,6 @@ impl<'m> Term<'m> {
             target,
             seen_all: false,
             stopping_since: None,
-            progress: now,
         })
     }
 
@@ -236,7 +235,7 @@ impl<'m> Term<'m> {
                 self.take_in(outcome);
                 Ok(())
             }
-            Err(error) if reaction::to_store_error(&error) == Reaction::Stop => Err(RelayError::Store(error)),
+            Err(error) if reaction::to_store_error(&error, true) == Reaction::Stop => Err(RelayError::Store(error)),
             Err(error) => {
                 self.pace.read_at = Instant::now() + self.pace.read_failures.next_delay();
                 self.trouble("the log cannot be read, trying again", &reaction::chain(&error));
@@ -250,13 +249,13 @@ impl<'m> Term<'m> {
             self.frontier.distrust();
         }
         let before = (self.frontier.position(), self.frontier.hole_count());
-        let (brought, complete) = (outcome.read.rows.len(), outcome.read.complete);
+        let (brought, complete) = (outcome.read.rows.len(), outcome.read.complete && outcome.above);
         let rows = self.frontier.absorb(outcome.read);
         self.seen_all |= complete && rows.len() == brought;
         self.remember(&rows);
         if (self.frontier.position(), self.frontier.hole_count()) != before || !rows.is_empty() {
-            self.progress = Instant::now();
-            self.dirty_since.get_or_insert(self.progress);
+            self.mandate.seat.progress();
+            self.dirty_since.get_or_insert_with(Instant::now);
         }
         self.pace.after_read(rows.len(), self.frontier.hole_count() > 0);
         self.dispatch.admit(rows);
@@ -301,7 +300,7 @@ impl<'m> Term<'m> {
                 let settled = self.dispatch.settle(call, answers, now);
                 if settled.published > 0 {
                     self.unsaved += settled.published;
-                    self.progress = now;
+                    self.mandate.seat.progress();
                     self.dirty_since.get_or_insert(now);
                 }
                 if let Some(reason) = settled.failure {
@@ -360,7 +359,7 @@ impl<'m> Term<'m> {
                 self.report();
                 Ok(None)
             }
-            Err(error) => match reaction::to_store_error(&error) {
+            Err(error) => match reaction::to_store_error(&error, true) {
                 Reaction::Stop => Err(RelayError::Store(error)),
                 Reaction::StepDown => {
                     tracing::warn!(subscription = self.mandate.subscription.name, error = %error, "stepping down");
@@ -381,9 +380,15 @@ impl<'m> Term<'m> {
     fn end(&self, now: Instant) -> Result<Option<End>, RelayError> {
         let settled = self.writing.is_none() && self.dirty_since.is_none();
         if let Some(since) = self.stopping_since {
-            let patience_over = now.duration_since(since) >= self.mandate.settings.shutdown_timeout;
-            let done = self.reading.is_none() && self.calls.is_empty() && settled;
-            return Ok((done || patience_over).then_some(End::Stopped));
+            let limit = self.mandate.settings.shutdown_timeout;
+            if self.reading.is_none() && self.calls.is_empty() && settled {
+                return Ok(Some(End::Stopped));
+            }
+            if now.duration_since(since) >= limit {
+                let subscription = self.mandate.subscription.name.clone();
+                return Err(RelayError::NotDrained { subscription, waited: limit, unanswered: self.calls.len() });
+            }
+            return Ok(None);
         }
         let (Some(target), Some(limit)) = (self.target, self.mandate.settings.until_empty) else { return Ok(None) };
         let holes_closed = self.frontier.first_open().is_none_or(|open| open > target);
@@ -392,7 +397,7 @@ impl<'m> Term<'m> {
         if ((self.seen_all && holes_closed && passed) || full) && settled {
             return Ok(Some(End::Emptied { blocked: self.dispatch.blocked().len() as u64 }));
         }
-        if now.duration_since(self.progress) >= limit {
+        if now.saturating_duration_since(self.mandate.seat.progressed_at()) >= limit {
             return Err(RelayError::Timeout {
                 subscription: self.mandate.subscription.name.clone(),
                 waited: limit,
@@ -416,8 +421,8 @@ impl<'m> Term<'m> {
         if let Some(since) = self.stopping_since {
             next = next.min(since + self.mandate.settings.shutdown_timeout);
         }
-        if let Some(limit) = self.mandate.settings.until_empty {
-            next = next.min(self.progress + limit);
+        if let (Some(limit), None) = (self.mandate.settings.until_empty, self.stopping_since) {
+            next = next.min(self.mandate.seat.progressed_at() + limit);
         }
         if !self.mandate.seat.is_trusted() {
             next = next.min(now + HOLE_POLL_MAX);

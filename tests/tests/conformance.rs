@@ -15,6 +15,8 @@ mod postgres_alone {
         a_prepared_transaction_fills_its_hole,
         a_hole_outlives_the_relay,
         a_start_now_keeps_what_is_open,
+        a_start_now_behind_an_open_writer_keeps_its_lease,
+        strict_reading_ends_only_after_what_stands_behind_a_hole,
         serialization_failures_leave_one_event_a_commit,
     }
     outbox_tests::behaviours! { Postgres, network:

@@ -1,5 +1,6 @@
 //! PostgreSQL draws positions before commit: what that does to readers, and what it must not do.
 
+use outbox_core::publisher::Answer;
 use outbox_core::status::SubscriptionStatus;
 use outbox_core::{Position, Start, Store};
 use outbox_sqlx::AppendError;
@@ -10,7 +11,7 @@ use super::Backend;
 use super::log::{SUBSCRIPTION, drain, event, numbered, relay, subscription, write};
 use super::postgres::Postgres;
 use super::sink::Sink;
-use super::waiting::{eventually, within};
+use super::waiting::{DEADLINE, eventually, within};
 
 async fn status(backend: &Postgres) -> SubscriptionStatus {
     let status = backend.store().status().await.unwrap();
@@ -115,6 +116,40 @@ pub async fn a_start_now_keeps_what_is_open(backend: &Postgres) {
     sink.until_taken(2).await;
     within("the relay to stop", running.stop()).await.unwrap();
     assert_eq!(sink.positions(), [3, 6]);
+}
+
+/// The first checkpoint of a start now is one that later ones do not seem to go back from, when the last position is open.
+pub async fn a_start_now_behind_an_open_writer_keeps_its_lease(backend: &Postgres) {
+    let mut open = backend.begin().await;
+    Postgres::append(&mut open, &event("open", 1)).await.unwrap();
+    let sink = Sink::scripted(|delivery| match delivery.attempt {
+        1..6 => Answer::Retry { after: None, reason: "not yet".into() },
+        _ => Answer::Published,
+    });
+    let running =
+        relay(backend.store()).subscription(subscription(sink.clone()).start(Start::Now)).start().await.unwrap();
+    eventually("the first checkpoint", async || stored(backend).await, |text| text.is_some()).await;
+    open.commit().await.unwrap();
+    sink.until_taken(1).await;
+    within("the relay to stop", running.stop()).await.unwrap();
+    assert_eq!(sink.positions(), [1]);
+    assert_eq!(backend.ask("SELECT max(epoch)::text FROM outbox_checkpoint").await.as_deref(), Some("1"));
+}
+
+/// Strict reading waits behind a hole, and a relay that is to end when all is published waits with it.
+pub async fn strict_reading_ends_only_after_what_stands_behind_a_hole(backend: &Postgres) {
+    write(backend, &["quick"], 1, 1).await;
+    let mut open = backend.begin().await;
+    Postgres::append(&mut open, &event("never", 1)).await.unwrap();
+    write(backend, &["quick"], 2, 6).await;
+    let sink = Sink::new();
+    let strict = relay(backend.store()).subscription(subscription(sink.clone()).strict_order(true));
+    let running = strict.until_empty(Some(DEADLINE)).start().await.unwrap();
+    sink.until_taken(1).await;
+    eventually("the checkpoint", async || stored(backend).await, |text| text.as_deref() == Some("1 {}")).await;
+    open.rollback().await.unwrap();
+    within("the relay to end", running.wait()).await.unwrap();
+    assert_eq!(sink.by_key(), numbered(&["quick"], 1, 6));
 }
 
 /// Transactions that fail to serialise and are tried again leave one event a commit.

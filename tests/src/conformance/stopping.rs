@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use outbox_core::Store;
-use outbox_relay::Outcome;
 use outbox_relay::publisher::channel;
+use outbox_relay::{Outcome, RelayError};
 
 use super::Backend;
 use super::log::{SUBSCRIPTION, drain, number, numbered, relay, subscription, write};
@@ -74,7 +74,8 @@ pub async fn a_stop_that_nobody_answers_is_bounded<B: Backend>(backend: &B) {
     let running = relay(backend.store()).shutdown_timeout(Duration::from_millis(100));
     let running = running.subscription(subscription(sender)).start().await.unwrap();
     let stuck = within("an event", receiver.recv()).await;
-    within("the relay to stop", running.stop()).await.unwrap();
+    let stopped = within("the relay to stop", running.stop()).await;
+    assert!(matches!(stopped, Err(RelayError::NotDrained { unanswered: 1, .. })), "{stopped:?}");
     drop(stuck);
     let sink = Sink::new();
     drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
