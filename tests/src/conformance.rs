@@ -206,6 +206,7 @@ macro_rules! conformance {
                 a_log_set_back_under_a_running_relay_stops_it,
                 another_event_under_a_known_position_stops_it,
                 a_log_set_back_while_no_relay_ran_is_noticed,
+                rows_pruned_below_the_floor_are_not_missed,
                 the_same_log_after_a_reconnect_goes_on,
             }
         }

@@ -69,3 +69,15 @@ pub async fn the_same_log_after_a_reconnect_goes_on<B: Backend>(backend: &B) {
     within("the relay to stop", running.stop()).await.unwrap();
     assert_eq!(sink.by_key(), numbered(&["k"], 1, 9));
 }
+
+/// Rows that a person removed are not missed when the floor says so.
+pub async fn rows_pruned_below_the_floor_are_not_missed<B: Backend>(backend: &B) {
+    let sink = Sink::new();
+    write(backend, &["a"], 1, 30).await;
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    backend.admin("DELETE FROM outbox_event WHERE position <= 30").await;
+    backend.admin("UPDATE outbox_meta SET value = '30' WHERE name = 'floor'").await;
+    write(backend, &["a"], 31, 32).await;
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!(sink.by_key(), numbered(&["a"], 1, 32));
+}
