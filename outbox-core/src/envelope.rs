@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
-use crate::event::{Event, Payload};
+use crate::event::{Event, JSON, Payload};
 
 /// Why an event cannot be written. It says what is wrong with the event and shows none of its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +35,9 @@ pub enum EnvelopeError {
     /// The headers are not a JSON object.
     #[error("headers are not a JSON object")]
     Headers,
+    /// The time has no RFC 3339 form.
+    #[error("occurred_at lies outside the years 0000 to 9999; write the time of the event")]
+    Time,
 }
 
 /// What a line holds beside the event's own texts, generously.
@@ -72,15 +75,16 @@ impl CloudEvents {
         out.extend_from_slice(event.event_id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()).as_bytes());
         out.extend_from_slice(br#"","source":"#);
         string(out, &self.source);
-        field(out, "type", event.event_type.as_ref().unwrap_or(&event.topic));
+        let content_type = content_type(event);
+        field(out, "type", event.event_type.as_ref().filter(|name| !name.is_empty()).unwrap_or(&event.topic));
         field(out, "topic", &event.topic);
         out.extend_from_slice(br#","time":""#);
-        time(out, event.occurred_at);
+        time(out, event.occurred_at)?;
         out.push(b'"');
         field(out, "partitionkey", &event.key);
         out.extend_from_slice(format!(r#","sequence":"{:020}""#, event.position).as_bytes());
-        field(out, "datacontenttype", &event.content_type);
-        data(event, out)?;
+        field(out, "datacontenttype", content_type);
+        data(event, content_type, out)?;
         optional(out, "subject", event.aggregate_type.as_deref());
         optional(out, "operation", event.operation.map(crate::Operation::as_str));
         optional(out, "tenantid", event.tenant_id.as_deref());
@@ -92,7 +96,8 @@ impl CloudEvents {
         if let Some(headers) = &event.headers {
             let headers: BTreeMap<Cow<'_, str>, &RawValue> =
                 serde_json::from_str(headers).map_err(|_| EnvelopeError::Headers)?;
-            if let Some(traceparent) = headers.get("traceparent") {
+            // Any other JSON may hold line breaks, and no reader expects it here.
+            if let Some(traceparent) = headers.get("traceparent").filter(|value| value.get().starts_with('"')) {
                 raw_field(out, "traceparent", traceparent.get().as_bytes());
             }
         }
@@ -101,8 +106,13 @@ impl CloudEvents {
     }
 }
 
+/// The content type; an empty one counts as none.
+fn content_type(event: &Event) -> &str {
+    if event.content_type.is_empty() { JSON } else { &event.content_type }
+}
+
 /// Writes the payload: a change event as its two images, a domain event as it is, bytes in base 64.
-fn data(event: &Event, out: &mut Vec<u8>) -> Result<(), EnvelopeError> {
+fn data(event: &Event, content_type: &str, out: &mut Vec<u8>) -> Result<(), EnvelopeError> {
     if event.operation.is_none() {
         return match &event.payload {
             None => {
@@ -116,14 +126,14 @@ fn data(event: &Event, out: &mut Vec<u8>) -> Result<(), EnvelopeError> {
             }
             Some(Payload::Text(text)) => {
                 out.extend_from_slice(br#","data":"#);
-                text_value(out, "payload", text, &event.content_type)
+                text_value(out, "payload", text, content_type)
             }
         };
     }
     out.extend_from_slice(br#","data":{"#);
-    image(out, "before", "old_payload", event.old_payload.as_ref(), &event.content_type)?;
+    image(out, "before", "old_payload", event.old_payload.as_ref(), content_type)?;
     out.push(b',');
-    image(out, "after", "payload", event.payload.as_ref(), &event.content_type)?;
+    image(out, "after", "payload", event.payload.as_ref(), content_type)?;
     out.push(b'}');
     Ok(())
 }
@@ -211,14 +221,18 @@ fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
-/// RFC 3339 in UTC with six digits.
-fn time(out: &mut Vec<u8>, at: OffsetDateTime) {
-    let at = at.to_offset(time::UtcOffset::UTC);
+/// RFC 3339 in UTC with six digits; its years have four.
+fn time(out: &mut Vec<u8>, at: OffsetDateTime) -> Result<(), EnvelopeError> {
+    let at = at.checked_to_offset(time::UtcOffset::UTC).ok_or(EnvelopeError::Time)?;
+    if !(0..=9999).contains(&at.year()) {
+        return Err(EnvelopeError::Time);
+    }
     let (date, clock) = (at.date(), at.time());
     let (month, day) = (u8::from(date.month()), date.day());
     let (hour, minute, second, micro) = clock.as_hms_micro();
     let text = format!("{:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z", date.year());
     out.extend_from_slice(text.as_bytes());
+    Ok(())
 }
 
 #[cfg(test)]
@@ -292,6 +306,40 @@ mod tests {
              \"actor\":\"ann\",\"transactionid\":\"77\",\"schemaversion\":3,\"traceparent\":\"00-a-b-01\"}\n"
         );
         assert!(line.contains("\"type\":\"Gone\""));
+    }
+
+    #[test]
+    fn a_traceparent_is_written_only_where_it_is_a_string() {
+        for (value, expected) in [
+            ("null", "}}\n"),
+            ("7", "}}\n"),
+            ("{\n\"a\":\r1}", "}}\n"),
+            ("[\n]", "}}\n"),
+            (" \n\"00-a-b-01\"\n", "},\"traceparent\":\"00-a-b-01\"}\n"),
+        ] {
+            let headers = Some(format!("{{\"traceparent\":{value}}}"));
+            let line = line(&Event { headers, ..event(b"{}") }).unwrap();
+            assert_eq!(line.split_once("\"data\":{").unwrap().1, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn empty_texts_count_as_absent() {
+        let empty = Event { event_type: Some(String::new()), content_type: Cow::Borrowed(""), ..event(b"[1]") };
+        assert_eq!(line(&empty).unwrap(), line(&event(b"[1]")).unwrap());
+        let broken = Event { payload: Some(Payload::Text(b"[1".to_vec())), ..empty };
+        assert!(line(&broken).unwrap_err().to_string().starts_with("payload is not JSON"));
+    }
+
+    #[test]
+    fn a_time_without_an_rfc_3339_form_is_refused() {
+        let at = |occurred_at| line(&Event { occurred_at, ..event(b"{}") });
+        assert!(at(datetime!(0000-01-01 00:00 +0)).unwrap().contains("\"time\":\"0000-01-01T00:00:00.000000Z\""));
+        assert!(at(datetime!(9999-12-31 23:59:59 +0)).unwrap().contains("\"time\":\"9999-12-31T23:59:59.000000Z\""));
+        for outside in [datetime!(-0001-06-01 00:00 +0), datetime!(0000-01-01 00:00 +1), datetime!(9999-12-31 23:00 -2)]
+        {
+            assert_eq!(at(outside).unwrap_err(), EnvelopeError::Time, "{outside}");
+        }
     }
 
     #[test]

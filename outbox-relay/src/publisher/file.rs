@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -11,7 +11,7 @@ use outbox_core::envelope::CloudEvents;
 use outbox_core::publisher::{Answer, Delivery, Discipline, Origin, PublishError, PublishErrorKind, Publisher};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::lines::Lines;
+use super::lines::{Lines, whole_lines};
 
 /// Appends CloudEvents to a file, one a line.
 ///
@@ -136,18 +136,7 @@ impl Opened {
 
     /// Removes what follows the last line feed.
     fn mend(&mut self) -> io::Result<()> {
-        let mut end = self.length;
-        let mut chunk = [0; 8192];
-        let kept = loop {
-            let size = usize::try_from(end).unwrap_or(chunk.len()).min(chunk.len());
-            let start = end - size as u64;
-            self.file.read_exact_at(&mut chunk[..size], start)?;
-            match chunk[..size].iter().rposition(|byte| *byte == b'\n') {
-                Some(at) => break start + at as u64 + 1,
-                None if start == 0 => break 0,
-                None => end = start,
-            }
-        };
+        let kept = whole_lines(&self.file, self.length)?;
         if kept < self.length {
             tracing::warn!(bytes = self.length - kept, "removed a torn line from the end of the file");
             self.file.set_len(kept)?;

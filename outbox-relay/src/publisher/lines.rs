@@ -1,7 +1,8 @@
 //! A batch as JSON Lines, made piece by piece so that no more than a piece is in memory.
 
 use std::collections::BTreeSet;
-use std::slice;
+use std::os::unix::fs::FileExt as _;
+use std::{fs, io, slice};
 
 use outbox_core::envelope::CloudEvents;
 use outbox_core::publisher::{Answer, Delivery};
@@ -52,6 +53,22 @@ impl<'b> Lines<'b> {
                 }
                 Answer::Reject { reason: error.to_string() }
             }
+        }
+    }
+}
+
+/// How many of the first `length` bytes of a file are whole lines.
+pub(super) fn whole_lines(file: &fs::File, length: u64) -> io::Result<u64> {
+    let mut end = length;
+    let mut chunk = [0; 8192];
+    loop {
+        let size = usize::try_from(end).unwrap_or(chunk.len()).min(chunk.len());
+        let start = end - size as u64;
+        file.read_exact_at(&mut chunk[..size], start)?;
+        match chunk[..size].iter().rposition(|byte| *byte == b'\n') {
+            Some(at) => return Ok(start + at as u64 + 1),
+            None if start == 0 => return Ok(0),
+            None => end = start,
         }
     }
 }

@@ -119,6 +119,46 @@ fn a_closed_pipe_ends_with_exit_1_and_one_line() {
 }
 
 #[test]
+fn standard_output_that_cannot_be_written_is_exit_2() {
+    let shop = Shop::open();
+    shop.event("a", "k", "{}");
+    std::fs::write(shop.path("out.jsonl"), "").unwrap();
+    let read_only = std::fs::File::open(shop.path("out.jsonl")).unwrap();
+    let refused = ended(shop.program(&RUN).stdout(Stdio::from(read_only))).expect_code(2);
+    assert!(refused.stderr.contains("standard output is closed or not writable"), "{}", refused.stderr);
+    assert_eq!(shop.published(&[]), [1], "nothing was acknowledged");
+}
+
+#[test]
+fn standard_output_in_a_file_holds_whole_lines_before_and_after_a_full_disk() {
+    let shop = Shop::open();
+    shop.sql(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+         INSERT INTO outbox_event (topic, event_key, payload) SELECT 'a', i, '{}' FROM n",
+    );
+    // Far above the size of the database, to which the limit applies as well.
+    let limit = 2 << 20;
+    let before = "{}\n".repeat((limit - 2000) / 3);
+    std::fs::write(shop.path("out.jsonl"), format!("{before}{{\"torn")).unwrap();
+    let append = || std::fs::OpenOptions::new().append(true).open(shop.path("out.jsonl")).unwrap();
+
+    let mut full = std::process::Command::new("/bin/sh");
+    let script = "trap '' XFSZ; ulimit -f \"$(($1 / 512))\"; shift; exec \"$@\"";
+    let program = shop.program(&[]);
+    full.args(["-c", script, "sh", &limit.to_string()]).arg(program.get_program()).args(RUN);
+    full.args(["--timeout", "300ms"]).env_clear().env("DATABASE_URL", "sqlite:shop.db");
+    full.current_dir(shop.path("")).stdin(Stdio::null()).stdout(Stdio::from(append())).stderr(Stdio::piped());
+    let failed = ended(&mut full).expect_code(1);
+    assert!(failed.stderr.contains("standard output cannot be written"), "{}", failed.stderr);
+    assert_eq!(shop.read("out.jsonl"), before);
+
+    ended(shop.program(&RUN).stdout(Stdio::from(append()))).expect_code(0);
+    let text = shop.read("out.jsonl");
+    let events = text.strip_prefix(&before).unwrap();
+    assert_eq!(events.lines().filter(|line| line.ends_with("\"data\":{}}")).count(), 50, "{events}");
+}
+
+#[test]
 fn a_second_signal_ends_at_once_with_exit_130() {
     let shop = Shop::open();
     shop.sql(MUCH);

@@ -25,7 +25,7 @@ fn wrong_usage_is_exit_2_and_shows_no_secret() {
         &["status", "postgres://ann:canary@host/db"],
         &["postgres://ann:canary@host/db"],
         &["migrate", "--segments", "9"],
-        &["run", "--publisher", "null", "--timeout", "5s"],
+        &["run", "--publisher", "null", "--timeout", "5"],
         &["run", "--publisher", "https://ann:canary@host/"],
         &["run", "--publisher", "null", "--partitions", "2"],
         &["run", "--publisher", "null", "--envelope", "raw"],
@@ -90,8 +90,17 @@ fn a_password_never_shows() {
 #[test]
 fn migrating_twice_changes_nothing() {
     let shop = Shop::empty();
-    assert_eq!(shop.call(&["migrate"]).expect_code(0).stdout, "created the outbox tables outbox_*\n");
-    assert_eq!(shop.call(&["migrate"]).expect_code(0).stdout, "the outbox tables outbox_* are up to date\n");
+    let said = |arguments: &[&str]| shop.call(&[&["migrate"], arguments].concat()).expect_code(0).stdout;
+    assert_eq!(said(&[]), "created outbox_event and the other outbox_ tables\n");
+    assert_eq!(said(&[]), "outbox_event and the other outbox_ tables are up to date\n");
+    assert_eq!(
+        said(&["--segments", "3"]),
+        "outbox_event and the other outbox_ tables are up to date; --segments counts only when the tables are created\n"
+    );
+    let quiet = shop.call(&["migrate", "--quiet", "--prefix", "quiet_"]).expect_code(0);
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
+    assert_eq!(said(&["--quiet", "--prefix", "quiet_"]), "");
+    assert_eq!(said(&["--prefix", "quiet_"]), "quiet_event and the other quiet_ tables are up to date\n");
     assert_eq!(shop.call(&["migrate", "--json"]).expect_code(0).stdout, "{\"changed\":false}\n");
     assert_eq!(shop.call(&["migrate", "--json", "--prefix", "ob_"]).expect_code(0).stdout, "{\"changed\":true}\n");
     shop.sql("INSERT INTO ob_event (topic, event_key, payload) VALUES ('a', 'b', '{}')");

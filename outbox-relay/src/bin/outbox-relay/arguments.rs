@@ -52,7 +52,7 @@ pub(crate) struct Global {
     /// Write results as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Log errors only
+    /// Log errors only, and let migrate say nothing when it is done
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     /// Log more; twice for everything
@@ -102,10 +102,10 @@ pub(crate) struct Migrate {
     /// Write the SQL to standard output and touch no database
     #[arg(long)]
     pub(crate) print: bool,
-    /// How many segments the log has on PostgreSQL; SQLite has none
-    #[arg(long, value_name = "N", default_value_t = outbox_core::schema::MAX_SEGMENTS,
+    /// How many segments new tables have on PostgreSQL; SQLite has none [default: 8]
+    #[arg(long, value_name = "N",
         value_parser = clap::value_parser!(u8).range(1..=i64::from(outbox_core::schema::MAX_SEGMENTS)))]
-    pub(crate) segments: u8,
+    pub(crate) segments: Option<u8>,
 }
 
 /// Flags of `run`.
@@ -120,8 +120,8 @@ pub(crate) struct Run {
     /// End when every event committed before the start is done with
     #[arg(long)]
     pub(crate) until_empty: bool,
-    /// With --until-empty: fail after so long without progress [default: 60s]
-    #[arg(long, value_name = "DURATION", requires = "until_empty")]
+    /// With --until-empty: fail after so long without progress; no effect alone [default: 60s]
+    #[arg(long, value_name = "DURATION")]
     pub(crate) timeout: Option<String>,
 }
 

@@ -2,34 +2,38 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::arguments::{Global, LogForm};
 
 /// Starts the log in the form and with the detail that was asked for.
 pub(crate) fn start(global: &Global) {
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter(global))
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(colours(std::io::stderr().is_terminal()))
         // A closed standard error must not end a relay.
         .log_internal_errors(false)
         .with_target(global.verbose > 0);
-    match global.log {
-        LogForm::Text => log.init(),
-        LogForm::Json => log.json().flatten_event(true).with_ansi(false).init(),
-    }
+    let log = match global.log {
+        LogForm::Text => log.boxed(),
+        LogForm::Json => log.json().flatten_event(true).with_ansi(false).boxed(),
+    };
+    tracing_subscriber::registry().with(log.with_filter(targets(global))).init();
 }
 
 /// Of others only errors: at more they would log statements.
-fn filter(global: &Global) -> EnvFilter {
+fn targets(global: &Global) -> Targets {
     let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (false, 0) => "info",
-        (false, 1) => "debug",
-        (false, _) => "trace",
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) => LevelFilter::INFO,
+        (false, 1) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
     };
-    EnvFilter::new(format!("error,outbox_relay={level},outbox_core={level},outbox_sqlx={level}"))
+    let ours = ["outbox_relay", "outbox_core", "outbox_sqlx"].map(|target| (target, level));
+    Targets::new().with_default(LevelFilter::ERROR).with_targets(ours)
 }
 
 /// Whether to write colours, see <https://no-color.org>.

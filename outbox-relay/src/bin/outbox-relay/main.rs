@@ -59,9 +59,7 @@ fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::System)?;
     let ended = runtime.block_on(async {
         match &arguments.command {
-            Command::Migrate(flags) => {
-                commands::migrate::execute(flags, &settings.database, arguments.global.json).await
-            }
+            Command::Migrate(flags) => commands::migrate::execute(flags, &settings.database, &arguments.global).await,
             Command::Run(_) => commands::run::execute(settings).await,
             Command::Status => commands::status::execute(&settings.database, arguments.global.json).await,
         }

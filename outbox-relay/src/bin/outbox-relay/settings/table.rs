@@ -82,8 +82,8 @@ impl Section for Table<'_> {
                 place,
             });
         }
-        let kind = value.get_ref().type_str();
-        problems.at(&place, format!("`{key}` is a number, not a {kind}; write it without quotes, such as `{key} = 1`"));
+        let kind = kind(value.get_ref());
+        problems.at(&place, format!("`{key}` is a number, not {kind}; write it without quotes, such as `{key} = 1`"));
         None
     }
 
@@ -134,9 +134,16 @@ fn text(key: &str, place: Place, value: &Spanned<DeValue<'_>>, problems: &mut Pr
     if let DeValue::String(text) = value.get_ref() {
         return Some(Placed { value: text.to_string(), place });
     }
-    let kind = value.get_ref().type_str();
-    problems.at(&place, format!("`{key}` is a text, not a {kind}; write it in quotes, such as {}", example(key)));
+    let kind = kind(value.get_ref());
+    problems.at(&place, format!("`{key}` is a text, not {kind}; write it in quotes, such as {}", example(key)));
     None
+}
+
+/// The type of a value, with its article.
+fn kind(value: &DeValue<'_>) -> String {
+    let kind = value.type_str();
+    let article = if kind.starts_with(['a', 'i']) { "an" } else { "a" };
+    format!("{article} {kind}")
 }
 
 fn example(key: &str) -> &'static str {

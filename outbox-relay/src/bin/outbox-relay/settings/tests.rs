@@ -123,7 +123,7 @@ retry = { first = \"1m\", max = \"1s\", then = \"park\" }
 ";
     let problems = problems(file);
     for expected in [
-        "relay.toml:2: `url` is a text, not a integer",
+        "relay.toml:2: `url` is a text, not an integer",
         "relay.toml:3: unknown key `scema`; the nearest is `schema`; [database] has",
         "relay.toml:5: `5` is not a duration; write a whole number with its unit, such as 100ms",
         "relay.toml:6: `window_events` is a number, not a string; write it without quotes",
@@ -239,4 +239,12 @@ fn the_file_in_the_documentation_says_the_defaults() {
     let settings = read("run --config FILE", &[("DATABASE_URL", "sqlite:a.db")], &file).unwrap();
     assert_eq!(settings.subscriptions.len(), 1);
     assert_eq!(settings.relay.lease, Some(Duration::from_secs(5)));
+}
+
+#[test]
+fn a_timeout_counts_with_until_empty_only() {
+    let until_empty = |flags: &str| read(&format!("{RUN} {flags}"), &[], "").unwrap().until_empty;
+    assert_eq!(until_empty("--until-empty --timeout 5s"), Some(Duration::from_secs(5)));
+    assert_eq!(until_empty("--until-empty"), Some(Duration::from_mins(1)));
+    assert_eq!(until_empty("--timeout 5s"), None);
 }
