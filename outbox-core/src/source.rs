@@ -19,7 +19,7 @@ pub struct ReadRequest {
     pub above: bool,
     /// At most so many rows come back; at least 1.
     pub max_events: u32,
-    /// At most so many bytes of payload come back; a single larger event comes back alone.
+    /// At most so many bytes of payloads, headers and other texts come back; a single larger event comes back alone.
     pub max_bytes: u64,
 }
 

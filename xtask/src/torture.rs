@@ -15,6 +15,9 @@ pub(crate) struct Options {
     /// Cut each part to its share of so many minutes; without it all run at full size
     #[arg(long, value_name = "N")]
     minutes: Option<u64>,
+    /// Only this part, beside the controls: order, kills or restarts
+    #[arg(long, value_name = "PART")]
+    only: Option<String>,
     /// Repeat an earlier run's choices
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
@@ -33,6 +36,9 @@ pub(crate) fn run(children: &Children, options: &Options) -> Result<ExitCode> {
     torture.arg("--report").arg(&options.report);
     if let Some(minutes) = options.minutes {
         torture.arg("--minutes").arg(minutes.to_string());
+    }
+    if let Some(only) = &options.only {
+        torture.arg("--only").arg(only);
     }
     if let Some(seed) = options.seed {
         torture.arg("--seed").arg(seed.to_string());

@@ -10,6 +10,9 @@ WITH page AS MATERIALIZED (
                 AND (cardinality($7::text[]) = 0 OR operation = ANY ($7)), false) /* end */
             THEN coalesce(octet_length(payload), 0) + coalesce(octet_length(old_payload), 0)
                 + coalesce(octet_length(payload_binary), 0) + coalesce(octet_length(old_payload_binary), 0)
+                + octet_length(topic) + octet_length(event_key) + coalesce(octet_length(headers), 0)
+                + coalesce(octet_length(event_type), 0) + coalesce(octet_length(aggregate_type), 0)
+                + coalesce(octet_length(tenant_id), 0) + coalesce(octet_length(actor), 0)
             ELSE 0 END AS size
         FROM outbox_event WHERE position > $1 ORDER BY position LIMIT $2
     ) sized
@@ -26,6 +29,9 @@ WITH page AS MATERIALIZED (
                         AND (cardinality($7::text[]) = 0 OR operation = ANY ($7)), false) /* end */
                     THEN coalesce(octet_length(payload), 0) + coalesce(octet_length(old_payload), 0)
                         + coalesce(octet_length(payload_binary), 0) + coalesce(octet_length(old_payload_binary), 0)
+                        + octet_length(topic) + octet_length(event_key) + coalesce(octet_length(headers), 0)
+                        + coalesce(octet_length(event_type), 0) + coalesce(octet_length(aggregate_type), 0)
+                        + coalesce(octet_length(tenant_id), 0) + coalesce(octet_length(actor), 0)
                     ELSE 0 END AS size
                 FROM outbox_event WHERE position > $1 ORDER BY position LIMIT $2
             ) sized

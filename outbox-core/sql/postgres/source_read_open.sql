@@ -21,6 +21,9 @@ WITH missing AS MATERIALIZED (
 ), sized AS MATERIALIZED (
     SELECT position, CASE WHEN wanted THEN coalesce(octet_length(payload), 0) + coalesce(octet_length(old_payload), 0)
             + coalesce(octet_length(payload_binary), 0) + coalesce(octet_length(old_payload_binary), 0)
+            + octet_length(topic) + octet_length(event_key) + coalesce(octet_length(headers), 0)
+            + coalesce(octet_length(event_type), 0) + coalesce(octet_length(aggregate_type), 0)
+            + coalesce(octet_length(tenant_id), 0) + coalesce(octet_length(actor), 0)
         ELSE 0 END AS size
     FROM filled
     UNION ALL (
@@ -31,6 +34,9 @@ WITH missing AS MATERIALIZED (
             AND (cardinality($11::text[]) = 0 OR operation = ANY ($11)), false) /* end */
             THEN coalesce(octet_length(payload), 0) + coalesce(octet_length(old_payload), 0)
                 + coalesce(octet_length(payload_binary), 0) + coalesce(octet_length(old_payload_binary), 0)
+                + octet_length(topic) + octet_length(event_key) + coalesce(octet_length(headers), 0)
+                + coalesce(octet_length(event_type), 0) + coalesce(octet_length(aggregate_type), 0)
+                + coalesce(octet_length(tenant_id), 0) + coalesce(octet_length(actor), 0)
             ELSE 0 END AS size
         FROM outbox_event WHERE $4 AND position > $1 ORDER BY position LIMIT $2
     )

@@ -15,7 +15,9 @@ WITH candidate AS (
             AND (?8 IS NULL OR coalesce(CAST(e.operation AS TEXT) IN (SELECT value FROM json_each(?8)), 0)) AS passes,
         coalesce(octet_length(e.payload), 0) + coalesce(octet_length(e.old_payload), 0)
             + coalesce(octet_length(e.payload_binary), 0) + coalesce(octet_length(e.old_payload_binary), 0)
-            + coalesce(octet_length(e.headers), 0) + octet_length(e.event_key) AS size
+            + octet_length(e.topic) + octet_length(e.event_key) + coalesce(octet_length(e.headers), 0)
+            + coalesce(octet_length(e.event_type), 0) + coalesce(octet_length(e.aggregate_type), 0)
+            + coalesce(octet_length(e.tenant_id), 0) + coalesce(octet_length(e.actor), 0) AS size
     FROM candidate c CROSS JOIN outbox_event e ON e.position = c.position
 ), fitting AS (
     SELECT position, passes,

@@ -17,6 +17,9 @@ pub(super) const READ: Duration = Duration::from_secs(30);
 /// How long a statement may take that walks the log.
 pub(super) const WALK: Duration = Duration::from_mins(5);
 
+/// PostgreSQL's code of a statement that was ended, by a person or by its limit.
+const CANCELED: &str = "57014";
+
 const SESSION: &str = outbox_core::sql::postgres::STORE_SESSION;
 
 /// Renders a statement under `names`. The one place where text becomes a statement: `Names` holds nothing but word
@@ -43,9 +46,26 @@ impl Link {
         let options = options.clone().application_name("outbox-relay").disable_statement_logging();
         let connection = bounded(CALL, options.connect()).await?;
         let mut link = Self(Some(connection));
-        let statement_timeout = (longest + Duration::from_secs(5)).as_millis().to_string();
-        link.one(CALL, sqlx::query(SESSION).bind(statement_timeout)).await?;
+        link.limit(longest + Duration::from_secs(5)).await?;
         Ok(link)
+    }
+
+    /// Lets the server end each statement to come after so long.
+    pub(super) async fn limit(&mut self, longest: Duration) -> Result<(), StoreError> {
+        self.one(CALL, sqlx::query(SESSION).bind(longest.as_millis().to_string())).await.map(drop)
+    }
+
+    /// Runs a statement that gives one row; `None` where the server ended it at its limit.
+    pub(super) async fn one_in_time(
+        &mut self,
+        limit: Duration,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<Option<PgRow>, StoreError> {
+        self.call(limit, async |connection| match query.fetch_one(connection).await {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(CANCELED) => Ok(None),
+            answer => answer.map(Some),
+        })
+        .await
     }
 
     /// Runs a statement that gives one row.

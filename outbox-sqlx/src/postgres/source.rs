@@ -1,6 +1,6 @@
 //! Reads the log: what is visible in one snapshot, once it is durable, with who may still fill what is missing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
@@ -14,7 +14,7 @@ use sqlx::{Row, SqlStr};
 use super::connection::{CALL, Link, READ, WALK, assembled, statement};
 use super::fault::{precondition, store_error, unavailable};
 use super::row::{self, Whole};
-use super::start::StartStatements;
+use super::start::{StartStatements, drawn_back};
 
 const SESSION: &str = outbox_core::sql::postgres::SOURCE_SESSION;
 const ANCHOR: &str = outbox_core::sql::postgres::SOURCE_ANCHOR;
@@ -26,6 +26,9 @@ const FLUSH: &str = outbox_core::sql::postgres::SOURCE_FLUSH;
 
 /// How long the reader waits for the flush some other session is about to do, before it asks for its own.
 const FLUSH_PAUSE: Duration = Duration::from_millis(1);
+
+/// How long a log that shows nothing new is believed to be the one it was.
+const TRUST: Duration = Duration::from_secs(2);
 
 /// A probe of all segments costs about as much as passing over so many rows.
 const NEAR: Position = 64;
@@ -45,6 +48,7 @@ pub(super) struct PgSource {
     database: Oid,
     /// The log and its segments, on any of which a writer holds its lock.
     tables: Vec<Oid>,
+    looked: Instant,
 }
 
 /// A filter as the statements take it.
@@ -58,6 +62,7 @@ struct FilterLists {
 /// What a look after the read showed.
 struct Sight {
     flushed: i64,
+    last_position: Position,
     holders: Option<Vec<Holder>>,
 }
 
@@ -84,10 +89,11 @@ impl PgSource {
             started: anchor.try_get("started").map_err(store_error)?,
             database: anchor.try_get("database").map_err(store_error)?,
             tables: anchor.try_get("tables").map_err(store_error)?,
+            looked: Instant::now(),
         })
     }
 
-    /// Runs the read itself; the flag says whether the limit of bytes cut it short.
+    /// Runs the read itself; what holds for the whole of it is known where it gave a row.
     async fn rows(&mut self, request: &ReadRequest) -> Result<(Vec<LogRow>, Option<Whole>), StoreError> {
         let max_bytes = i64::try_from(request.max_bytes).unwrap_or(i64::MAX);
         let query = if request.open.is_empty() {
@@ -123,9 +129,12 @@ impl PgSource {
         if row.try_get::<i64, _>("started").map_err(store_error)? != self.started {
             return Err(unavailable("the server was restarted; what was read before may not have survived it"));
         }
+        self.looked = Instant::now();
         let flushed = row.try_get("flushed").map_err(store_error)?;
+        let last_position = row.try_get("last_position").map_err(store_error)?;
         let names: Option<Vec<String>> = row.try_get("holders").map_err(store_error)?;
-        Ok(Sight { flushed, holders: names.map(|names| names.iter().map(|name| holder(name)).collect()) })
+        let holders = names.map(|names| names.iter().map(|name| holder(name)).collect());
+        Ok(Sight { flushed, last_position, holders })
     }
 
     /// Who may fill a missing position at this moment.
@@ -161,10 +170,14 @@ impl Source for PgSource {
         let (rows, whole) = self.rows(request).await?;
         let full = rows.len() >= request.max_events as usize;
         let complete = !full && !whole.is_some_and(|whole| whole.shortened);
-        if rows.is_empty() && request.open.is_empty() {
+        // An emptied log that counts from 1 again looks idle until it has caught up with its reader.
+        if rows.is_empty() && request.open.is_empty() && self.looked.elapsed() < TRUST {
             return Ok(Read { rows, complete, evidence: Evidence::Unsampled });
         }
         let sight = self.look(!request.open.is_empty() || has_gaps(request.after, &rows)).await?;
+        if sight.last_position < request.after {
+            return Err(drawn_back(sight.last_position, request.after));
+        }
         if let Some(whole) = whole {
             let inserted = whole
                 .inserted
@@ -251,23 +264,28 @@ fn holder(name: &str) -> Holder {
 }
 
 /// A reading statement, without its filter where there is none: a condition that is always true costs time on each row.
+///
+/// One whose marks do not pair up comes whole: the server refuses it for want of the filter's values.
 fn read_statement(names: &Names, sql: &'static str, filtered: bool) -> SqlStr {
     if filtered {
         return statement(names, sql);
     }
-    let sql = names.render(sql);
+    let rendered = names.render(sql);
+    without_marked(&rendered).map_or_else(|| statement(names, sql), assembled)
+}
+
+/// The text without what is marked; `None` where a mark has no end of its own.
+fn without_marked(sql: &str) -> Option<String> {
     let mut plain = String::with_capacity(sql.len());
-    let mut rest: &str = &sql;
+    let mut rest = sql;
     while let Some((before, marked)) = rest.split_once("/* ") {
         plain.push_str(before);
-        let Some((marked, after)) = marked.split_once("/* end */") else {
-            break;
-        };
+        let (marked, after) = marked.split_once("/* end */").filter(|(marked, _)| !marked.contains("/*"))?;
         plain.push_str(if marked.starts_with("wanted") { "true" } else { "" });
         rest = after;
     }
     plain.push_str(rest);
-    assembled(plain)
+    Some(plain)
 }
 
 #[cfg(test)]
@@ -282,6 +300,15 @@ mod tests {
                 assert!(!plain.as_str().contains(trace), "{trace}: {}", plain.as_str());
             }
             assert!(read_statement(&Names::default(), sql, true).as_str().contains("LIKE ANY"));
+        }
+    }
+
+    #[test]
+    fn marks_that_do_not_pair_up_leave_no_statement() {
+        let plain = |sql| without_marked(sql);
+        assert_eq!(plain("a /* wanted */ b /* end */ c/* fence */ d /* end */").as_deref(), Some("a true c"));
+        for broken in ["a /* wanted */ b", "a /* wanted */ b /* wanted */ c /* end */", "a /* end */ b /* end"] {
+            assert_eq!(plain(broken), None, "{broken}");
         }
     }
 

@@ -66,10 +66,7 @@ impl StartStatements {
     pub(super) async fn verify(&self, link: &mut Link, proof: &Proof) -> Result<(), StoreError> {
         let last = self.last_position(link).await?;
         if last < proof.position {
-            return Err(discontinuity(&format!(
-                "the database has given out positions up to {last} only, and the relay has read up to {}",
-                proof.position
-            )));
+            return Err(drawn_back(last, proof.position));
         }
         let floor = self.floor(link).await?;
         let (positions, ids): (Vec<Position>, Vec<Uuid>) = proof.events.iter().copied().unzip();
@@ -96,7 +93,13 @@ impl PgSource {
         let floor = self.start.floor(&mut self.link).await?;
         let time = match start {
             Start::Beginning => return Ok((floor, PositionSet::new())),
-            Start::Position(position) => return Ok((position.saturating_sub(1).max(floor), PositionSet::new())),
+            Start::Position(position) => {
+                let last = self.start.last_position(&mut self.link).await?.max(floor);
+                if position.saturating_sub(1) > last {
+                    return Err(precondition(beyond(last)));
+                }
+                return Ok((position.saturating_sub(1).max(floor), PositionSet::new()));
+            }
             Start::Now => None,
             Start::Time(time) => Some(time),
         };
@@ -116,6 +119,18 @@ impl PgSource {
         }
         Ok((position, open))
     }
+}
+
+/// What is said of a start that the log has not reached: its checkpoint would be one of another log.
+fn beyond(last: Position) -> String {
+    format!("the log ends at {last}; start at position:{} or earlier, or at now", last.saturating_add(1))
+}
+
+/// The database counts from where it was before the relay read what it read.
+pub(super) fn drawn_back(last: Position, read: Position) -> StoreError {
+    discontinuity(&format!(
+        "the database has given out positions up to {last} only, and the relay has read up to {read}"
+    ))
 }
 
 fn discontinuity(what: &str) -> StoreError {

@@ -1,6 +1,7 @@
 //! What is known of the outbox: what its tables say, and what the server knows of the sessions that keep holes open.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use outbox_core::status::{
     DatabaseStatus, HolderStatus, HoleStatus, LogStatus, PartitionStatus, RelayStatus, ReportedHole,
@@ -21,6 +22,9 @@ const SUBSCRIPTIONS: &str = outbox_core::sql::postgres::STATUS_SUBSCRIPTIONS;
 const LAG: &str = outbox_core::sql::postgres::STATUS_LAG;
 const HOLDERS: &str = outbox_core::sql::postgres::STATUS_HOLDERS;
 
+/// How long the count of what one subscription still owes may take.
+const COUNT: Duration = Duration::from_secs(5);
+
 /// The version of the form that [`Status`] has.
 const FORM: u32 = 1;
 
@@ -32,16 +36,20 @@ pub(super) async fn status(mut link: Link, names: &Names, database: Database) ->
     let segments = link.all(READ, sqlx::query(statement(names, SEGMENTS))).await?;
     let log = link.one(READ, sqlx::query(statement(names, LOG))).await?;
     let relays = link.all(READ, sqlx::query(statement(names, RELAYS))).await?;
+    let rows = link.all(READ, sqlx::query(statement(names, SUBSCRIPTIONS))).await?;
     let mut subscriptions = Vec::new();
-    for row in link.all(READ, sqlx::query(statement(names, SUBSCRIPTIONS))).await? {
-        let reported = reported_holes(&row).map_err(store_error)?;
+    for row in &rows {
+        let reported = reported_holes(row).map_err(store_error)?;
         let known = known_holders(&mut link, names, &reported).await?;
-        let mut subscription = subscription(&row, &reported, &known).map_err(store_error)?;
-        if let Some((events, seconds)) = lag(&mut link, names, &row).await? {
+        subscriptions.push(subscription(row, &reported, &known).map_err(store_error)?);
+    }
+    // Last of all, for a log too long to be counted in time must not end anything else.
+    link.limit(COUNT).await?;
+    for (subscription, row) in subscriptions.iter_mut().zip(&rows) {
+        if let Some((events, seconds)) = lag(&mut link, names, row).await? {
             subscription.lag_events = Some(events);
             subscription.lag_seconds = Some(seconds);
         }
-        subscriptions.push(subscription);
     }
     let Database { kind, server_version, instance, .. } = database;
     Ok(Status {
@@ -114,7 +122,10 @@ async fn lag(link: &mut Link, names: &Names, row: &PgRow) -> Result<Option<(u64,
     };
     let (first, last): (Vec<Position>, Vec<Position>) =
         open.ranges().map(|range| (*range.start(), *range.end())).unzip();
-    let row = link.one(READ, sqlx::query(statement(names, LAG)).bind(position).bind(first).bind(last)).await?;
+    let query = sqlx::query(statement(names, LAG)).bind(position).bind(first).bind(last);
+    let Some(row) = link.one_in_time(READ, query).await? else {
+        return Ok(None);
+    };
     let events: i64 = row.try_get("events").map_err(store_error)?;
     Ok(Some((events.unsigned_abs(), row.try_get("seconds").map_err(store_error)?)))
 }

@@ -90,7 +90,9 @@ pub(super) fn store_error(error: sqlx::Error) -> StoreError {
         ),
         (None, _) => (Unavailable, "the connection to the database failed"),
     };
-    StoreError::new(kind, message).caused_by(error)
+    let said = StoreError::new(kind, message);
+    // SQLite's own text says nothing but the same again.
+    if code.map(|extended| extended & 0xff) == Some(8) { said } else { said.caused_by(error) }
 }
 
 /// Another relay holds a newer epoch.
@@ -103,4 +105,25 @@ pub(super) fn fenced(subscription: &str, epoch: i64) -> StoreError {
 pub(super) fn json_list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
     format!("[{}]", items.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use sqlx::ConnectOptions;
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_only_database_is_called_so_once() {
+        let mut connection = SqliteConnectOptions::new().in_memory(true).connect().await.unwrap();
+        sqlx::query("PRAGMA query_only = ON").execute(&mut connection).await.unwrap();
+        let error = store_error(sqlx::query("CREATE TABLE t (a)").execute(&mut connection).await.unwrap_err());
+        assert!(error.to_string().contains("read-only; give the relay write access"), "{error}");
+        assert!(error.source().is_none());
+        let error = store_error(sqlx::query("SELECT * FROM missing").execute(&mut connection).await.unwrap_err());
+        assert!(error.source().is_some(), "{error}");
+    }
 }

@@ -100,6 +100,15 @@ impl SqliteLeases {
         Ok(kept)
     }
 
+    async fn try_take_over(&mut self, subscription: &str, epoch: i64) -> Result<(), sqlx::Error> {
+        let mut tx = self.connection.begin_with(BEGIN_WRITE).await?;
+        let query = sqlx::query_scalar::<_, String>(self.take_over.clone()).bind(subscription).bind(epoch);
+        if let Some(owner) = query.fetch_optional(&mut *tx).await? {
+            sqlx::query(self.leave.clone()).bind(owner).execute(&mut *tx).await?;
+        }
+        tx.commit().await
+    }
+
     async fn try_release(&mut self, relay: &RelayIdentity) -> Result<(), sqlx::Error> {
         let mut tx = self.connection.begin_with(BEGIN_WRITE).await?;
         for sql in [&self.release, &self.leave] {
@@ -121,8 +130,7 @@ impl Leases for SqliteLeases {
     }
 
     async fn take_over(&mut self, subscription: &str, epoch: i64) -> Result<(), StoreError> {
-        let query = sqlx::query(self.take_over.clone()).bind(subscription).bind(epoch);
-        bounded(CALL, query.execute(&mut self.connection)).await.map(drop)
+        bounded(CALL, self.try_take_over(subscription, epoch)).await
     }
 
     async fn renew(

@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
@@ -22,6 +23,9 @@ const SINCE: &str = outbox_core::sql::sqlite::SOURCE_SINCE;
 const PROOF: &str = outbox_core::sql::sqlite::SOURCE_PROOF;
 const FLOOR: &str = outbox_core::sql::sqlite::SOURCE_FLOOR;
 
+/// How long a log is believed to be the one it was.
+const TRUST: Duration = Duration::from_secs(2);
+
 /// The reader of one file.
 #[derive(Debug)]
 pub(super) struct SqliteSource {
@@ -33,6 +37,7 @@ pub(super) struct SqliteSource {
     since: SqlStr,
     proof: SqlStr,
     floor: SqlStr,
+    looked: Instant,
 }
 
 /// The lists of a filter as JSON arrays; `None` wants all.
@@ -62,6 +67,7 @@ impl SqliteSource {
             since: statement(names, SINCE),
             proof: statement(names, PROOF),
             floor: statement(names, FLOOR),
+            looked: Instant::now(),
         })
     }
 
@@ -97,6 +103,31 @@ impl SqliteSource {
     async fn floor(&mut self) -> Result<Position, StoreError> {
         let query = sqlx::query_scalar::<_, Option<Position>>(self.floor.clone());
         Ok(bounded(CALL, query.fetch_one(&mut self.connection)).await?.unwrap_or_default())
+    }
+
+    /// Refuses a log that ends below what was read of it.
+    async fn check_end(&mut self, read: Position) -> Result<(), StoreError> {
+        let last = self.last_position().await?;
+        if last >= read {
+            return Ok(());
+        }
+        let message = format!(
+            "the log was read up to position {read} and now ends at {last}: the file was restored from a backup or replaced by \
+             an older copy, or its tables were emptied by hand"
+        );
+        Err(StoreError::new(StoreErrorKind::Continuity, message))
+    }
+
+    /// What is done where a subscription starts at a position, which the log must have reached.
+    async fn before(&mut self, position: Position) -> Result<Position, StoreError> {
+        let floor = self.floor().await?;
+        let last = self.last_position().await?.max(floor);
+        if position.saturating_sub(1) <= last {
+            return Ok(position.saturating_sub(1).max(floor));
+        }
+        let message =
+            format!("the log ends at {last}; start at position:{} or earlier, or at now", last.saturating_add(1));
+        Err(StoreError::new(StoreErrorKind::Precondition, message))
     }
 
     async fn time(&mut self, time: OffsetDateTime) -> Result<Option<Position>, StoreError> {
@@ -136,6 +167,11 @@ impl Source for SqliteSource {
         if !read.rows.is_empty() {
             make_durable(self.write_ahead_log.clone()).await?;
         }
+        if self.looked.elapsed() >= TRUST {
+            // An emptied log that counts from 1 again looks idle until it has caught up with its reader.
+            self.check_end(request.after).await?;
+            self.looked = Instant::now();
+        }
         Ok(read)
     }
 
@@ -147,7 +183,7 @@ impl Source for SqliteSource {
         let position = match start {
             Start::Beginning => self.floor().await?,
             Start::Now => self.last_position().await?,
-            Start::Position(position) => position.saturating_sub(1),
+            Start::Position(position) => self.before(position).await?,
             Start::Time(time) => match self.time(time).await? {
                 Some(position) => position - 1,
                 None => self.last_position().await?,
@@ -169,16 +205,7 @@ impl Source for SqliteSource {
                 return Err(discontinuity(*position, there));
             }
         }
-        let last = self.last_position().await?;
-        if last < proof.position {
-            let message = format!(
-                "the log was read up to position {} and now ends at {last}: the file was restored from a backup or replaced by \
-                 an older copy",
-                proof.position
-            );
-            return Err(StoreError::new(StoreErrorKind::Continuity, message));
-        }
-        Ok(())
+        self.check_end(proof.position).await
     }
 }
 

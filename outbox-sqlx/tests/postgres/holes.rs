@@ -72,6 +72,8 @@ async fn a_writer_straight_into_a_segment_is_a_holder() {
     let database = TestDatabase::migrated().await;
     let mut source = database.source().await;
     let mut direct = database.session().await;
+    let draw = "SELECT nextval(pg_get_serial_sequence('outbox_event', 'position')) FROM generate_series(1, 5)";
+    execute(&mut direct, draw).await;
     execute(&mut direct, "BEGIN; LOCK TABLE ONLY outbox_event_1 IN ROW EXCLUSIVE MODE").await;
     let read = source.read(&above_and(5, "{[5,5]}")).await.unwrap();
     assert_eq!(holder_count(&read), Some(1));
@@ -133,7 +135,7 @@ async fn open_positions_and_new_ones_come_in_order_within_the_limits() {
     request.above = false;
     let read = source.read(&request).await.unwrap();
     assert_eq!((positions(&read), read.complete), (vec![2, 4, 5], true));
-    request.max_bytes = 4;
+    request.max_bytes = 30;
     let read = source.read(&request).await.unwrap();
     assert_eq!((positions(&read), read.complete), (vec![2, 4], false));
 }

@@ -71,6 +71,25 @@ async fn a_dead_owner_is_taken_over_by_epoch() {
 }
 
 #[tokio::test]
+async fn a_dead_owner_leaves_the_list_with_its_last_lease() {
+    let database = TestDatabase::migrated().await;
+    let mut leases = open(&database).await;
+    let (a, b) = (relay("a"), relay("b"));
+    for subscription in ["billing", "search"] {
+        leases.acquire(&a, subscription, LONG).await.unwrap();
+    }
+    leases.take_over("billing", 1).await.unwrap();
+    leases.acquire(&b, "billing", LONG).await.unwrap();
+    let Claim::Taken { owner, .. } = leases.acquire(&b, "search", LONG).await.unwrap() else { panic!("held twice") };
+    assert_eq!(owner, a, "known until the last of its leases is taken");
+    leases.take_over("search", 7).await.unwrap();
+    assert_eq!(database.store.status().await.unwrap().relays.len(), 2, "another epoch");
+    leases.take_over("search", 1).await.unwrap();
+    let relays = database.store.status().await.unwrap().relays;
+    assert_eq!(relays.iter().map(|relay| relay.name.as_str()).collect::<Vec<_>>(), ["b"]);
+}
+
+#[tokio::test]
 async fn released_leases_are_free_and_the_relay_is_off_the_list() {
     let database = TestDatabase::migrated().await;
     let mut leases = open(&database).await;

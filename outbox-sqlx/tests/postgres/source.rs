@@ -1,7 +1,7 @@
 use outbox_core::source::{ReadRequest, Row};
 use outbox_core::{Filter, Operation, Payload, Store, StoreErrorKind};
 
-use crate::database::{TestDatabase, above, above_and, execute, positions, write};
+use crate::database::{TestDatabase, above, above_and, eventually, execute, positions, write};
 
 #[tokio::test]
 async fn rows_come_in_order_and_in_limits() {
@@ -57,6 +57,49 @@ async fn the_limit_of_bytes_cuts_and_a_larger_event_comes_alone() {
 }
 
 #[tokio::test]
+async fn what_lies_beside_the_payload_counts_too() {
+    let database = TestDatabase::migrated().await;
+    let (mut source, mut session) = (database.source().await, database.session().await);
+    for (columns, values) in [
+        ("topic, event_key", "repeat('x', 600), 'k'"),
+        ("topic, event_key", "'t', repeat('x', 600)"),
+        ("topic, event_key, headers", "'t', 'k', repeat('x', 600)"),
+        ("topic, event_key, event_type", "'t', 'k', repeat('x', 600)"),
+        ("topic, event_key, aggregate_type", "'t', 'k', repeat('x', 600)"),
+        ("topic, event_key, tenant_id", "'t', 'k', repeat('x', 600)"),
+        ("topic, event_key, actor", "'t', 'k', repeat('x', 600)"),
+    ] {
+        let last = source.last_position().await.unwrap();
+        let insert = format!("INSERT INTO outbox_event ({columns}) SELECT {values} FROM generate_series(1, 3)");
+        execute(&mut session, &insert).await;
+        let (first, second) = (last + 1, last + 2);
+        for request in [above(last), above_and(first, &format!("{{[{first},{first}]}}"))] {
+            let read = source.read(&ReadRequest { max_bytes: 1300, ..request }).await.unwrap();
+            assert_eq!((positions(&read), read.complete), (vec![first, second], false), "{columns}: {values}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_counts_from_1_again_is_refused() {
+    let database = TestDatabase::migrated().await;
+    let mut source = database.source().await;
+    let mut session = database.session().await;
+    write(&mut session, &["1", "2", "3"]).await;
+    assert_eq!(positions(&source.read(&above(0)).await.unwrap()), [1, 2, 3]);
+    execute(&mut session, "TRUNCATE outbox_event RESTART IDENTITY").await;
+    write(&mut session, &["1"]).await;
+    let error = source.read(&above_and(3, "{[1,1]}")).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Continuity);
+    assert!(error.to_string().contains("positions up to 1 only, and the relay has read up to 3"), "{error}");
+    eventually("a look at an idle log", async || match source.read(&above(3)).await {
+        Ok(read) => !positions(&read).is_empty(),
+        Err(error) => error.kind() == StoreErrorKind::Continuity,
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_a_filter_leaves_out_comes_with_its_position_alone() {
     let database = TestDatabase::migrated().await;
     let mut session = database.session().await;
@@ -79,7 +122,7 @@ async fn what_a_filter_leaves_out_comes_with_its_position_alone() {
     };
     let mut source = database.store.source(&filter).await.unwrap();
     for request in [above(0), above_and(3, "{[1,3]}")] {
-        let read = source.read(&ReadRequest { max_bytes: 2, ..request }).await.unwrap();
+        let read = source.read(&ReadRequest { max_bytes: 50, ..request }).await.unwrap();
         let events: Vec<_> = read.rows.iter().map(|row| matches!(row, Row::Event(_))).collect();
         assert_eq!(
             (positions(&read), read.complete),

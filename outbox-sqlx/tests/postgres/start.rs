@@ -14,10 +14,24 @@ async fn beginning_and_position_never_lie_below_the_floor() {
     assert_eq!(source.locate(Start::Now).await.unwrap().0, 0);
     execute(&mut database.session().await, "UPDATE outbox_meta SET value = '40' WHERE name = 'floor'").await;
     for (start, expected) in
-        [(Start::Beginning, 40), (Start::Position(1), 40), (Start::Position(i64::MIN), 40), (Start::Position(60), 59)]
+        [(Start::Beginning, 40), (Start::Position(1), 40), (Start::Position(i64::MIN), 40), (Start::Position(41), 40)]
     {
         let (position, open) = source.locate(start).await.unwrap();
         assert_eq!((position, open.is_empty()), (expected, true), "{start:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_position_the_log_has_not_reached_is_refused() {
+    let database = TestDatabase::migrated().await;
+    let mut source = database.source().await;
+    write(&mut database.session().await, &["1", "2", "3"]).await;
+    assert_eq!(source.locate(Start::Position(3)).await.unwrap().0, 2);
+    assert_eq!(source.locate(Start::Position(4)).await.unwrap().0, 3);
+    for position in [5, i64::MAX] {
+        let error = source.locate(Start::Position(position)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Precondition);
+        assert_eq!(error.to_string(), "the log ends at 3; start at position:4 or earlier, or at now");
     }
 }
 

@@ -48,6 +48,40 @@ async fn lag_counts_what_is_above_and_what_is_open_below() {
 }
 
 #[tokio::test]
+async fn an_event_without_a_time_counts_and_has_no_age() {
+    let database = TestDatabase::migrated().await;
+    let mut session = database.session().await;
+    write(&mut session, &["1", "2"]).await;
+    execute(&mut session, "UPDATE outbox_event SET occurred_at = '-infinity' WHERE position = 1").await;
+    database.store.checkpoints().await.unwrap().create("s", 1, &Checkpoint::default()).await.unwrap();
+    let status = database.store.status().await.unwrap();
+    assert_eq!(status.subscriptions[0].lag_events, Some(2));
+    assert!((0.0..60.0).contains(&status.subscriptions[0].lag_seconds.unwrap()));
+}
+
+#[tokio::test]
+async fn a_lag_too_long_to_count_is_unknown_and_the_rest_is_told() {
+    let database = TestDatabase::migrated().await;
+    let mut session = database.session().await;
+    write(&mut session, &["1"]).await;
+    execute(
+        &mut session,
+        "CREATE FUNCTION slow(timestamptz) RETURNS timestamptz STABLE LANGUAGE plpgsql
+            AS 'BEGIN PERFORM pg_sleep(60); RETURN $1; END';
+        ALTER TABLE outbox_event RENAME TO real_event;
+        CREATE VIEW outbox_event AS SELECT position, slow(occurred_at) AS occurred_at FROM real_event",
+    )
+    .await;
+    let mut checkpoints = database.store.checkpoints().await.unwrap();
+    checkpoints.create("behind", 1, &Checkpoint::default()).await.unwrap();
+    checkpoints.create("done", 1, &Checkpoint { position: 1, ..Checkpoint::default() }).await.unwrap();
+    let status = database.store.status().await.unwrap();
+    let [behind, done] = &status.subscriptions[..] else { panic!("{status:?}") };
+    assert_eq!((behind.lag_events, behind.lag_seconds), (None, None));
+    assert_eq!((done.lag_events, done.lag_seconds), (Some(0), Some(0.0)));
+}
+
+#[tokio::test]
 async fn a_hole_names_the_session_that_keeps_it_open() {
     let database = TestDatabase::migrated().await;
     let mut writer = database.session().await;

@@ -9,6 +9,26 @@ use outbox_core::lease::{Claim, Report};
 use crate::{Shop, relay};
 
 #[tokio::test]
+async fn a_dead_owner_leaves_the_list_with_its_last_lease() {
+    let shop = Shop::open().await;
+    let mut leases = shop.store.leases().await.unwrap();
+    let (a, b) = (relay("a"), relay("b"));
+    let long = Duration::from_mins(1);
+    for subscription in ["billing", "search"] {
+        leases.acquire(&a, subscription, long).await.unwrap();
+    }
+    leases.take_over("billing", 1).await.unwrap();
+    leases.acquire(&b, "billing", long).await.unwrap();
+    let Claim::Taken { owner, .. } = leases.acquire(&b, "search", long).await.unwrap() else { panic!("held twice") };
+    assert_eq!(owner, a, "known until the last of its leases is taken");
+    leases.take_over("search", 7).await.unwrap();
+    assert_eq!(shop.store.status().await.unwrap().relays.len(), 2, "another epoch");
+    leases.take_over("search", 1).await.unwrap();
+    let relays = shop.store.status().await.unwrap().relays;
+    assert_eq!(relays.iter().map(|relay| relay.name.as_str()).collect::<Vec<_>>(), ["b"]);
+}
+
+#[tokio::test]
 async fn one_relay_holds_a_lease_until_it_expires_or_is_given_back() {
     let shop = Shop::open().await;
     let mut leases = shop.store.leases().await.unwrap();
