@@ -128,7 +128,7 @@ pub async fn a_start_now_behind_an_open_writer_keeps_its_lease(backend: &Postgre
     });
     let running =
         relay(backend.store()).subscription(subscription(sink.clone()).start(Start::Now)).start().await.unwrap();
-    eventually("the first checkpoint", async || stored(backend).await, |text| text.is_some()).await;
+    eventually("the first checkpoint", async || stored(backend).await, Option::is_some).await;
     open.commit().await.unwrap();
     sink.until_taken(1).await;
     within("the relay to stop", running.stop()).await.unwrap();
