@@ -18,8 +18,9 @@
 //! - A read that was cut short says nothing about what lies beyond its last row, so nothing there is judged.
 //! - `PREPARE TRANSACTION` hands the locks of a session to a transaction of another name. When a holder vanishes, every
 //!   prepared holder of that sample takes its place.
-//! - After a reconnect the server may be another process with other names for its transactions, so what was sampled
-//!   before is forgotten, and everyone who holds a lock then is a holder.
+//! - After a restart of the server its transactions have other names, so what was sampled before is forgotten. Sessions do
+//!   not survive a restart: of those who hold a lock then, only prepared transactions can own a hole seen before it.
+//!   Where it is not known what happened, everyone who holds a lock then is a holder.
 //!
 //! The order within a key holds because a writer that holds the key's row lock cannot be overtaken by a later event of it.
 
@@ -53,6 +54,8 @@ struct Sighting {
     first_seen: Instant,
     /// Who may still fill them; `None` until somebody looked.
     holders: Option<BTreeSet<Holder>>,
+    /// Whether only prepared transactions can, because the server was restarted since.
+    prepared_only: bool,
 }
 
 /// A hole, for people.
@@ -130,6 +133,14 @@ impl Frontier {
     pub fn distrust(&mut self) {
         for sighting in self.sightings.values_mut() {
             sighting.holders = None;
+        }
+    }
+
+    /// Forgets who held what, for the server was restarted: of all who could fill a hole only prepared transactions are left.
+    pub fn outlive_server(&mut self) {
+        for sighting in self.sightings.values_mut() {
+            sighting.holders = None;
+            sighting.prepared_only = true;
         }
     }
 
@@ -219,7 +230,10 @@ impl Frontier {
         let now: BTreeSet<Holder> = sample.iter().cloned().collect();
         for sighting in self.sightings.values_mut() {
             match &mut sighting.holders {
-                None => sighting.holders = Some(now.clone()),
+                None => {
+                    let may_own = |holder: &&Holder| holder.prepared || !sighting.prepared_only;
+                    sighting.holders = Some(now.iter().filter(may_own).cloned().collect());
+                }
                 Some(holders) => {
                     let before = holders.len();
                     holders.retain(|holder| now.contains(holder));
@@ -234,12 +248,39 @@ impl Frontier {
     fn sight(&mut self) -> u64 {
         let sighting = self.next_sighting;
         self.next_sighting += 1;
-        self.sightings.insert(sighting, Sighting { first_seen: Instant::now(), holders: None });
+        self.sightings.insert(sighting, Sighting { first_seen: Instant::now(), holders: None, prepared_only: false });
         sighting
     }
 
     fn forget_closed_sightings(&mut self) {
         let alive: BTreeSet<u64> = self.holes.iter().map(|(_, sighting)| *sighting).collect();
         self.sightings.retain(|sighting, _| alive.contains(sighting));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(positions: &[Position], holders: &[(&str, bool)]) -> Read {
+        let holder = |(name, prepared): &(&str, bool)| Holder {
+            transaction: (*name).to_owned(),
+            pid: (!prepared).then_some(1),
+            prepared: *prepared,
+        };
+        let rows = positions.iter().map(|position| Row::Filtered(*position)).collect();
+        Read { rows, complete: true, evidence: Evidence::Holders(holders.iter().map(holder).collect()) }
+    }
+
+    #[test]
+    fn only_prepared_transactions_outlive_a_server() {
+        let mut frontier = Frontier::new(0, &PositionSet::new());
+        frontier.absorb(read(&[2, 4], &[("3/1", false)]));
+        frontier.outlive_server();
+        frontier.absorb(read(&[6], &[("3/1", false), ("-1/9", true)]));
+        assert_eq!(frontier.open().to_string(), "{[1,1],[3,3],[5,5]}");
+        frontier.absorb(read(&[], &[("3/1", false)]));
+        frontier.absorb(read(&[], &[("3/1", false)]));
+        assert_eq!(frontier.open().to_string(), "{[5,5]}", "3/1 began after the restart and may own 5 alone");
     }
 }

@@ -122,6 +122,11 @@ pub struct Proof {
 /// No transaction stays open between calls.
 #[async_trait]
 pub trait Source: Send {
+    /// When the server this connection leads to was started, as it says itself, where it says so.
+    fn server_started(&self) -> Option<i64> {
+        None
+    }
+
     /// Reads once, in one statement and so from one snapshot.
     ///
     /// Rows come back only when they are durable. A server that restarted since the last call is an error, even where a

@@ -14,20 +14,33 @@ pub(crate) struct Reader {
     store: Arc<dyn Store>,
     filter: Filter,
     source: Option<Box<dyn Source>>,
+    /// The start of the server last read from.
+    server: Option<i64>,
 }
 
 /// What a read brought.
 pub(crate) struct ReadOutcome {
     pub(crate) read: Read,
-    /// Whether the connection is a new one: what was known of open transactions no longer counts.
-    pub(crate) reopened: bool,
+    /// Whether the connection is a new one, and to what.
+    pub(crate) reopened: Option<Reopened>,
     /// Whether the read looked above the frontier at all.
     pub(crate) above: bool,
 }
 
+/// What a new connection leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reopened {
+    /// The server of before, which has been running since.
+    SameServer,
+    /// A server that was started since.
+    RestartedServer,
+    /// Nobody knows.
+    Unknown,
+}
+
 impl Reader {
     pub(crate) fn new(store: Arc<dyn Store>, filter: Filter) -> Self {
-        Self { store, filter, source: None }
+        Self { store, filter, source: None, server: None }
     }
 
     /// Reads; over a new connection only when it leads to the log the proof was taken from.
@@ -40,12 +53,21 @@ impl Reader {
     }
 
     async fn try_read(&mut self, request: &ReadRequest, proof: &Proof) -> Result<ReadOutcome, StoreError> {
-        let reopened = self.source.is_none();
+        let fresh = self.source.is_none();
+        let before = self.server;
         let source = self.open().await?;
-        if reopened {
+        if fresh {
             source.verify(proof).await?;
         }
-        Ok(ReadOutcome { read: source.read(request).await?, reopened, above: request.above })
+        let server = source.server_started();
+        let reopened = fresh.then_some(match (before, server) {
+            (Some(before), Some(server)) if before == server => Reopened::SameServer,
+            (Some(_), Some(_)) => Reopened::RestartedServer,
+            _ => Reopened::Unknown,
+        });
+        let read = source.read(request).await?;
+        self.server = server;
+        Ok(ReadOutcome { read, reopened, above: request.above })
     }
 
     /// The highest position given out so far.

@@ -37,7 +37,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::connections::{Entry, Ledger, ReadOutcome, Reader};
+use crate::connections::{Entry, Ledger, ReadOutcome, Reader, Reopened};
 use crate::dispatch::Dispatch;
 use crate::error::RelayError;
 use crate::heartbeat::Seat;
@@ -245,8 +245,10 @@ impl<'m> Term<'m> {
     }
 
     fn take_in(&mut self, outcome: ReadOutcome) {
-        if outcome.reopened {
-            self.frontier.distrust();
+        match outcome.reopened {
+            None | Some(Reopened::SameServer) => {}
+            Some(Reopened::RestartedServer) => self.frontier.outlive_server(),
+            Some(Reopened::Unknown) => self.frontier.distrust(),
         }
         let before = (self.frontier.position(), self.frontier.hole_count());
         let (brought, complete) = (outcome.read.rows.len(), outcome.read.complete && outcome.above);

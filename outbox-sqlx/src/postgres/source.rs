@@ -166,6 +166,10 @@ impl PgSource {
 
 #[async_trait]
 impl Source for PgSource {
+    fn server_started(&self) -> Option<i64> {
+        Some(self.started)
+    }
+
     async fn read(&mut self, request: &ReadRequest) -> Result<Read, StoreError> {
         let (rows, whole) = self.rows(request).await?;
         let full = rows.len() >= request.max_events as usize;
