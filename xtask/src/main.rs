@@ -29,6 +29,9 @@ struct Options {
 enum Task {
     /// Run all tests against a private PostgreSQL, within 12 minutes
     Test {
+        /// Run what needs PostgreSQL once more against this server
+        #[arg(long, value_name = "SERVER")]
+        with: Vec<server::Extra>,
         /// What cargo-nextest shall get, such as a filter; documentation tests run only without
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -61,7 +64,7 @@ fn run(task: Task) -> Result<ExitCode> {
     env::set_current_dir(root())?;
     let children = Children::watching_signals()?;
     match task {
-        Task::Test { arguments } => test::run(&children, &arguments),
+        Task::Test { with, arguments } => test::run(&children, &with, &arguments),
         Task::Torture(options) => torture::run(&children, &options),
         Task::Bench { arguments } => bench::run(&children, &arguments),
         Task::Lint => lint::run(&children),

@@ -15,8 +15,10 @@
 mod account;
 mod apt;
 mod binaries;
+mod fetched;
 mod folder;
 mod settings;
+mod wheel;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

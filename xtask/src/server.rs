@@ -4,10 +4,17 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
-use xtask::postgres::{BIN_VARIABLE, Cluster, ClusterOptions, URL_VARIABLE};
+use xtask::postgres::{BIN_VARIABLE, Binaries, Cluster, ClusterOptions, URL_VARIABLE};
 
 /// The name of the variable that tells tests and benches where the relay's program is.
 const RELAY_VARIABLE: &str = "OUTBOX_RELAY_BIN";
+
+/// A server that a run asks for beside the usual one.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Extra {
+    /// PostgreSQL 18: what needs PostgreSQL runs a second time.
+    Pg18,
+}
 
 /// The run's shared PostgreSQL.
 pub(crate) struct Server {
@@ -18,7 +25,18 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it with the default settings.
     pub(crate) fn start() -> Result<Self> {
-        let cluster = Cluster::start(ClusterOptions::default())?;
+        Self::of(Binaries::obtain()?)
+    }
+
+    /// Starts one of those beside it.
+    pub(crate) fn start_extra(extra: Extra) -> Result<Self> {
+        match extra {
+            Extra::Pg18 => Self::of(Binaries::obtain_18()?),
+        }
+    }
+
+    fn of(binaries: Binaries) -> Result<Self> {
+        let cluster = Cluster::start_with(binaries, ClusterOptions::default())?;
         let version = cluster.binaries().version()?;
         let server = Self { cluster, version };
         println!("{} is up on port {}", server.name(), server.cluster.port());

@@ -3,33 +3,20 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use super::account::Account;
 use super::binaries::{BIN_VARIABLE, Binaries};
-use super::complete;
-
-/// Where programs go that the server's account must reach although the checkout lies in a closed home.
-const OPEN_FOLDER: &str = "/var/tmp/outbox-servers";
+use super::{complete, fetched};
 
 /// Takes what an earlier run fetched, or fetches it now.
 pub(super) fn fetch() -> Result<Binaries> {
-    let servers = servers_folder()?;
-    let root = servers.join("postgresql");
-    if !root.exists() {
-        eprintln!("PostgreSQL is not installed: fetching the distribution's packages into {}", servers.display());
-        // Unpacked beside its place and moved, so that neither a broken nor a parallel run leaves half a server there.
-        let unpacked = tempfile::Builder::new().prefix("unpacking-").tempdir_in(&servers)?;
-        unpack_packages(unpacked.path()).with_context(instruction)?;
-        fs::set_permissions(unpacked.path(), fs::Permissions::from_mode(0o755))?;
-        if let Err(error) = fs::rename(unpacked.path(), &root) {
-            ensure!(root.exists(), "{} cannot be made: {error}", root.display());
-        }
-    }
+    let root = fetched::folder("postgresql", |unpacked| {
+        eprintln!("PostgreSQL is not installed: fetching the distribution's packages");
+        unpack_packages(unpacked).with_context(instruction)
+    })?;
     Binaries::newest_in(&root.join("usr/lib/postgresql")).with_context(instruction)
 }
 
@@ -39,22 +26,6 @@ fn instruction() -> String {
          and pgbench (Debian, Ubuntu: `apt install postgresql`; Fedora: `dnf install postgresql-server \
          postgresql-contrib`; macOS: `brew install postgresql`), or let {BIN_VARIABLE} name the folder of its programs"
     )
-}
-
-/// `target/servers`, or a folder outside where another account could not pass through to it.
-fn servers_folder() -> Result<PathBuf> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace has no folder")?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
-    let mut folder = std::path::absolute(target)?.join("servers");
-    fs::create_dir_all(&folder)?;
-    let open = |part: &Path| part.metadata().is_ok_and(|data| data.permissions().mode() & 0o001 != 0);
-    if Account::choose()?.differs() && !folder.ancestors().all(open) {
-        folder = PathBuf::from(OPEN_FOLDER);
-        fs::create_dir_all(&folder)?;
-        let owner = folder.metadata()?.uid();
-        ensure!(owner == rustix::process::geteuid().as_raw(), "{OPEN_FOLDER} belongs to somebody else, remove it");
-    }
-    Ok(folder)
 }
 
 /// Downloads `postgresql` with what it needs beyond the installed packages, and unpacks all of it below `root`.

