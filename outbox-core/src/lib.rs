@@ -12,10 +12,12 @@
 //! - [`source`]: what one read asks and brings; [`frontier`]: how reads lose nothing although positions commit out of order.
 //! - [`publisher`]: the contract with the outside; [`envelope`]: how an event is written for it.
 //! - [`checkpoint`] and [`lease`]: where to go on, and who may.
+//! - [`status`] and [`doctor`]: how it all stands, and what is wrong with it.
 //! - [`store`]: all of it for one database. `outbox-sqlx` implements it, `outbox-relay` drives it.
 
 pub mod capture;
 pub mod checkpoint;
+pub mod doctor;
 pub mod envelope;
 mod error;
 pub mod event;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::checkpoint::Checkpoints;
+use crate::doctor::Finding;
 use crate::error::StoreError;
 use crate::filter::Filter;
 use crate::lease::Leases;
@@ -71,4 +72,11 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// [`StoreError`] as for [`Store::check`].
     async fn status(&self) -> Result<Status, StoreError>;
+
+    /// Looks at everything that may be wrong with the database and the outbox in it, also where [`Store::check`] refuses it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the database cannot be asked at all.
+    async fn examine(&self) -> Result<Vec<Finding>, StoreError>;
 }

@@ -3,6 +3,7 @@
 mod capture;
 mod checkpoint;
 mod connection;
+mod doctor;
 mod fault;
 mod lease;
 mod migrate;

@@ -3,6 +3,7 @@
 mod capture;
 mod checkpoint;
 mod connection;
+mod doctor;
 mod lease;
 mod migrate;
 mod row;

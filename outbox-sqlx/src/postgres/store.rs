@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoints;
+use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
 use outbox_core::status::Status;
@@ -14,6 +15,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::checkpoint::PgCheckpoints;
 use super::connection::{CALL, Link, READ, statement};
+use super::doctor::examine;
 use super::fault::{precondition, store_error};
 use super::lease::PgLeases;
 use super::migrate::migrate;
@@ -35,7 +37,7 @@ const OLDEST_SERVER: i32 = 140_000;
 #[derive(Clone)]
 pub struct PgStore {
     options: PgConnectOptions,
-    names: Names,
+    pub(super) names: Names,
 }
 
 impl PgStore {
@@ -105,7 +107,7 @@ impl PgStore {
         Ok((link, Database { kind: "postgres", name, server_version, instance: instance.unwrap_or_default() }))
     }
 
-    fn not_migrated(&self) -> StoreError {
+    pub(super) fn not_migrated(&self) -> StoreError {
         let place =
             if self.names == Names::default() { String::new() } else { format!(" by the names {}", self.names) };
         precondition(format!(
@@ -113,7 +115,7 @@ impl PgStore {
         ))
     }
 
-    async fn check_privileges(&self, link: &mut Link) -> Result<(), StoreError> {
+    pub(super) async fn check_privileges(&self, link: &mut Link) -> Result<(), StoreError> {
         let rows = link.all(CALL, sqlx::query(statement(&self.names, PRIVILEGES))).await?;
         let missing: Vec<String> =
             rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(store_error)?;
@@ -184,9 +186,13 @@ impl Store for PgStore {
         let (link, database) = self.inspected().await?;
         status(link, &self.names, database).await
     }
+
+    async fn examine(&self) -> Result<Vec<Finding>, StoreError> {
+        examine(Link::open(&self.options, READ).await?, self).await
+    }
 }
 
-fn check_version(found: Option<&str>) -> Result<(), StoreError> {
+pub(super) fn check_version(found: Option<&str>) -> Result<(), StoreError> {
     let known = SCHEMA_VERSION;
     match found.map(str::parse::<u32>) {
         Some(Ok(found)) if found == known => Ok(()),

@@ -94,6 +94,12 @@ Examples:
   outbox-relay status --database-url sqlite:shop.db
   outbox-relay status --json | jq '.subscriptions[] | {name, state, lag_events}'")]
     Status,
+    /// Check settings, privileges and state of the database and the outbox; exit code 1 if a check fails
+    #[command(after_help = "\
+Examples:
+  outbox-relay doctor --database-url postgres://localhost/shop
+  outbox-relay doctor --json | jq '.[] | select(.verdict != \"ok\")'")]
+    Doctor,
 }
 
 /// Flags of `migrate`.

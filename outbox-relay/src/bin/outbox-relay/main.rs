@@ -61,6 +61,7 @@ fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
         match &arguments.command {
             Command::Migrate(flags) => commands::migrate::execute(flags, &settings.database, &arguments.global).await,
             Command::Run(_) => commands::run::execute(settings).await,
+            Command::Doctor => commands::doctor::execute(&settings.database, arguments.global.json).await,
             Command::Status => commands::status::execute(&settings.database, arguments.global.json).await,
         }
     });
