@@ -67,13 +67,12 @@ FROM (
     UNION ALL
     SELECT 7, 'open writers', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END,
         CASE WHEN count(*) = 0 THEN 'none is older than a minute'
-            ELSE string_agg(coalesce(format('pid %s (%s, %s, open since %s)', session.pid, session.usename,
-                coalesce(nullif(session.application_name, ''), 'no application name'), session.xact_start::timestamptz(0)),
-                'a prepared transaction'), '; ') END,
+            ELSE string_agg(format('pid %s (%s, %s, open since %s)', session.pid, session.usename,
+                coalesce(nullif(session.application_name, ''), 'no application name'), session.xact_start::timestamptz(0)), '; ') END,
         'their events wait for their end, and so do the segments they wrote to; end them with pg_terminate_backend'
     FROM writer
-    LEFT JOIN pg_stat_activity AS session ON session.pid = writer.pid
-    WHERE writer.pid IS NULL OR session.xact_start < clock_timestamp() - interval '1 minute'
+    JOIN pg_stat_activity AS session ON session.pid = writer.pid
+    WHERE session.xact_start < clock_timestamp() - interval '1 minute'
     UNION ALL
     SELECT 8, 'relays', CASE WHEN count(*) FILTER (WHERE seen_at > clock_timestamp() - interval '15 seconds') > 0
             OR NOT EXISTS (SELECT FROM outbox_checkpoint) THEN 'ok' ELSE 'warning' END,
