@@ -21,9 +21,13 @@ use serde::Serialize;
 use sqlx::{Database, Transaction};
 use uuid::Uuid;
 
+use self::adapter::Adapter;
+
+pub mod adapter;
 pub mod capture;
 pub mod checkpoint;
 pub mod commit_order;
+pub mod context;
 pub mod continuity;
 pub mod files;
 pub mod interposed;
@@ -46,6 +50,8 @@ pub mod waiting;
 pub trait Backend: Sized {
     /// The driver.
     type Database: Database;
+    /// What an application writes events through.
+    type Adapter: Adapter<Self::Database>;
     /// What a relay reads it through.
     type Store: Store + Clone;
     /// SQL that takes the log back to its first event, as a database restored from a backup would be.
@@ -74,7 +80,9 @@ pub trait Backend: Sized {
     /// # Errors
     ///
     /// What the adapter says.
-    async fn append(tx: &mut Transaction<'_, Self::Database>, event: &NewEvent<'_>) -> Result<Uuid, AppendError>;
+    async fn append(tx: &mut Transaction<'_, Self::Database>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
+        Self::Adapter::default().append(tx, event).await
+    }
 
     /// Writes events through the adapter, in one call.
     ///
@@ -84,7 +92,9 @@ pub trait Backend: Sized {
     async fn append_all(
         tx: &mut Transaction<'_, Self::Database>,
         events: &[NewEvent<'_>],
-    ) -> Result<Vec<Uuid>, AppendError>;
+    ) -> Result<Vec<Uuid>, AppendError> {
+        Self::Adapter::default().append_all(tx, events).await
+    }
 
     /// Captures a change of a row: no row before an insert, none after a delete.
     ///
@@ -95,7 +105,9 @@ pub trait Backend: Sized {
         tx: &mut Transaction<'_, Self::Database>,
         before: Option<&E>,
         after: Option<&E>,
-    ) -> Result<Option<Uuid>, AppendError>;
+    ) -> Result<Option<Uuid>, AppendError> {
+        Self::Adapter::default().change(tx, before, after).await
+    }
 }
 
 /// A row of the table `orders`.
@@ -133,6 +145,15 @@ macro_rules! conformance {
                 large_payloads_and_keys_pass,
                 keys_of_any_characters_come_back,
                 plain_sql_needs_three_columns,
+            }
+            $crate::behaviours! { $backend, context:
+                a_context_lands_on_every_event_of_its_transaction,
+                a_context_reaches_into_savepoints,
+                what_an_event_says_itself_stands,
+                two_contexts_at_once_do_not_mix,
+                headers_that_are_no_object_harm_no_transaction,
+                a_consumer_says_what_caused_its_event,
+                a_traceparent_reaches_the_published_line,
             }
             $crate::behaviours! { $backend, source:
                 a_read_stops_at_its_limits_and_says_so,

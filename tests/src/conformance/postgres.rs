@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use outbox_core::{Entity, Names, NewEvent};
-use outbox_sqlx::{AppendError, PgOutbox, PgStore};
+use outbox_core::Names;
+use outbox_sqlx::{PgOutbox, PgStore};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Transaction};
 use uuid::Uuid;
@@ -39,6 +39,7 @@ impl Postgres {
 
 impl Backend for Postgres {
     type Database = sqlx::Postgres;
+    type Adapter = PgOutbox;
     type Store = PgStore;
     const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
         SELECT setval(pg_get_serial_sequence('outbox_event', 'position'), 1)";
@@ -75,30 +76,6 @@ impl Backend for Postgres {
 
     async fn ask(&self, sql: &str) -> Option<String> {
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap()
-    }
-
-    async fn append(tx: &mut Transaction<'_, sqlx::Postgres>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
-        PgOutbox::new().append(tx, event).await
-    }
-
-    async fn append_all(
-        tx: &mut Transaction<'_, sqlx::Postgres>,
-        events: &[NewEvent<'_>],
-    ) -> Result<Vec<Uuid>, AppendError> {
-        PgOutbox::new().append_all(tx, events).await
-    }
-
-    async fn change<E: Entity>(
-        tx: &mut Transaction<'_, sqlx::Postgres>,
-        before: Option<&E>,
-        after: Option<&E>,
-    ) -> Result<Option<Uuid>, AppendError> {
-        match (before, after) {
-            (None, Some(after)) => PgOutbox::new().insert(tx, after).await,
-            (Some(before), Some(after)) => PgOutbox::new().update(tx, before, after).await,
-            (Some(before), None) => PgOutbox::new().delete(tx, before).await,
-            (None, None) => Ok(None),
-        }
     }
 }
 
