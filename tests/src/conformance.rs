@@ -15,7 +15,7 @@
     reason = "this is a test suite: what does not hold panics, and says where"
 )]
 
-use outbox_core::{Entity, NewEvent, Outbox, Store};
+use outbox_core::{Entity, Names, NewEvent, Outbox, Store};
 use outbox_sqlx::AppendError;
 use serde::Serialize;
 use sqlx::{Database, Transaction};
@@ -30,6 +30,7 @@ pub mod commit_order;
 pub mod context;
 pub mod continuity;
 pub mod files;
+pub mod hostile;
 pub mod interposed;
 pub mod lease;
 pub mod log;
@@ -56,12 +57,17 @@ pub trait Backend: Sized {
     type Store: Store + Clone;
     /// SQL that takes the log back to its first event, as a database restored from a backup would be.
     const SET_BACK: &'static str;
+    /// SQL that lists every table, as one text.
+    const TABLES: &'static str;
 
     /// Makes the database; it is gone when this value is dropped.
     async fn create() -> Self;
 
     /// The store of this database.
     fn store(&self) -> Self::Store;
+
+    /// Makes another outbox in this database, under other names.
+    async fn another(&self, names: Names) -> (Self::Adapter, Self::Store);
 
     /// Opens a business transaction.
     async fn begin(&self) -> Transaction<'static, Self::Database>;
@@ -154,6 +160,10 @@ macro_rules! conformance {
                 headers_that_are_no_object_harm_no_transaction,
                 a_consumer_says_what_caused_its_event,
                 a_traceparent_reaches_the_published_line,
+            }
+            $crate::behaviours! { $backend, hostile:
+                five_hundred_hostile_texts_come_back_and_break_nothing,
+                five_hundred_hostile_names_are_refused,
             }
             $crate::behaviours! { $backend, source:
                 a_read_stops_at_its_limits_and_says_so,

@@ -43,6 +43,8 @@ impl Backend for Postgres {
     type Store = PgStore;
     const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
         SELECT setval(pg_get_serial_sequence('outbox_event', 'position'), 1)";
+    const TABLES: &'static str = "SELECT string_agg(schemaname || '.' || tablename, ',' \
+        ORDER BY schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
 
     async fn create() -> Self {
         let url =
@@ -60,6 +62,12 @@ impl Backend for Postgres {
 
     fn store(&self) -> PgStore {
         self.store.clone()
+    }
+
+    async fn another(&self, names: Names) -> (PgOutbox, PgStore) {
+        let store = PgStore::from_options(self.options.clone(), names.clone());
+        store.migrate(1).await.unwrap();
+        (PgOutbox::with_names(names), store)
     }
 
     async fn begin(&self) -> Transaction<'static, sqlx::Postgres> {

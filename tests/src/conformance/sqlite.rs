@@ -35,6 +35,7 @@ impl Backend for Sqlite {
     type Store = SqliteStore;
     const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
         UPDATE sqlite_sequence SET seq = 1 WHERE name = 'outbox_event'";
+    const TABLES: &'static str = "SELECT group_concat(name) FROM (SELECT name FROM sqlite_master ORDER BY name)";
 
     async fn create() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -48,6 +49,13 @@ impl Backend for Sqlite {
 
     fn store(&self) -> SqliteStore {
         self.store.clone()
+    }
+
+    async fn another(&self, names: Names) -> (SqliteOutbox, SqliteStore) {
+        let options = SqliteConnectOptions::new().filename(self.file());
+        let store = SqliteStore::from_options(options, names.clone()).unwrap();
+        store.migrate().await.unwrap();
+        (SqliteOutbox::with_names(names), store)
     }
 
     async fn begin(&self) -> Transaction<'static, sqlx::Sqlite> {
