@@ -8,6 +8,7 @@
 //! ```
 //!
 //! - [`capture`]: [`Entity`] and [`DomainEvent`], which `#[derive(Outbox)]` implements.
+//! - [`context`]: tenant, actor and headers of every event of a transaction.
 //! - [`schema`]: the tables, as SQL that runs as it stands; [`Names`] says where they are.
 //! - [`source`]: what one read asks and brings; [`frontier`]: how reads lose nothing although positions commit out of order.
 //! - [`publisher`]: the contract with the outside; [`envelope`]: how an event is written for it.
@@ -16,6 +17,7 @@
 
 pub mod capture;
 pub mod checkpoint;
+pub mod context;
 pub mod envelope;
 mod error;
 pub mod event;
@@ -35,6 +37,7 @@ pub mod store;
 
 pub use async_trait::async_trait;
 pub use capture::{CaptureError, DomainEvent, Entity, NewEvent};
+pub use context::Context;
 pub use error::{StoreError, StoreErrorKind};
 pub use event::{Event, Operation, Payload, Position};
 pub use filter::Filter;

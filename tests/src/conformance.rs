@@ -15,17 +15,22 @@
     reason = "this is a test suite: what does not hold panics, and says where"
 )]
 
-use outbox_core::{Entity, NewEvent, Outbox, Store};
+use outbox_core::{Entity, Names, NewEvent, Outbox, Store};
 use outbox_sqlx::AppendError;
 use serde::Serialize;
 use sqlx::{Database, Transaction};
 use uuid::Uuid;
 
+use self::adapter::Adapter;
+
+pub mod adapter;
 pub mod capture;
 pub mod checkpoint;
 pub mod commit_order;
+pub mod context;
 pub mod continuity;
 pub mod files;
+pub mod hostile;
 pub mod interposed;
 pub mod lease;
 pub mod log;
@@ -46,16 +51,23 @@ pub mod waiting;
 pub trait Backend: Sized {
     /// The driver.
     type Database: Database;
+    /// What an application writes events through.
+    type Adapter: Adapter<Self::Database>;
     /// What a relay reads it through.
     type Store: Store + Clone;
     /// SQL that takes the log back to its first event, as a database restored from a backup would be.
     const SET_BACK: &'static str;
+    /// SQL that lists every table, as one text.
+    const TABLES: &'static str;
 
     /// Makes the database; it is gone when this value is dropped.
     async fn create() -> Self;
 
     /// The store of this database.
     fn store(&self) -> Self::Store;
+
+    /// Makes another outbox in this database, under other names.
+    async fn another(&self, names: Names) -> (Self::Adapter, Self::Store);
 
     /// Opens a business transaction.
     async fn begin(&self) -> Transaction<'static, Self::Database>;
@@ -74,7 +86,9 @@ pub trait Backend: Sized {
     /// # Errors
     ///
     /// What the adapter says.
-    async fn append(tx: &mut Transaction<'_, Self::Database>, event: &NewEvent<'_>) -> Result<Uuid, AppendError>;
+    async fn append(tx: &mut Transaction<'_, Self::Database>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
+        Self::Adapter::default().append(tx, event).await
+    }
 
     /// Writes events through the adapter, in one call.
     ///
@@ -84,7 +98,9 @@ pub trait Backend: Sized {
     async fn append_all(
         tx: &mut Transaction<'_, Self::Database>,
         events: &[NewEvent<'_>],
-    ) -> Result<Vec<Uuid>, AppendError>;
+    ) -> Result<Vec<Uuid>, AppendError> {
+        Self::Adapter::default().append_all(tx, events).await
+    }
 
     /// Captures a change of a row: no row before an insert, none after a delete.
     ///
@@ -95,7 +111,9 @@ pub trait Backend: Sized {
         tx: &mut Transaction<'_, Self::Database>,
         before: Option<&E>,
         after: Option<&E>,
-    ) -> Result<Option<Uuid>, AppendError>;
+    ) -> Result<Option<Uuid>, AppendError> {
+        Self::Adapter::default().change(tx, before, after).await
+    }
 }
 
 /// A row of the table `orders`.
@@ -133,6 +151,19 @@ macro_rules! conformance {
                 large_payloads_and_keys_pass,
                 keys_of_any_characters_come_back,
                 plain_sql_needs_three_columns,
+            }
+            $crate::behaviours! { $backend, context:
+                a_context_lands_on_every_event_of_its_transaction,
+                a_context_reaches_into_savepoints,
+                what_an_event_says_itself_stands,
+                two_contexts_at_once_do_not_mix,
+                headers_that_are_no_object_harm_no_transaction,
+                a_consumer_says_what_caused_its_event,
+                a_traceparent_reaches_the_published_line,
+            }
+            $crate::behaviours! { $backend, hostile:
+                five_hundred_hostile_texts_come_back_and_break_nothing,
+                five_hundred_hostile_names_are_refused,
             }
             $crate::behaviours! { $backend, source:
                 a_read_stops_at_its_limits_and_says_so,

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use outbox_core::{Entity, Names, NewEvent};
-use outbox_sqlx::{AppendError, PgOutbox, PgStore};
+use outbox_core::Names;
+use outbox_sqlx::{PgOutbox, PgStore};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Transaction};
 use uuid::Uuid;
@@ -39,9 +39,12 @@ impl Postgres {
 
 impl Backend for Postgres {
     type Database = sqlx::Postgres;
+    type Adapter = PgOutbox;
     type Store = PgStore;
     const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
         SELECT setval(pg_get_serial_sequence('outbox_event', 'position'), 1)";
+    const TABLES: &'static str = "SELECT string_agg(schemaname || '.' || tablename, ',' \
+        ORDER BY schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
 
     async fn create() -> Self {
         let url =
@@ -61,6 +64,12 @@ impl Backend for Postgres {
         self.store.clone()
     }
 
+    async fn another(&self, names: Names) -> (PgOutbox, PgStore) {
+        let store = PgStore::from_options(self.options.clone(), names.clone());
+        store.migrate(1).await.unwrap();
+        (PgOutbox::with_names(names), store)
+    }
+
     async fn begin(&self) -> Transaction<'static, sqlx::Postgres> {
         self.pool.begin().await.unwrap()
     }
@@ -75,30 +84,6 @@ impl Backend for Postgres {
 
     async fn ask(&self, sql: &str) -> Option<String> {
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap()
-    }
-
-    async fn append(tx: &mut Transaction<'_, sqlx::Postgres>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
-        PgOutbox::new().append(tx, event).await
-    }
-
-    async fn append_all(
-        tx: &mut Transaction<'_, sqlx::Postgres>,
-        events: &[NewEvent<'_>],
-    ) -> Result<Vec<Uuid>, AppendError> {
-        PgOutbox::new().append_all(tx, events).await
-    }
-
-    async fn change<E: Entity>(
-        tx: &mut Transaction<'_, sqlx::Postgres>,
-        before: Option<&E>,
-        after: Option<&E>,
-    ) -> Result<Option<Uuid>, AppendError> {
-        match (before, after) {
-            (None, Some(after)) => PgOutbox::new().insert(tx, after).await,
-            (Some(before), Some(after)) => PgOutbox::new().update(tx, before, after).await,
-            (Some(before), None) => PgOutbox::new().delete(tx, before).await,
-            (None, None) => Ok(None),
-        }
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use outbox_core::{Entity, Names, NewEvent};
-use outbox_sqlx::{AppendError, SqliteOutbox, SqliteStore};
+use outbox_core::Names;
+use outbox_sqlx::{SqliteOutbox, SqliteStore};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{AssertSqlSafe, Transaction};
 use tempfile::TempDir;
-use uuid::Uuid;
 
 use super::Backend;
 
@@ -32,9 +31,11 @@ impl Sqlite {
 
 impl Backend for Sqlite {
     type Database = sqlx::Sqlite;
+    type Adapter = SqliteOutbox;
     type Store = SqliteStore;
     const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
         UPDATE sqlite_sequence SET seq = 1 WHERE name = 'outbox_event'";
+    const TABLES: &'static str = "SELECT group_concat(name) FROM (SELECT name FROM sqlite_master ORDER BY name)";
 
     async fn create() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -48,6 +49,13 @@ impl Backend for Sqlite {
 
     fn store(&self) -> SqliteStore {
         self.store.clone()
+    }
+
+    async fn another(&self, names: Names) -> (SqliteOutbox, SqliteStore) {
+        let options = SqliteConnectOptions::new().filename(self.file());
+        let store = SqliteStore::from_options(options, names.clone()).unwrap();
+        store.migrate().await.unwrap();
+        (SqliteOutbox::with_names(names), store)
     }
 
     async fn begin(&self) -> Transaction<'static, sqlx::Sqlite> {
@@ -64,29 +72,5 @@ impl Backend for Sqlite {
 
     async fn ask(&self, sql: &str) -> Option<String> {
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap()
-    }
-
-    async fn append(tx: &mut Transaction<'_, sqlx::Sqlite>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
-        SqliteOutbox::new().append(tx, event).await
-    }
-
-    async fn append_all(
-        tx: &mut Transaction<'_, sqlx::Sqlite>,
-        events: &[NewEvent<'_>],
-    ) -> Result<Vec<Uuid>, AppendError> {
-        SqliteOutbox::new().append_all(tx, events).await
-    }
-
-    async fn change<E: Entity>(
-        tx: &mut Transaction<'_, sqlx::Sqlite>,
-        before: Option<&E>,
-        after: Option<&E>,
-    ) -> Result<Option<Uuid>, AppendError> {
-        match (before, after) {
-            (None, Some(after)) => SqliteOutbox::new().insert(tx, after).await,
-            (Some(before), Some(after)) => SqliteOutbox::new().update(tx, before, after).await,
-            (Some(before), None) => SqliteOutbox::new().delete(tx, before).await,
-            (None, None) => Ok(None),
-        }
     }
 }
