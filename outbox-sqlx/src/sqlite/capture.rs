@@ -28,6 +28,8 @@ const CHUNK: usize = 128;
 pub struct SqliteOutbox {
     one: SqlStr,
     chunk: SqlStr,
+    #[cfg(feature = "testing")]
+    captured: super::captured::Statements,
 }
 
 impl Default for SqliteOutbox {
@@ -50,7 +52,12 @@ impl SqliteOutbox {
     pub fn with_names(names: Names) -> Self {
         let one = statement(&names, INSERT);
         let chunk = repeated(&one, CHUNK);
-        Self { one, chunk }
+        Self {
+            one,
+            chunk,
+            #[cfg(feature = "testing")]
+            captured: super::captured::Statements::new(&names),
+        }
     }
 
     /// Writes one event and returns its id.
@@ -133,6 +140,11 @@ impl SqliteOutbox {
         before: &E,
     ) -> Result<Option<Uuid>, AppendError> {
         self.tell(tx, change(Some(before), None)?).await
+    }
+
+    #[cfg(feature = "testing")]
+    pub(super) fn captured_statements(&self) -> &super::captured::Statements {
+        &self.captured
     }
 
     async fn tell(
