@@ -2,13 +2,14 @@
 
 use std::str::FromStr;
 
+use outbox_core::testing::Captured;
 use outbox_core::{Entity, Names, NewEvent};
 use outbox_sqlx::{AppendError, PgOutbox, PgStore};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Transaction};
 use uuid::Uuid;
 
-use super::Backend;
+use super::{Backend, LAST_DEAD_LETTER, SqlBackend};
 
 /// The variable that says where the server is.
 const URL_VARIABLE: &str = "OUTBOX_TEST_POSTGRES_URL";
@@ -38,10 +39,9 @@ impl Postgres {
 }
 
 impl Backend for Postgres {
-    type Database = sqlx::Postgres;
     type Store = PgStore;
-    const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
-        SELECT setval(pg_get_serial_sequence('outbox_event', 'position'), 1)";
+
+    type Transaction<'t> = Transaction<'t, sqlx::Postgres>;
 
     async fn create() -> Self {
         let url =
@@ -65,6 +65,41 @@ impl Backend for Postgres {
         self.pool.begin().await.unwrap()
     }
 
+    async fn last_dead_letter(&self) -> Option<String> {
+        self.ask(LAST_DEAD_LETTER).await
+    }
+
+    async fn append(tx: &mut Self::Transaction<'_>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
+        PgOutbox::new().append(tx, event).await
+    }
+
+    async fn append_all(tx: &mut Self::Transaction<'_>, events: &[NewEvent<'_>]) -> Result<Vec<Uuid>, AppendError> {
+        PgOutbox::new().append_all(tx, events).await
+    }
+
+    async fn change<E: Entity>(
+        tx: &mut Self::Transaction<'_>,
+        before: Option<&E>,
+        after: Option<&E>,
+    ) -> Result<Option<Uuid>, AppendError> {
+        match (before, after) {
+            (None, Some(after)) => PgOutbox::new().insert(tx, after).await,
+            (Some(before), Some(after)) => PgOutbox::new().update(tx, before, after).await,
+            (Some(before), None) => PgOutbox::new().delete(tx, before).await,
+            (None, None) => Ok(None),
+        }
+    }
+
+    async fn captured(tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError> {
+        PgOutbox::new().captured(tx).await
+    }
+}
+
+impl SqlBackend for Postgres {
+    type Database = sqlx::Postgres;
+    const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
+        SELECT setval(pg_get_serial_sequence('outbox_event', 'position'), 1)";
+
     async fn execute(tx: &mut Transaction<'_, sqlx::Postgres>, sql: &str) {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await.unwrap();
     }
@@ -75,30 +110,6 @@ impl Backend for Postgres {
 
     async fn ask(&self, sql: &str) -> Option<String> {
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap()
-    }
-
-    async fn append(tx: &mut Transaction<'_, sqlx::Postgres>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
-        PgOutbox::new().append(tx, event).await
-    }
-
-    async fn append_all(
-        tx: &mut Transaction<'_, sqlx::Postgres>,
-        events: &[NewEvent<'_>],
-    ) -> Result<Vec<Uuid>, AppendError> {
-        PgOutbox::new().append_all(tx, events).await
-    }
-
-    async fn change<E: Entity>(
-        tx: &mut Transaction<'_, sqlx::Postgres>,
-        before: Option<&E>,
-        after: Option<&E>,
-    ) -> Result<Option<Uuid>, AppendError> {
-        match (before, after) {
-            (None, Some(after)) => PgOutbox::new().insert(tx, after).await,
-            (Some(before), Some(after)) => PgOutbox::new().update(tx, before, after).await,
-            (Some(before), None) => PgOutbox::new().delete(tx, before).await,
-            (None, None) => Ok(None),
-        }
     }
 }
 
