@@ -4,6 +4,8 @@
 //! below. A missed goal is news about the machine or the code and ends with 0; a lost event ends with 1. Tables go to
 //! standard output, progress to standard error.
 
+#![expect(clippy::disallowed_methods, reason = "a bench lets time pass, and watches programs that send no signal")]
+
 mod counted;
 mod drain_file;
 mod drain_postgres;

@@ -7,18 +7,16 @@
 //! Every step is one transaction that changes a row and captures the change. One of them fails and rolls back: its events
 //! never existed. A relay embedded in the same process publishes the others while the shop goes on.
 
-mod terminal;
-
 use std::error::Error;
 
 use outbox_core::{Event, Outbox, Payload};
+use outbox_examples::Terminal;
 use outbox_relay::publisher::closure;
 use outbox_relay::{Relay, Subscription};
 use outbox_sqlx::{Names, SqliteOutbox, SqliteStore};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sqlx::{Sqlite, SqlitePool, Transaction};
-use terminal::Terminal;
 use tokio::sync::mpsc;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;

@@ -13,10 +13,12 @@
 //! - [`source`]: what one read asks and brings; [`frontier`]: how reads lose nothing although positions commit out of order.
 //! - [`publisher`]: the contract with the outside; [`envelope`]: how an event is written for it.
 //! - [`checkpoint`] and [`lease`]: where to go on, and who may.
+//! - [`clock`]: the time that a relay goes by.
 //! - [`store`]: all of it for one database. `outbox-sqlx` implements it, `outbox-relay` drives it.
 
 pub mod capture;
 pub mod checkpoint;
+pub mod clock;
 pub mod context;
 pub mod envelope;
 mod error;
@@ -34,9 +36,12 @@ pub mod source;
 pub mod sql;
 pub mod status;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use async_trait::async_trait;
 pub use capture::{CaptureError, DomainEvent, Entity, NewEvent};
+pub use clock::Clock;
 pub use context::Context;
 pub use error::{StoreError, StoreErrorKind};
 pub use event::{Event, Operation, Payload, Position};

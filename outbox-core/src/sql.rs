@@ -15,6 +15,7 @@ macro_rules! statements {
 /// The statements of PostgreSQL.
 pub mod postgres {
     statements! { "postgres":
+        CAPTURE_CAPTURED = "capture_captured",
         CAPTURE_INSERT = "capture_insert",
         CAPTURE_INSERT_ALL = "capture_insert_all",
         CHECKPOINT_CLAIM = "checkpoint_claim",
@@ -58,6 +59,7 @@ pub mod postgres {
 /// The statements of SQLite.
 pub mod sqlite {
     statements! { "sqlite":
+        CAPTURE_CAPTURED = "capture_captured",
         CAPTURE_INSERT = "capture_insert",
         CHECKPOINT_CLAIM = "checkpoint_claim",
         CHECKPOINT_CREATE = "checkpoint_create",

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Report};
-use outbox_core::{Store, StoreError};
-use tokio::sync::watch;
+use outbox_core::{Clock, Store, StoreError};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::since_boot;
+use crate::drain::Drains;
 use crate::identity::is_dead_predecessor;
 use crate::reaction::{self, Reaction};
 use crate::retry::Schedule;
@@ -24,20 +24,25 @@ pub(crate) struct Seat {
     grant: watch::Sender<Option<i64>>,
     /// Until when the lease is trusted, in milliseconds since boot.
     trusted_until: AtomicU64,
+    /// Told to the worker each time the lease is trusted for longer.
+    trusted: Notify,
     report: Mutex<Report>,
     /// When an event or a hole was last done with, in whatever term.
     progressed_at: Mutex<Instant>,
+    pub(crate) drains: Drains,
 }
 
 impl Seat {
-    pub(crate) fn new(subscription: String, publisher: String) -> Self {
+    pub(crate) fn new(subscription: String, publisher: String, now: Instant) -> Self {
         let report = Report { publisher, state: "idle".into(), ..Report::default() };
         Self {
             subscription,
             grant: watch::Sender::new(None),
             trusted_until: AtomicU64::new(0),
+            trusted: Notify::new(),
             report: Mutex::new(report),
-            progressed_at: Mutex::new(Instant::now()),
+            progressed_at: Mutex::new(now),
+            drains: Drains::new(),
         }
     }
 
@@ -46,8 +51,13 @@ impl Seat {
     }
 
     /// Whether the lease surely is still this relay's.
-    pub(crate) fn is_trusted(&self) -> bool {
-        millis(since_boot()) < self.trusted_until.load(Ordering::Acquire)
+    pub(crate) fn is_trusted(&self, since_boot: Duration) -> bool {
+        millis(since_boot) < self.trusted_until.load(Ordering::Acquire)
+    }
+
+    /// Returns when the lease was trusted for longer since the last time; there is one worker to be told.
+    pub(crate) async fn trusted(&self) {
+        self.trusted.notified().await;
     }
 
     /// Gives the lease up without telling the database: a checkpoint was refused because of its epoch.
@@ -65,8 +75,8 @@ impl Seat {
     }
 
     /// Notes that something moved.
-    pub(crate) fn progress(&self) {
-        *self.progressed_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    pub(crate) fn progress(&self, now: Instant) {
+        *self.progressed_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// When something last moved, or the relay began.
@@ -80,6 +90,7 @@ impl Seat {
 
     fn trust(&self, until: Duration) {
         self.trusted_until.store(millis(until), Ordering::Release);
+        self.trusted.notify_one();
     }
 }
 
@@ -90,6 +101,7 @@ fn millis(duration: Duration) -> u64 {
 /// The loop that keeps the leases.
 pub(crate) struct Heartbeat {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) relay: RelayIdentity,
     pub(crate) length: Duration,
     pub(crate) seats: Vec<Arc<Seat>>,
@@ -133,7 +145,7 @@ impl Heartbeat {
                 }
             };
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = self.clock.sleep(pause) => {}
                 () = self.end.cancelled() => {}
             }
         }
@@ -173,7 +185,7 @@ impl Heartbeat {
 
     async fn acquire(&self, leases: &mut dyn Leases, seat: &Seat) -> Result<(), StoreError> {
         for _ in 0..2 {
-            let asked_at = since_boot();
+            let asked_at = self.clock.since_boot();
             match leases.acquire(&self.relay, &seat.subscription, self.length).await? {
                 Claim::Held { epoch } => {
                     tracing::info!(subscription = seat.subscription, epoch, "lease taken");
@@ -208,7 +220,7 @@ impl Heartbeat {
             self.seats.iter().filter_map(|seat| seat.grant.borrow().map(|epoch| (seat, epoch))).collect();
         let rows: Vec<_> =
             held.iter().map(|(seat, epoch)| (seat.subscription.clone(), *epoch, seat.snapshot())).collect();
-        let asked_at = since_boot();
+        let asked_at = self.clock.since_boot();
         let kept = leases.renew(&self.relay, self.length, &rows).await?;
         for ((seat, epoch), kept) in held.into_iter().zip(kept) {
             if kept {

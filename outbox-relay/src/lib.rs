@@ -30,6 +30,7 @@
 mod clock;
 mod connections;
 mod dispatch;
+mod drain;
 mod error;
 mod heartbeat;
 mod identity;
@@ -42,6 +43,7 @@ mod subscription;
 mod term;
 mod worker;
 
+pub use clock::SystemClock;
 pub use error::RelayError;
 pub use relay::{Outcome, Relay, RelayBuilder, RunningRelay, StopHandle};
 pub use retry::Retry;

@@ -1,6 +1,8 @@
 //! The outbox on PostgreSQL: positions are drawn before commit, so what is missing between them may still appear.
 
 mod capture;
+#[cfg(feature = "testing")]
+mod captured;
 mod checkpoint;
 mod connection;
 mod fault;

@@ -1,6 +1,8 @@
 //! The outbox on SQLite: one writer at a time, so positions come in commit order and nothing is ever missing between them.
 
 mod capture;
+#[cfg(feature = "testing")]
+mod captured;
 mod checkpoint;
 mod connection;
 mod lease;

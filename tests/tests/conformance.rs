@@ -1,10 +1,14 @@
 //! Every backend hands itself into the one suite; what only one of them can show follows.
 
+use outbox_tests::conformance::memory::Memory;
 use outbox_tests::conformance::postgres::Postgres;
 use outbox_tests::conformance::sqlite::Sqlite;
 
+outbox_tests::conformance!(memory, Memory);
 outbox_tests::conformance!(sqlite, Sqlite);
 outbox_tests::conformance!(postgres, Postgres);
+outbox_tests::sql_conformance!(sqlite_by_sql, Sqlite);
+outbox_tests::sql_conformance!(postgres_by_sql, Postgres);
 
 mod postgres_alone {
     use super::Postgres;
@@ -54,7 +58,7 @@ fn every_behaviour_is_in_a_list() {
     for file in std::fs::read_dir(folder).unwrap() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
         for (name, parameters) in text.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split_once('(')) {
-            let name = name.trim_end_matches("<B: Backend>");
+            let name = name.trim_end_matches("<B: Backend>").trim_end_matches("<B: SqlBackend>");
             if ["backend: &B) {", "backend: &Postgres) {", "backend: &Sqlite) {"].contains(&parameters) {
                 behaviours += 1;
                 assert!(listed(name), "{name} is in no list");

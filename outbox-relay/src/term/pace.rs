@@ -11,7 +11,7 @@ const READ_AT_LEAST: usize = 100;
 /// After a read that brought nothing the log is looked at so much later, and each time later by twice as much.
 const READ_DELAY: Duration = Duration::from_millis(1);
 /// While holes are open the log is looked at so often at least.
-pub(super) const HOLE_POLL_MAX: Duration = Duration::from_millis(100);
+const HOLE_POLL_MAX: Duration = Duration::from_millis(100);
 
 /// When to do the next thing.
 pub(super) struct Pace {
@@ -59,8 +59,7 @@ impl Pace {
     /// Reads on at once while there is something; looks less and less often while there is nothing.
     ///
     /// Many holes make a read dear. While it brings little, the server gets as much time without one.
-    pub(super) fn after_read(&mut self, rows: usize, holes: bool) {
-        let now = Instant::now();
+    pub(super) fn after_read(&mut self, rows: usize, holes: bool, now: Instant) {
         if rows > 0 {
             let dear = holes && rows < READ_AT_LEAST;
             self.read_at = if dear { now + now.duration_since(self.read_sent_at) } else { now };

@@ -1,5 +1,7 @@
 //! The program as scripts and people use it: its real binary, on SQLite files of their own.
 
+#![expect(clippy::disallowed_methods, reason = "it watches a program, which sends no signal")]
+
 mod exit_codes;
 mod run;
 mod shop;

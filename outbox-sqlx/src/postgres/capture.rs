@@ -32,6 +32,8 @@ pub struct PgOutbox {
 struct Statements {
     insert: SqlStr,
     insert_all: SqlStr,
+    #[cfg(feature = "testing")]
+    captured: SqlStr,
 }
 
 impl Default for PgOutbox {
@@ -52,7 +54,12 @@ impl PgOutbox {
         reason = "reads as `with_names(Names::new(…)?)`, the same on every database"
     )]
     pub fn with_names(names: Names) -> Self {
-        let statements = Statements { insert: statement(&names, INSERT), insert_all: statement(&names, INSERT_ALL) };
+        let statements = Statements {
+            insert: statement(&names, INSERT),
+            insert_all: statement(&names, INSERT_ALL),
+            #[cfg(feature = "testing")]
+            captured: statement(&names, outbox_core::sql::postgres::CAPTURE_CAPTURED),
+        };
         Self { statements: Arc::new(statements), context: Arc::default() }
     }
 
@@ -172,6 +179,11 @@ impl PgOutbox {
         before: &E,
     ) -> Result<Option<Uuid>, AppendError> {
         self.change(tx, Some(before), None).await
+    }
+
+    #[cfg(feature = "testing")]
+    pub(super) fn captured_statement(&self) -> SqlStr {
+        self.statements.captured.clone()
     }
 
     async fn change<E: Entity>(

@@ -1,6 +1,6 @@
 //! Reads the log: what is visible in one snapshot, once it is durable, with who may still fill what is missing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
@@ -10,6 +10,7 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, Postgres};
 use sqlx::query::Query;
 use sqlx::{Row, SqlStr};
+use tokio::time::Instant;
 
 use super::connection::{CALL, Link, READ, WALK, assembled, statement};
 use super::fault::{precondition, store_error, unavailable};
@@ -143,6 +144,7 @@ impl PgSource {
     }
 
     /// Waits until the WAL is on disk up to `inserted`, and sees to it if nobody else does.
+    #[expect(clippy::disallowed_methods, reason = "another session's flush sends no signal")]
     async fn settle(&mut self, inserted: i64, mut flushed: i64) -> Result<(), StoreError> {
         if flushed < inserted {
             tokio::time::sleep(FLUSH_PAUSE).await;

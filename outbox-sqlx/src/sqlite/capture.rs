@@ -31,6 +31,8 @@ pub struct SqliteOutbox {
     one: SqlStr,
     chunk: SqlStr,
     context: Arc<Context>,
+    #[cfg(feature = "testing")]
+    captured: super::captured::Statements,
 }
 
 impl Default for SqliteOutbox {
@@ -53,7 +55,13 @@ impl SqliteOutbox {
     pub fn with_names(names: Names) -> Self {
         let one = statement(&names, INSERT);
         let chunk = repeated(&one, CHUNK);
-        Self { one, chunk, context: Arc::default() }
+        Self {
+            one,
+            chunk,
+            context: Arc::default(),
+            #[cfg(feature = "testing")]
+            captured: super::captured::Statements::new(&names),
+        }
     }
 
     /// The same outbox for one transaction: every event written through it carries the context, in savepoints too.
@@ -166,6 +174,11 @@ impl SqliteOutbox {
         before: &E,
     ) -> Result<Option<Uuid>, AppendError> {
         self.tell(tx, change(Some(before), None)?).await
+    }
+
+    #[cfg(feature = "testing")]
+    pub(super) fn captured_statements(&self) -> &super::captured::Statements {
+        &self.captured
     }
 
     async fn tell(

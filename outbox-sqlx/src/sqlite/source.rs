@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
@@ -13,6 +13,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Row, SqlStr};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::time::Instant;
 
 use super::connection::{CALL, WALK, bounded, json_list, statement, store_error};
 use super::row;

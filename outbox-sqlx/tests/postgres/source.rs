@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use outbox_core::source::{ReadRequest, Row};
 use outbox_core::{Filter, Operation, Payload, Store, StoreErrorKind};
 
-use crate::database::{TestDatabase, above, above_and, eventually, execute, positions, write};
+use crate::database::{TestDatabase, above, above_and, execute, positions, write};
 
 #[tokio::test]
 async fn rows_come_in_order_and_in_limits() {
@@ -92,11 +94,14 @@ async fn a_log_that_counts_from_1_again_is_refused() {
     let error = source.read(&above_and(3, "{[1,1]}")).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Continuity);
     assert!(error.to_string().contains("positions up to 1 only, and the relay has read up to 3"), "{error}");
-    eventually("a look at an idle log", async || match source.read(&above(3)).await {
-        Ok(read) => !positions(&read).is_empty(),
-        Err(error) => error.kind() == StoreErrorKind::Continuity,
-    })
-    .await;
+    let mut source = database.source().await;
+    assert!(positions(&source.read(&above(3)).await.unwrap()).is_empty(), "believed for a while");
+    let believed_for = Duration::from_secs(2);
+    tokio::time::pause();
+    tokio::time::advance(believed_for).await;
+    tokio::time::resume();
+    let error = source.read(&above(3)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Continuity);
 }
 
 #[tokio::test]
@@ -220,6 +225,13 @@ async fn a_time_limit_of_the_role_does_not_reach_the_reader() {
     let mut source = database.source().await;
     execute(&mut session, "BEGIN; LOCK TABLE outbox_event IN ACCESS EXCLUSIVE MODE").await;
     let reading = tokio::spawn(async move { source.read(&above(0)).await });
-    execute(&mut session, "SELECT pg_sleep(0.5); COMMIT").await;
+    let waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND database = (
+        SELECT oid FROM pg_database WHERE datname = current_database()))";
+    while !sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut session).await.unwrap() {}
+    // Whoever begins to wait now and is under the limit gives up, and the reader has waited for longer by then.
+    let mut limited = database.session().await;
+    let refused = sqlx::query("SELECT FROM outbox_event").execute(&mut limited).await.unwrap_err();
+    assert!(refused.to_string().contains("statement timeout"), "{refused}");
+    execute(&mut session, "COMMIT").await;
     assert_eq!(positions(&reading.await.unwrap().unwrap()), [1]);
 }

@@ -11,7 +11,7 @@ use sqlx::Connection;
 use super::adapter::Adapter;
 use super::log::{drain, event, events, only_event, relay, subscription};
 use super::sink::Sink;
-use super::{Backend, Order};
+use super::{Order, SqlBackend};
 
 /// A row that says nothing of a tenant.
 #[derive(Serialize, Outbox)]
@@ -29,7 +29,7 @@ fn context() -> Context {
     ids.tenant("acme").actor("ann").header("region", "eu")
 }
 
-fn under<B: Backend>(context: Context) -> B::Adapter {
+fn under<B: SqlBackend>(context: Context) -> B::Adapter {
     B::Adapter::default().with_context(context)
 }
 
@@ -38,7 +38,7 @@ fn carried(event: &Event) -> [Option<&str>; 3] {
     [event.tenant_id.as_deref(), event.actor.as_deref(), event.headers.as_deref()]
 }
 
-pub async fn a_context_lands_on_every_event_of_its_transaction<B: Backend>(backend: &B) {
+pub async fn a_context_lands_on_every_event_of_its_transaction<B: SqlBackend>(backend: &B) {
     let outbox = under::<B>(context());
     let (new, sent) = (Parcel { id: 7, sent: false }, Parcel { id: 7, sent: true });
     let mut tx = backend.begin().await;
@@ -62,7 +62,7 @@ pub async fn a_context_lands_on_every_event_of_its_transaction<B: Backend>(backe
     }
 }
 
-pub async fn a_context_reaches_into_savepoints<B: Backend>(backend: &B) {
+pub async fn a_context_reaches_into_savepoints<B: SqlBackend>(backend: &B) {
     let outbox = under::<B>(context());
     let mut tx = backend.begin().await;
     let mut kept = tx.begin().await.unwrap();
@@ -84,7 +84,7 @@ pub async fn a_context_reaches_into_savepoints<B: Backend>(backend: &B) {
     }
 }
 
-pub async fn what_an_event_says_itself_stands<B: Backend>(backend: &B) {
+pub async fn what_an_event_says_itself_stands<B: SqlBackend>(backend: &B) {
     let outbox = under::<B>(Context::new().tenant("replaced").header("gone", "1"));
     let outbox = outbox.with_context(context());
     let own = NewEvent {
@@ -107,7 +107,7 @@ pub async fn what_an_event_says_itself_stands<B: Backend>(backend: &B) {
     assert_eq!(carried(&stored[2]), [Some("of the row"), Some("ann"), Some(HEADERS)]);
 }
 
-pub async fn two_contexts_at_once_do_not_mix<B: Backend>(backend: &B) {
+pub async fn two_contexts_at_once_do_not_mix<B: SqlBackend>(backend: &B) {
     let work = async |tenant: &'static str| {
         let outbox = under::<B>(Context::new().tenant(tenant).header("of", tenant));
         for n in 0..40 {
@@ -129,7 +129,7 @@ pub async fn two_contexts_at_once_do_not_mix<B: Backend>(backend: &B) {
 }
 
 /// They are kept as they are; the relay sets the event aside and goes on with every other key.
-pub async fn headers_that_are_no_object_harm_no_transaction<B: Backend>(backend: &B) {
+pub async fn headers_that_are_no_object_harm_no_transaction<B: SqlBackend>(backend: &B) {
     let outbox = under::<B>(context());
     let broken = NewEvent { headers: Some("region: eu".into()), ..event("broken", 1) };
     let mut tx = backend.begin().await;
@@ -148,7 +148,7 @@ pub async fn headers_that_are_no_object_harm_no_transaction<B: Backend>(backend:
     assert!(reason.contains("headers are not a JSON object"), "{reason}");
 }
 
-pub async fn a_consumer_says_what_caused_its_event<B: Backend>(backend: &B) {
+pub async fn a_consumer_says_what_caused_its_event<B: SqlBackend>(backend: &B) {
     let mut tx = backend.begin().await;
     under::<B>(Context::new().correlation_id("case-7")).append(&mut tx, &event("cause", 1)).await.unwrap();
     tx.commit().await.unwrap();
@@ -164,7 +164,7 @@ pub async fn a_consumer_says_what_caused_its_event<B: Backend>(backend: &B) {
     assert_eq!(effect.header("correlationid").as_deref(), Some("case-7"));
 }
 
-pub async fn a_traceparent_reaches_the_published_line<B: Backend>(backend: &B) {
+pub async fn a_traceparent_reaches_the_published_line<B: SqlBackend>(backend: &B) {
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let mut tx = backend.begin().await;
     under::<B>(context().traceparent(parent)).append(&mut tx, &event("k", 1)).await.unwrap();

@@ -13,12 +13,12 @@ use uuid::Uuid;
 use self::corpus::corpus;
 use super::adapter::Adapter;
 use super::log::{events, everything, read};
-use super::{Backend, Order};
+use super::{Order, SqlBackend};
 
 const ORDERS: &str = "SELECT CAST(count(*) AS text) || ' ' || CAST(min(total) AS text) FROM orders";
 
 /// What may not change: the tables, and the rows of a table of the application.
-async fn surroundings<B: Backend>(backend: &B) -> (Option<String>, Option<String>) {
+async fn surroundings<B: SqlBackend>(backend: &B) -> (Option<String>, Option<String>) {
     (backend.ask(B::TABLES).await, backend.ask(ORDERS).await)
 }
 
@@ -46,7 +46,7 @@ fn assert_payload_and_header(event: &Event, text: &str) {
     assert_eq!(event.header(text).as_deref(), Some(text), "{text:?}");
 }
 
-pub async fn five_hundred_hostile_texts_come_back_and_break_nothing<B: Backend>(backend: &B) {
+pub async fn five_hundred_hostile_texts_come_back_and_break_nothing<B: SqlBackend>(backend: &B) {
     let corpus = corpus();
     assert!(corpus.len() >= 500, "only {} texts", corpus.len());
     backend.admin("INSERT INTO orders (id, total) VALUES ('o-1', 1)").await;
@@ -61,7 +61,7 @@ pub async fn five_hundred_hostile_texts_come_back_and_break_nothing<B: Backend>(
 }
 
 /// Writes each text in one transaction and reads it back; the texts this database can store, with their positions.
-async fn stores_each<B: Backend>(backend: &B, corpus: &[String]) -> Vec<(String, Position)> {
+async fn stores_each<B: SqlBackend>(backend: &B, corpus: &[String]) -> Vec<(String, Position)> {
     let (mut stored, mut refused) = (Vec::new(), Vec::new());
     let mut tx = backend.begin().await;
     for text in corpus {
@@ -81,7 +81,7 @@ async fn stores_each<B: Backend>(backend: &B, corpus: &[String]) -> Vec<(String,
 
 /// Writes four events with the text in every place. Where the database has no NUL in a text, it is refused without harm
 /// to the transaction, and the JSON of one event holds it.
-async fn writes<B: Backend>(tx: &mut sqlx::Transaction<'_, B::Database>, text: &str) -> bool {
+async fn writes<B: SqlBackend>(tx: &mut sqlx::Transaction<'_, B::Database>, text: &str) -> bool {
     let outbox = B::Adapter::default().with_context(Context::new().header(text, text));
     let order = Order { id: text.into(), tenant: text.into(), total: 1 };
     if let Err(refused) = outbox.append(tx, &event(text)).await {
@@ -99,7 +99,7 @@ async fn writes<B: Backend>(tx: &mut sqlx::Transaction<'_, B::Database>, text: &
 }
 
 /// A filter by a text passes the events of that text alone, and none of those before and behind them.
-async fn finds_each_by_its_filter<B: Backend>(backend: &B, stored: &[(String, Position)]) {
+async fn finds_each_by_its_filter<B: SqlBackend>(backend: &B, stored: &[(String, Position)]) {
     for (text, position) in stored {
         let only = vec![text.clone()];
         let filter = Filter { topics: only.clone(), tables: only.clone(), tenants: only, operations: Vec::new() };
@@ -116,7 +116,7 @@ fn event_in(row: &Row) -> Option<&Event> {
 }
 
 /// Lease, checkpoint and dead letter of a subscription of that name belong to it alone.
-async fn keeps_each_as_a_subscription<B: Backend>(backend: &B, corpus: &[String]) {
+async fn keeps_each_as_a_subscription<B: SqlBackend>(backend: &B, corpus: &[String]) {
     let store = backend.store();
     let (mut leases, mut checkpoints) = (store.leases().await.unwrap(), store.checkpoints().await.unwrap());
     let mut claimed = Vec::new();
@@ -157,7 +157,7 @@ fn letter(position: i64, text: &str) -> DeadLetter {
     }
 }
 
-pub async fn five_hundred_hostile_names_are_refused<B: Backend>(backend: &B) {
+pub async fn five_hundred_hostile_names_are_refused<B: SqlBackend>(backend: &B) {
     let corpus = corpus();
     assert!(corpus.len() >= 500, "only {} names", corpus.len());
     let before = surroundings(backend).await;
@@ -186,7 +186,7 @@ pub async fn five_hundred_hostile_names_are_refused<B: Backend>(backend: &B) {
 }
 
 /// A word of SQL is a name as any other, once it is quoted.
-async fn works_under<B: Backend>(backend: &B, names: Names) {
+async fn works_under<B: SqlBackend>(backend: &B, names: Names) {
     let (outbox, store) = backend.another(names.clone()).await;
     let mut tx = backend.begin().await;
     outbox.append(&mut tx, &NewEvent::new("t", "k").json("1")).await.unwrap();

@@ -2,13 +2,15 @@
 
 use std::str::FromStr;
 
-use outbox_core::Names;
-use outbox_sqlx::{PgOutbox, PgStore};
+use outbox_core::testing::Captured;
+use outbox_core::{Entity, Names, NewEvent};
+use outbox_sqlx::{AppendError, PgOutbox, PgStore};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Transaction};
 use uuid::Uuid;
 
-use super::Backend;
+use super::adapter::Adapter;
+use super::{Backend, LAST_DEAD_LETTER, SqlBackend};
 
 /// The variable that says where the server is.
 const URL_VARIABLE: &str = "OUTBOX_TEST_POSTGRES_URL";
@@ -38,13 +40,9 @@ impl Postgres {
 }
 
 impl Backend for Postgres {
-    type Database = sqlx::Postgres;
-    type Adapter = PgOutbox;
     type Store = PgStore;
-    const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
-        SELECT setval(pg_get_serial_sequence('outbox_event', 'position'), 1)";
-    const TABLES: &'static str = "SELECT string_agg(schemaname || '.' || tablename, ',' \
-        ORDER BY schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
+
+    type Transaction<'t> = Transaction<'t, sqlx::Postgres>;
 
     async fn create() -> Self {
         let url =
@@ -64,14 +62,47 @@ impl Backend for Postgres {
         self.store.clone()
     }
 
+    async fn begin(&self) -> Transaction<'static, sqlx::Postgres> {
+        self.pool.begin().await.unwrap()
+    }
+
+    async fn last_dead_letter(&self) -> Option<String> {
+        self.ask(LAST_DEAD_LETTER).await
+    }
+
+    async fn append(tx: &mut Self::Transaction<'_>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
+        PgOutbox::new().append(tx, event).await
+    }
+
+    async fn append_all(tx: &mut Self::Transaction<'_>, events: &[NewEvent<'_>]) -> Result<Vec<Uuid>, AppendError> {
+        PgOutbox::new().append_all(tx, events).await
+    }
+
+    async fn change<E: Entity>(
+        tx: &mut Self::Transaction<'_>,
+        before: Option<&E>,
+        after: Option<&E>,
+    ) -> Result<Option<Uuid>, AppendError> {
+        Adapter::change(&PgOutbox::new(), tx, before, after).await
+    }
+
+    async fn captured(tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError> {
+        PgOutbox::new().captured(tx).await
+    }
+}
+
+impl SqlBackend for Postgres {
+    type Database = sqlx::Postgres;
+    type Adapter = PgOutbox;
+    const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
+        SELECT setval(pg_get_serial_sequence('outbox_event', 'position'), 1)";
+    const TABLES: &'static str = "SELECT string_agg(schemaname || '.' || tablename, ',' \
+        ORDER BY schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
+
     async fn another(&self, names: Names) -> (PgOutbox, PgStore) {
         let store = PgStore::from_options(self.options.clone(), names.clone());
         store.migrate(1).await.unwrap();
         (PgOutbox::with_names(names), store)
-    }
-
-    async fn begin(&self) -> Transaction<'static, sqlx::Postgres> {
-        self.pool.begin().await.unwrap()
     }
 
     async fn execute(tx: &mut Transaction<'_, sqlx::Postgres>, sql: &str) {

@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
-use outbox_core::Names;
-use outbox_sqlx::{SqliteOutbox, SqliteStore};
+use outbox_core::testing::Captured;
+use outbox_core::{Entity, Names, NewEvent};
+use outbox_sqlx::{AppendError, SqliteOutbox, SqliteStore};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{AssertSqlSafe, Transaction};
 use tempfile::TempDir;
+use uuid::Uuid;
 
-use super::Backend;
+use super::adapter::Adapter;
+use super::{Backend, LAST_DEAD_LETTER, SqlBackend};
 
 /// A file in a folder of its own.
 pub struct Sqlite {
@@ -30,12 +33,9 @@ impl Sqlite {
 }
 
 impl Backend for Sqlite {
-    type Database = sqlx::Sqlite;
-    type Adapter = SqliteOutbox;
     type Store = SqliteStore;
-    const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
-        UPDATE sqlite_sequence SET seq = 1 WHERE name = 'outbox_event'";
-    const TABLES: &'static str = "SELECT group_concat(name) FROM (SELECT name FROM sqlite_master ORDER BY name)";
+
+    type Transaction<'t> = Transaction<'t, sqlx::Sqlite>;
 
     async fn create() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -51,15 +51,47 @@ impl Backend for Sqlite {
         self.store.clone()
     }
 
+    async fn begin(&self) -> Transaction<'static, sqlx::Sqlite> {
+        self.pool.begin_with("BEGIN IMMEDIATE").await.unwrap()
+    }
+
+    async fn last_dead_letter(&self) -> Option<String> {
+        self.ask(LAST_DEAD_LETTER).await
+    }
+
+    async fn append(tx: &mut Self::Transaction<'_>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
+        SqliteOutbox::new().append(tx, event).await
+    }
+
+    async fn append_all(tx: &mut Self::Transaction<'_>, events: &[NewEvent<'_>]) -> Result<Vec<Uuid>, AppendError> {
+        SqliteOutbox::new().append_all(tx, events).await
+    }
+
+    async fn change<E: Entity>(
+        tx: &mut Self::Transaction<'_>,
+        before: Option<&E>,
+        after: Option<&E>,
+    ) -> Result<Option<Uuid>, AppendError> {
+        Adapter::change(&SqliteOutbox::new(), tx, before, after).await
+    }
+
+    async fn captured(tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError> {
+        SqliteOutbox::new().captured(tx).await
+    }
+}
+
+impl SqlBackend for Sqlite {
+    type Database = sqlx::Sqlite;
+    type Adapter = SqliteOutbox;
+    const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
+        UPDATE sqlite_sequence SET seq = 1 WHERE name = 'outbox_event'";
+    const TABLES: &'static str = "SELECT group_concat(name) FROM (SELECT name FROM sqlite_master ORDER BY name)";
+
     async fn another(&self, names: Names) -> (SqliteOutbox, SqliteStore) {
         let options = SqliteConnectOptions::new().filename(self.file());
         let store = SqliteStore::from_options(options, names.clone()).unwrap();
         store.migrate().await.unwrap();
         (SqliteOutbox::with_names(names), store)
-    }
-
-    async fn begin(&self) -> Transaction<'static, sqlx::Sqlite> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await.unwrap()
     }
 
     async fn execute(tx: &mut Transaction<'_, sqlx::Sqlite>, sql: &str) {
