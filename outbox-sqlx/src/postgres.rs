@@ -1,9 +1,11 @@
 //! The outbox on PostgreSQL: positions are drawn before commit, so what is missing between them may still appear.
 
 mod capture;
+mod changelog;
 mod checkpoint;
 mod connection;
 mod fault;
+mod filter;
 mod lease;
 mod migrate;
 mod row;

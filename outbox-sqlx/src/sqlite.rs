@@ -1,8 +1,10 @@
 //! The outbox on SQLite: one writer at a time, so positions come in commit order and nothing is ever missing between them.
 
 mod capture;
+mod changelog;
 mod checkpoint;
 mod connection;
+mod filter;
 mod lease;
 mod migrate;
 mod row;
