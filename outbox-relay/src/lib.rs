@@ -33,6 +33,7 @@ mod dispatch;
 mod error;
 mod heartbeat;
 mod identity;
+mod polling;
 pub mod publisher;
 mod reaction;
 mod relay;
@@ -40,6 +41,7 @@ mod retry;
 mod settings;
 mod subscription;
 mod term;
+mod trail;
 mod worker;
 
 pub use error::RelayError;

@@ -19,7 +19,6 @@
 mod pace;
 mod report;
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -35,23 +34,22 @@ use outbox_core::source::{Proof, Row};
 use outbox_core::{Event, Position, PublishError, PublishErrorKind, StoreError, StoreErrorKind};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use crate::connections::{Entry, Ledger, ReadOutcome, Reader, Reopened};
+use crate::connections::{Entry, Ledger, ReadOutcome, Reader};
 use crate::dispatch::Dispatch;
 use crate::error::RelayError;
 use crate::heartbeat::Seat;
+use crate::polling::HOLES_AT_MOST;
 use crate::reaction::{self, Reaction};
 use crate::settings::Settings;
 use crate::subscription::Subscription;
-use pace::{HOLE_POLL_MAX, Pace};
+use crate::trail::{Trail, events};
+use pace::Pace;
 
 /// A checkpoint is written after so many acknowledgements …
 const CHECKPOINT_EVENTS: usize = 1000;
 /// … or so long after the first of them.
 const CHECKPOINT_DELAY: Duration = Duration::from_millis(100);
-/// So many of the last events read are kept to recognise the log by.
-const PROOF_EVENTS: usize = 24;
 
 /// How a term ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +81,7 @@ struct Term<'m> {
     mandate: &'m Mandate,
     frontier: Frontier,
     dispatch: Dispatch,
-    proof: VecDeque<(Position, Uuid)>,
+    trail: Trail,
     reader: Option<Reader>,
     reading: Option<Reading>,
     ledger: Option<Ledger>,
@@ -189,7 +187,7 @@ impl<'m> Term<'m> {
             mandate,
             frontier: Frontier::new(checkpoint.position, &checkpoint.open).with_max_holes(holes),
             dispatch: Dispatch::new(publisher.discipline(), *retry, recorded),
-            proof: checkpoint.events.iter().copied().collect(),
+            trail: Trail::new(&checkpoint.events),
             reader: Some(reader),
             reading: None,
             ledger: Some(ledger),
@@ -222,7 +220,7 @@ impl<'m> Term<'m> {
         // Half the window at a time: while one half is being read the other is on its way out.
         let bytes = room_bytes.min(settings.window_bytes.div_ceil(2));
         let request = self.frontier.request(u32::try_from(most).unwrap_or(u32::MAX), bytes);
-        let proof = Proof { position: self.frontier.position(), events: self.proof.iter().copied().collect() };
+        let proof = Proof { position: self.frontier.position(), events: self.trail.events() };
         self.pace.read_sent_at = now;
         self.reading = Some(Box::pin(reader.read(request, proof)));
     }
@@ -245,11 +243,7 @@ impl<'m> Term<'m> {
     }
 
     fn take_in(&mut self, outcome: ReadOutcome) {
-        match outcome.reopened {
-            None | Some(Reopened::SameServer) => {}
-            Some(Reopened::RestartedServer) => self.frontier.outlive_server(),
-            Some(Reopened::Unknown) => self.frontier.distrust(),
-        }
+        outcome.tell(&mut self.frontier);
         let before = (self.frontier.position(), self.frontier.hole_count());
         let (brought, complete) = (outcome.read.rows.len(), outcome.read.complete && outcome.above);
         let rows = self.frontier.absorb(outcome.read);
@@ -265,18 +259,11 @@ impl<'m> Term<'m> {
     }
 
     fn remember(&mut self, rows: &[Row]) {
-        let events = rows.iter().filter_map(|row| match row {
-            Row::Event(event) => Some(event),
-            Row::Filtered(_) | Row::Unreadable(_) => None,
-        });
-        let sizes: usize = events.clone().map(|event| Event::size(event)).sum();
-        let count = events.clone().count();
-        if let Some(average) = sizes.checked_div(count) {
+        let sizes: usize = events(rows).map(Event::size).sum();
+        if let Some(average) = sizes.checked_div(events(rows).count()) {
             self.pace.average_size = average;
         }
-        let last: Vec<_> = events.rev().take(PROOF_EVENTS).map(|event| (event.position, event.event_id)).collect();
-        self.proof.extend(last.into_iter().rev());
-        self.proof.drain(..self.proof.len().saturating_sub(PROOF_EVENTS));
+        self.trail.follow(rows);
     }
 
     /// Hands ready events to the publisher, while the lease is surely held.
@@ -340,7 +327,7 @@ impl<'m> Term<'m> {
         for range in self.dispatch.open().ranges() {
             open.insert(range.clone());
         }
-        let events = self.proof.iter().copied().collect();
+        let events = self.trail.events();
         self.entry.checkpoint = Checkpoint { position: self.frontier.position(), open, events }.trimmed();
         self.entry.recorded.extend(self.dispatch.take_unrecorded());
         self.entry.forgiven.extend(self.dispatch.take_forgiven());
@@ -427,7 +414,7 @@ impl<'m> Term<'m> {
             next = next.min(self.mandate.seat.progressed_at() + limit);
         }
         if !self.mandate.seat.is_trusted() {
-            next = next.min(now + HOLE_POLL_MAX);
+            next = next.min(now + HOLES_AT_MOST);
         }
         next
     }
