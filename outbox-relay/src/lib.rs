@@ -27,6 +27,7 @@
 //! What it promises: every committed event is published at least once; repeats come only after a fault, and only of what
 //! was in flight; events of one key are first published in order; an event that fails holds up its own key alone.
 
+pub mod changelog;
 mod clock;
 mod connections;
 mod dispatch;
@@ -44,6 +45,7 @@ mod term;
 mod trail;
 mod worker;
 
+pub use changelog::ChangeLog;
 pub use error::RelayError;
 pub use relay::{Outcome, Relay, RelayBuilder, RunningRelay, StopHandle};
 pub use retry::Retry;
