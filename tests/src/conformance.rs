@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! capture ─► source ─► publisher ─► checkpoint        lease and relay hold them together, continuity guards restarts
+//!               └────► changelog, export
 //! ```
 //!
 //! Waits are signals, or conditions polled until a deadline ([`waiting`]); no behaviour sleeps and hopes.
@@ -22,9 +23,11 @@ use sqlx::{Database, Transaction};
 use uuid::Uuid;
 
 pub mod capture;
+pub mod changelog;
 pub mod checkpoint;
 pub mod commit_order;
 pub mod continuity;
+pub mod export;
 pub mod files;
 pub mod interposed;
 pub mod lease;
@@ -56,6 +59,9 @@ pub trait Backend: Sized {
 
     /// The store of this database.
     fn store(&self) -> Self::Store;
+
+    /// A store of this database for a user who may read the log and `outbox_meta`, and nothing else.
+    async fn auditor(&self) -> Self::Store;
 
     /// Opens a business transaction.
     async fn begin(&self) -> Transaction<'static, Self::Database>;
@@ -142,6 +148,32 @@ macro_rules! conformance {
                 an_open_transaction_is_unseen_until_it_commits,
                 a_start_is_found_by_each_name,
                 the_last_position_is_known,
+            }
+            $crate::behaviours! { $backend, changelog:
+                the_newest_come_in_order_and_pass_the_filter,
+                a_period_begins_with_its_first_moment_and_ends_before_its_last,
+                the_newest_are_found_however_far_apart_they_are,
+                the_newest_are_read_without_the_rest,
+                rows_that_cannot_become_events_are_shown,
+                a_tail_shows_the_newest_and_what_comes,
+                a_tail_outlives_its_connections,
+                stats_add_up,
+                an_auditor_reads_and_does_not_export,
+            }
+            $crate::behaviours! { $backend, export:
+                an_export_brings_everything_in_pages_of_bounded_size,
+                an_export_holds_the_log_until_it_ends,
+                holds_whose_lease_has_expired_are_removed,
+                an_export_by_name_brings_what_is_new,
+                an_export_by_name_that_was_not_finished_comes_again,
+                two_exports_of_one_name_exclude_one_another,
+                an_export_that_lost_its_name_moves_nothing,
+                an_export_outlives_its_connections,
+                an_unknown_outcome_of_a_finish_exports_nothing_twice,
+                events_removed_unseen_are_told,
+                events_removed_during_an_export_are_told,
+                another_log_under_a_known_name_is_told,
+                exports_and_holds_are_no_subscriptions,
             }
             $crate::behaviours! { $backend, publisher:
                 every_kind_takes_every_event_once,

@@ -50,6 +50,11 @@ impl Backend for Sqlite {
         self.store.clone()
     }
 
+    async fn auditor(&self) -> SqliteStore {
+        let options = SqliteConnectOptions::new().filename(self.file()).read_only(true);
+        SqliteStore::from_options(options, Names::default()).unwrap()
+    }
+
     async fn begin(&self) -> Transaction<'static, sqlx::Sqlite> {
         self.pool.begin_with("BEGIN IMMEDIATE").await.unwrap()
     }
