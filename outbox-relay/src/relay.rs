@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use outbox_core::checkpoint::{RESERVED, is_reserved};
 use outbox_core::publisher::PublishErrorKind;
 use outbox_core::{Clock, Store};
 use tokio::task::{JoinHandle, JoinSet};
@@ -140,6 +141,9 @@ impl RelayBuilder {
         for Subscription { name, retry, .. } in &self.subscriptions {
             if name.is_empty() {
                 return wrong("a subscription has an empty name; give it one that stays the same".into());
+            }
+            if is_reserved(name) {
+                return wrong(format!("subscription `{name}`: {RESERVED}"));
             }
             if !names.insert(name) {
                 return wrong(format!("two subscriptions are called `{name}`; give each a name of its own"));

@@ -22,7 +22,6 @@ mod pace;
 mod read;
 mod report;
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -37,7 +36,6 @@ use outbox_core::publisher::{Answer, Delivery, Publisher};
 use outbox_core::{Position, PublishError, PublishErrorKind, StoreError, StoreErrorKind};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::clock::Timer;
 use crate::connections::{Entry, Ledger, ReadOutcome, Reader};
@@ -47,6 +45,7 @@ use crate::heartbeat::Seat;
 use crate::reaction::{self, Reaction};
 use crate::settings::Settings;
 use crate::subscription::Subscription;
+use crate::trail::Trail;
 use drain::Drain;
 use pace::Pace;
 
@@ -85,7 +84,7 @@ struct Term<'m> {
     mandate: &'m Mandate,
     frontier: Frontier,
     dispatch: Dispatch,
-    proof: VecDeque<(Position, Uuid)>,
+    trail: Trail,
     reader: Option<Reader>,
     reading: Option<Reading>,
     ledger: Option<Ledger>,
@@ -205,7 +204,7 @@ impl<'m> Term<'m> {
             mandate,
             frontier: Frontier::new(checkpoint.position, &checkpoint.open).with_max_holes(holes).first_seen_at(now),
             dispatch: Dispatch::new(publisher.discipline(), *retry, recorded),
-            proof: checkpoint.events.iter().copied().collect(),
+            trail: Trail::new(&checkpoint.events),
             reader: Some(reader),
             reading: None,
             ledger: Some(ledger),
@@ -288,7 +287,7 @@ impl<'m> Term<'m> {
         for range in self.dispatch.open().ranges() {
             open.insert(range.clone());
         }
-        let events = self.proof.iter().copied().collect();
+        let events = self.trail.events();
         self.entry.checkpoint = Checkpoint { position: self.frontier.position(), open, events }.trimmed();
         self.entry.recorded.extend(self.dispatch.take_unrecorded());
         self.entry.forgiven.extend(self.dispatch.take_forgiven());

@@ -3,9 +3,11 @@
 mod capture;
 #[cfg(feature = "testing")]
 mod captured;
+mod changelog;
 mod checkpoint;
 mod connection;
 mod fault;
+mod filter;
 mod lease;
 mod migrate;
 mod row;

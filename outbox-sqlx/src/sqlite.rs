@@ -3,8 +3,10 @@
 mod capture;
 #[cfg(feature = "testing")]
 mod captured;
+mod changelog;
 mod checkpoint;
 mod connection;
+mod filter;
 mod lease;
 mod migrate;
 mod row;

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! capture ─► source ─► publisher ─► checkpoint        lease and relay hold them together, continuity guards restarts
+//!               └────► changelog, export
 //! ```
 //!
 //! Waits are signals, or conditions polled until a deadline ([`waiting`]); no behaviour sleeps and hopes.
@@ -27,11 +28,13 @@ use self::adapter::Adapter;
 
 pub mod adapter;
 pub mod capture;
+pub mod changelog;
 pub mod checkpoint;
 pub mod commit_order;
 pub mod context;
 pub mod continuity;
 pub mod draining;
+pub mod export;
 pub mod files;
 pub mod hostile;
 pub mod interposed;
@@ -143,6 +146,9 @@ pub trait SqlBackend: for<'t> Backend<Transaction<'t> = Transaction<'t, <Self as
     /// SQL that lists every table, as one text.
     const TABLES: &'static str;
 
+    /// A store of this database for a user who may read the log and `outbox_meta`, and nothing else.
+    async fn auditor(&self) -> Self::Store;
+
     /// Makes another outbox in this database, under other names.
     async fn another(&self, names: Names) -> (Self::Adapter, Self::Store);
 
@@ -198,6 +204,18 @@ macro_rules! conformance {
                 open_positions_can_be_read_alone,
                 a_filter_hides_events_and_no_positions,
                 an_open_transaction_is_unseen_until_it_commits,
+            }
+            $crate::behaviours! { $backend, changelog:
+                the_newest_come_in_order_and_pass_the_filter,
+                the_newest_are_read_without_the_rest,
+                a_tail_outlives_its_connections,
+            }
+            $crate::behaviours! { $backend, export:
+                an_export_brings_everything_in_pages_of_bounded_size,
+                an_export_by_name_that_was_not_finished_comes_again,
+                two_exports_of_one_name_exclude_one_another,
+                an_unknown_outcome_of_a_finish_exports_nothing_twice,
+                exports_and_holds_are_no_subscriptions,
             }
             $crate::behaviours! { $backend, publisher:
                 every_kind_takes_every_event_once,
@@ -299,6 +317,24 @@ macro_rules! sql_conformance {
                 another_event_under_a_known_position_stops_it,
                 a_log_set_back_while_no_relay_ran_is_noticed,
                 rows_pruned_below_the_floor_are_not_missed,
+            }
+            $crate::behaviours! { $backend, changelog:
+                a_tail_shows_the_newest_and_what_comes,
+                a_period_begins_with_its_first_moment_and_ends_before_its_last,
+                the_newest_are_found_however_far_apart_they_are,
+                rows_that_cannot_become_events_are_shown,
+                stats_add_up,
+                an_auditor_reads_and_does_not_export,
+            }
+            $crate::behaviours! { $backend, export:
+                an_export_holds_the_log_until_it_ends,
+                holds_whose_lease_has_expired_are_removed,
+                an_export_by_name_brings_what_is_new,
+                an_export_that_lost_its_name_moves_nothing,
+                an_export_outlives_its_connections,
+                events_removed_unseen_are_told,
+                events_removed_during_an_export_are_told,
+                another_log_under_a_known_name_is_told,
             }
             $crate::behaviours! { $backend, context:
                 a_context_lands_on_every_event_of_its_transaction,

@@ -23,6 +23,14 @@ mod postgres_alone {
         strict_reading_ends_only_after_what_stands_behind_a_hole,
         serialization_failures_leave_one_event_a_commit,
     }
+    outbox_tests::behaviours! { Postgres, changelog:
+        a_tail_shows_what_commits_late,
+    }
+    outbox_tests::behaviours! { Postgres, export:
+        an_event_that_commits_after_an_export_is_in_the_next_one,
+        an_event_that_commits_during_an_export_is_in_it,
+        a_rolled_back_transaction_leaves_nothing_open,
+    }
     outbox_tests::behaviours! { Postgres, network:
         cut_connections_lose_nothing,
         a_commit_whose_answer_is_cut_off_repeats_nothing,

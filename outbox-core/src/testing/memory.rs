@@ -8,6 +8,7 @@ mod capture;
 mod checkpoint;
 mod lease;
 mod source;
+mod stats;
 mod status;
 mod store;
 

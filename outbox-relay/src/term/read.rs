@@ -6,12 +6,10 @@ use outbox_core::source::{Proof, Row};
 use outbox_core::{Event, StoreError};
 
 use super::Term;
-use crate::connections::{ReadOutcome, Reader, Reopened};
+use crate::connections::{ReadOutcome, Reader};
 use crate::error::RelayError;
 use crate::reaction::{self, Reaction};
-
-/// So many of the last events read are kept to recognise the log by.
-const PROOF_EVENTS: usize = 24;
+use crate::trail::events;
 
 impl Term<'_> {
     /// Starts a read when there is room for what it may bring.
@@ -30,7 +28,7 @@ impl Term<'_> {
         // Half the window at a time: while one half is being read the other is on its way out.
         let bytes = room_bytes.min(settings.window_bytes.div_ceil(2));
         let request = self.frontier.request(u32::try_from(most).unwrap_or(u32::MAX), bytes);
-        let proof = Proof { position: self.frontier.position(), events: self.proof.iter().copied().collect() };
+        let proof = Proof { position: self.frontier.position(), events: self.trail.events() };
         self.pace.read_sent_at = now;
         self.drain.read_begins();
         self.reading = Some(Box::pin(reader.read(request, proof)));
@@ -58,11 +56,7 @@ impl Term<'_> {
     }
 
     fn take_in(&mut self, outcome: ReadOutcome, now: Instant) {
-        match outcome.reopened {
-            None | Some(Reopened::SameServer) => {}
-            Some(Reopened::RestartedServer) => self.frontier.outlive_server(),
-            Some(Reopened::Unknown) => self.frontier.distrust(),
-        }
+        outcome.tell(&mut self.frontier);
         let before = (self.frontier.position(), self.frontier.hole_count());
         let (brought, complete) = (outcome.read.rows.len(), outcome.read.complete && outcome.above);
         let rows = self.frontier.absorb_at(outcome.read, now);
@@ -84,17 +78,10 @@ impl Term<'_> {
     }
 
     fn remember(&mut self, rows: &[Row]) {
-        let events = rows.iter().filter_map(|row| match row {
-            Row::Event(event) => Some(event),
-            Row::Filtered(_) | Row::Unreadable(_) => None,
-        });
-        let sizes: usize = events.clone().map(|event| Event::size(event)).sum();
-        let count = events.clone().count();
-        if let Some(average) = sizes.checked_div(count) {
+        let sizes: usize = events(rows).map(Event::size).sum();
+        if let Some(average) = sizes.checked_div(events(rows).count()) {
             self.pace.average_size = average;
         }
-        let last: Vec<_> = events.rev().take(PROOF_EVENTS).map(|event| (event.position, event.event_id)).collect();
-        self.proof.extend(last.into_iter().rev());
-        self.proof.drain(..self.proof.len().saturating_sub(PROOF_EVENTS));
+        self.trail.follow(rows);
     }
 }

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use outbox_core::source::{ReadRequest, Row};
 use outbox_core::{Filter, Operation, Payload, Store, StoreErrorKind};
+use time::macros::datetime;
 
 use crate::database::{TestDatabase, above, above_and, execute, positions, write};
 
@@ -110,31 +111,33 @@ async fn what_a_filter_leaves_out_comes_with_its_position_alone() {
     let mut session = database.session().await;
     execute(
         &mut session,
-        "INSERT INTO outbox_event (topic, event_key, aggregate_type, operation, tenant_id, payload) VALUES
-            ('shop.orders', 'k', 'orders', 'insert', 'acme', '1'),
-            ('shop.orders', 'k', 'orders', 'delete', 'acme', repeat('x', 5000)),
-            ('shop_orders', 'k', 'orders', 'insert', 'acme', repeat('x', 5000)),
-            ('shop.orders', 'k', NULL, NULL, 'acme', repeat('x', 5000)),
-            ('shop.orders', 'k', 'orders', 'insert', NULL, repeat('x', 5000)),
-            ('shop.items', 'k', 'orders', 'insert', 'acme', '2')",
+        "INSERT INTO outbox_event (topic, event_key, aggregate_type, operation, tenant_id, payload, occurred_at) VALUES
+            ('shop.orders', 'k', 'orders', 'insert', 'acme', '1', '2026-01-01 00:00:00+00'),
+            ('shop.orders', 'k', 'orders', 'delete', 'acme', repeat('x', 5000), '2026-01-01 00:00:00+00'),
+            ('shop_orders', 'k', 'orders', 'insert', 'acme', repeat('x', 5000), '2026-01-01 00:00:00+00'),
+            ('shop.orders', 'k', NULL, NULL, 'acme', repeat('x', 5000), '2026-01-01 00:00:00+00'),
+            ('shop.orders', 'k', 'orders', 'insert', NULL, repeat('x', 5000), '2026-01-01 00:00:00+00'),
+            ('shop.orders', 'K', 'orders', 'insert', 'acme', repeat('x', 5000), '2026-01-01 00:00:00+00'),
+            ('shop.orders', 'k', 'orders', 'insert', 'acme', repeat('x', 5000), '2025-12-31 23:59:59.999999+00'),
+            ('shop.orders', 'k', 'orders', 'insert', 'acme', repeat('x', 5000), '2026-01-02 00:00:00+00'),
+            ('shop.items', 'k', 'orders', 'insert', 'acme', '2', '2026-01-01 23:59:59.999999+00')",
     )
     .await;
     let filter = Filter {
         topics: vec!["none".into(), "shop.*".into()],
         tables: vec!["orders".into()],
+        keys: vec!["k".into(), "l".into()],
         tenants: vec!["acme".into()],
         operations: vec![Operation::Insert, Operation::Update],
+        since: Some(datetime!(2026-01-01 00:00 UTC)),
+        until: Some(datetime!(2026-01-02 00:00 UTC)),
     };
     let mut source = database.store.source(&filter).await.unwrap();
     for request in [above(0), above_and(3, "{[1,3]}")] {
         let read = source.read(&ReadRequest { max_bytes: 50, ..request }).await.unwrap();
         let events: Vec<_> = read.rows.iter().map(|row| matches!(row, Row::Event(_))).collect();
-        assert_eq!(
-            (positions(&read), read.complete),
-            (vec![1, 2, 3, 4, 5, 6], true),
-            "unwanted payloads count for nothing"
-        );
-        assert_eq!(events, [true, false, false, false, false, true]);
+        assert_eq!((positions(&read), read.complete), ((1..=9).collect(), true), "unwanted payloads count for nothing");
+        assert_eq!(events, [true, false, false, false, false, false, false, false, true]);
     }
 }
 

@@ -102,7 +102,8 @@ async fn writes<B: SqlBackend>(tx: &mut sqlx::Transaction<'_, B::Database>, text
 async fn finds_each_by_its_filter<B: SqlBackend>(backend: &B, stored: &[(String, Position)]) {
     for (text, position) in stored {
         let only = vec![text.clone()];
-        let filter = Filter { topics: only.clone(), tables: only.clone(), tenants: only, operations: Vec::new() };
+        let (topics, tables, keys) = (only.clone(), only.clone(), only.clone());
+        let filter = Filter { topics, tables, keys, tenants: only, ..Filter::default() };
         let request = ReadRequest { after: position - 20, max_events: 40, ..everything() };
         let rows = read(backend, &filter, &request).await.rows;
         let found: Vec<_> = rows.iter().filter_map(event_in).collect();

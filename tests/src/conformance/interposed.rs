@@ -8,7 +8,7 @@ use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Report};
 use outbox_core::source::{Proof, Read, ReadRequest, Row, Source, Start};
 use outbox_core::status::Status;
-use outbox_core::store::Database;
+use outbox_core::store::{Count, Database};
 use outbox_core::{Event, Filter, Position, PositionSet, Store, StoreError, StoreErrorKind, async_trait};
 
 /// A store that a test can disturb. Clones share the disturbances.
@@ -80,6 +80,10 @@ impl<S: Store + Clone> Store for Interposed<S> {
         self.inner.check().await
     }
 
+    async fn inspect(&self) -> Result<Database, StoreError> {
+        self.inner.inspect().await
+    }
+
     async fn source(&self, filter: &Filter) -> Result<Box<dyn Source>, StoreError> {
         Ok(Box::new(self.line.connect(self.inner.source(filter).await?)))
     }
@@ -94,6 +98,10 @@ impl<S: Store + Clone> Store for Interposed<S> {
 
     async fn status(&self) -> Result<Status, StoreError> {
         self.inner.status().await
+    }
+
+    async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {
+        self.inner.stats(after, filter).await
     }
 }
 
@@ -134,6 +142,10 @@ impl Source for Connected<dyn Source> {
         self.up()?.locate(start).await
     }
 
+    async fn open_positions(&mut self, above: Position, to: Position) -> Result<PositionSet, StoreError> {
+        self.up()?.open_positions(above, to).await
+    }
+
     async fn verify(&mut self, proof: &Proof) -> Result<(), StoreError> {
         self.up()?.verify(proof).await
     }
@@ -169,6 +181,10 @@ impl Checkpoints for Connected<dyn Checkpoints> {
 
     async fn forgive(&mut self, subscription: &str, epoch: i64, positions: &[Position]) -> Result<(), StoreError> {
         self.up()?.forgive(subscription, epoch, positions).await
+    }
+
+    async fn sweep(&mut self) -> Result<(), StoreError> {
+        self.up()?.sweep().await
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Postgres {
     options: PgConnectOptions,
     pool: PgPool,
     store: PgStore,
-    _database: OwnDatabase,
+    database: OwnDatabase,
 }
 
 impl Postgres {
@@ -53,7 +53,7 @@ impl Backend for Postgres {
         let store = PgStore::from_options(options.clone(), Names::default());
         store.migrate(8).await.unwrap();
         let pool = PgPoolOptions::new().max_connections(5).connect_with(options.clone()).await.unwrap();
-        let backend = Self { options, pool, store, _database: database };
+        let backend = Self { options, pool, store, database };
         backend.admin("CREATE TABLE orders (id text PRIMARY KEY, total bigint NOT NULL)").await;
         backend
     }
@@ -99,6 +99,12 @@ impl SqlBackend for Postgres {
     const TABLES: &'static str = "SELECT string_agg(schemaname || '.' || tablename, ',' \
         ORDER BY schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
 
+    async fn auditor(&self) -> PgStore {
+        let role = &self.database.name;
+        self.admin(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT ON outbox_event, outbox_meta TO {role}")).await;
+        PgStore::from_options(self.options.clone().username(role), Names::default())
+    }
+
     async fn another(&self, names: Names) -> (PgOutbox, PgStore) {
         let store = PgStore::from_options(self.options.clone(), names.clone());
         store.migrate(1).await.unwrap();
@@ -118,7 +124,7 @@ impl SqlBackend for Postgres {
     }
 }
 
-/// Drops the database at the end, whoever is still connected to it.
+/// Drops the database at the end, whoever is still connected to it, and the role of its name if there is one.
 struct OwnDatabase {
     server: PgConnectOptions,
     name: String,
@@ -134,12 +140,15 @@ impl OwnDatabase {
 
 impl Drop for OwnDatabase {
     fn drop(&mut self) {
-        let (server, sql) = (self.server.clone(), format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        let (server, name) = (self.server.clone(), self.name.clone());
         // The runtime of the test may be on its way out: a thread with one of its own does not depend on it.
         let thread = std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(sqlx::Error::Io)?;
-            runtime.block_on(run(&server, sql))
+            runtime.block_on(async {
+                run(&server, format!("DROP DATABASE {name} WITH (FORCE)")).await?;
+                run(&server, format!("DROP ROLE IF EXISTS {name}")).await
+            })
         });
         if let Ok(Err(error)) = thread.join() {
             eprintln!("the database {} stays behind: {error}", self.name);

@@ -87,6 +87,11 @@ impl SqlBackend for Sqlite {
         UPDATE sqlite_sequence SET seq = 1 WHERE name = 'outbox_event'";
     const TABLES: &'static str = "SELECT group_concat(name) FROM (SELECT name FROM sqlite_master ORDER BY name)";
 
+    async fn auditor(&self) -> SqliteStore {
+        let options = SqliteConnectOptions::new().filename(self.file()).read_only(true);
+        SqliteStore::from_options(options, Names::default()).unwrap()
+    }
+
     async fn another(&self, names: Names) -> (SqliteOutbox, SqliteStore) {
         let options = SqliteConnectOptions::new().filename(self.file());
         let store = SqliteStore::from_options(options, names.clone()).unwrap();

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Captured, MemoryStore};
 use crate::capture::{CaptureError, DomainEvent, Entity, NewEvent, change};
+use crate::context::Context;
 use crate::event::{Event, JSON, Position};
 
 /// An open transaction of a [`MemoryStore`]. Dropping it rolls it back.
@@ -18,6 +19,7 @@ pub struct MemoryTransaction {
     store: MemoryStore,
     number: u64,
     events: Vec<Event>,
+    context: Context,
 }
 
 impl MemoryTransaction {
@@ -27,7 +29,13 @@ impl MemoryTransaction {
             tables.last_transaction += 1;
             tables.last_transaction
         };
-        Self { store, number, events: Vec::new() }
+        Self { store, number, events: Vec::new(), context: Context::default() }
+    }
+
+    /// The same with a context, which every event written from now on carries.
+    pub fn with_context(mut self, context: Context) -> Self {
+        self.context = context;
+        self
     }
 
     /// Writes one event and returns its id.
@@ -102,7 +110,8 @@ impl MemoryTransaction {
             tables.last_position
         };
         let event_id = event.event_id;
-        let event = self.stored(event, position);
+        let context = self.context.now();
+        let event = self.stored(context.stamp(event), position);
         self.events.push(event);
         event_id
     }

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::{MemoryStore, StoredCheckpoint, Tables};
-use crate::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
+use super::{MemoryStore, StoredCheckpoint, StoredLease, Tables};
+use crate::checkpoint::{Checkpoint, Checkpoints, DeadLetter, HOLD};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::event::Position;
 
@@ -76,6 +76,18 @@ impl Checkpoints for MemoryCheckpoints {
         if let Some(letters) = tables.dead_letters.get_mut(subscription) {
             letters.retain(|position, _| !positions.contains(position));
         }
+        Ok(())
+    }
+
+    async fn sweep(&mut self) -> Result<(), StoreError> {
+        let now = self.store.now();
+        let mut tables = self.store.tables();
+        let Tables { checkpoints, leases, .. } = &mut *tables;
+        let is_over = |name: &str| {
+            name.starts_with(HOLD) && leases.get(name).is_none_or(|lease: &StoredLease| lease.expires_at <= now)
+        };
+        checkpoints.retain(|name, _| !is_over(name));
+        leases.retain(|name, lease| !name.starts_with(HOLD) || lease.expires_at > now);
         Ok(())
     }
 }

@@ -58,12 +58,16 @@ impl Source for MemorySource {
                 Ok((position.saturating_sub(1).max(0), PositionSet::new()))
             }
             Start::Position(_) => Err(beyond(last)),
-            Start::Now => Ok((last, tables.open(last))),
+            Start::Now => Ok((last, tables.open(0, last))),
             Start::Time(time) => {
                 let position = tables.since(time).map_or(last, |first| first - 1);
-                Ok((position, tables.open(position)))
+                Ok((position, tables.open(0, position)))
             }
         }
+    }
+
+    async fn open_positions(&mut self, above: Position, to: Position) -> Result<PositionSet, StoreError> {
+        Ok(self.store.tables().open(above, to))
     }
 
     async fn verify(&mut self, proof: &Proof) -> Result<(), StoreError> {
@@ -98,11 +102,11 @@ impl Tables {
         self.writers.iter().map(holder).collect()
     }
 
-    /// What an open transaction may still write up to the position.
-    fn open(&self, to: Position) -> PositionSet {
+    /// What an open transaction may still write above one position, up to another.
+    fn open(&self, above: Position, to: Position) -> PositionSet {
         let mut open = PositionSet::new();
         if !self.writers.is_empty() {
-            open.insert(1..=to);
+            open.insert(above + 1..=to);
             open.remove_all(self.events.keys().copied());
         }
         open
@@ -115,13 +119,16 @@ impl Tables {
 
 impl Filter {
     /// Whether an event passes, as the databases decide it.
-    fn passes(&self, event: &Event) -> bool {
+    pub(super) fn passes(&self, event: &Event) -> bool {
         let listed = |list: &[String], word: &Option<String>| {
             list.is_empty() || word.as_ref().is_some_and(|word| list.contains(word))
         };
         (self.topics.is_empty()
             || self.topics.iter().any(|pattern| matches(pattern.as_bytes(), event.topic.as_bytes())))
             && listed(&self.tables, &event.aggregate_type)
+            && (self.keys.is_empty() || self.keys.contains(&event.key))
+            && self.since.is_none_or(|since| event.occurred_at >= since)
+            && self.until.is_none_or(|until| event.occurred_at < until)
             && listed(&self.tenants, &event.tenant_id)
             && (self.operations.is_empty() || event.operation.is_some_and(|word| self.operations.contains(&word)))
     }

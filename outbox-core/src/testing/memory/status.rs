@@ -6,6 +6,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::{StoredCheckpoint, StoredLease, Tables};
+use crate::checkpoint::is_reserved;
 use crate::event::Event;
 use crate::status::{
     DatabaseStatus, HolderStatus, HoleStatus, LogStatus, PartitionStatus, RelayStatus, ReportedHolder, ReportedHole,
@@ -27,7 +28,8 @@ pub(super) struct Moment {
 impl Tables {
     pub(super) fn status(&self, database: Database, now: Moment) -> Status {
         let Database { kind, server_version, instance, .. } = database;
-        let subscriptions: BTreeSet<&String> = self.checkpoints.keys().chain(self.leases.keys()).collect();
+        let subscriptions: BTreeSet<&String> =
+            self.checkpoints.keys().chain(self.leases.keys()).filter(|name| !is_reserved(name)).collect();
         Status {
             version: FORM,
             database: DatabaseStatus { kind, server_version, instance },

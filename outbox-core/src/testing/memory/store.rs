@@ -10,11 +10,12 @@ use super::source::MemorySource;
 use super::status::Moment;
 use crate::checkpoint::Checkpoints;
 use crate::error::StoreError;
+use crate::event::Position;
 use crate::filter::Filter;
 use crate::lease::Leases;
 use crate::source::Source;
 use crate::status::Status;
-use crate::store::{Database, Store};
+use crate::store::{Count, Database, Store};
 
 #[async_trait]
 impl Store for MemoryStore {
@@ -48,5 +49,9 @@ impl Store for MemoryStore {
         let clock = &self.database.clock;
         let now = Moment { since_boot: clock.since_boot(), time_of_day: clock.time_of_day() };
         Ok(self.tables().status(database, now))
+    }
+
+    async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {
+        Ok(self.tables().stats(after, filter))
     }
 }

@@ -1,5 +1,6 @@
 //! A subscription's settings.
 
+use outbox_core::checkpoint::{RESERVED, is_reserved};
 use outbox_core::{Filter, Operation, Start};
 use outbox_relay::Retry;
 use time::OffsetDateTime;
@@ -30,7 +31,7 @@ pub(crate) struct Subscription {
 
 /// Reads one subscription; every key is looked at even where an earlier one is wrong.
 pub(crate) fn read(section: &mut dyn Section, problems: &mut Problems) -> Option<Subscription> {
-    let name = section.text("name", problems).and_then(|name| name.parse(problems, name_of_anything));
+    let name = section.text("name", problems).and_then(|name| name.parse(problems, name_of_subscription));
     let start = parsed(section, "start", problems, start);
     let strict_order = parsed(section, "order", problems, strict_order);
     let _: Option<Placed<()>> = parsed(section, "envelope", problems, envelope);
@@ -61,6 +62,11 @@ fn parsed<T>(
     parse: impl FnOnce(&str) -> Result<T, String>,
 ) -> Option<Placed<T>> {
     section.text(key, problems)?.parse(problems, parse)
+}
+
+fn name_of_subscription(name: &str) -> Result<String, String> {
+    let name = name_of_anything(name)?;
+    if is_reserved(&name) { Err(RESERVED.to_owned()) } else { Ok(name) }
 }
 
 fn start(text: &str) -> Result<Start, String> {
@@ -113,7 +119,7 @@ fn filter(section: &mut dyn Section, problems: &mut Problems) -> Filter {
     let operations = section.list("operations", problems).into_iter();
     let operations = operations.filter_map(|word| Some(word.parse(problems, operation)?.value)).collect();
     section.finish(problems);
-    Filter { topics, tables, tenants, operations }
+    Filter { topics, tables, tenants, operations, ..Filter::default() }
 }
 
 fn not_empty(text: &str) -> Result<String, String> {
