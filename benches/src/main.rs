@@ -9,6 +9,7 @@
 mod counted;
 mod drain_file;
 mod drain_postgres;
+mod export;
 mod idle;
 mod keyset;
 mod latency;
@@ -36,7 +37,7 @@ struct Options {
     /// How often each variant is measured
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How many events wait to be drained [default: 200000, in `memory` a million]
+    /// How many events wait to be drained or exported [default: 200000, in `memory` and `export` a million]
     #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
     events: Option<i64>,
     /// How long a round of `latency` or `idle` lasts [default: 10 and 20]
@@ -50,6 +51,8 @@ enum Bench {
     DrainPostgres,
     /// The whole relay to a synced file, on PostgreSQL
     DrainFile,
+    /// An export of the change log to JSON Lines, against a hand-written loop that writes nothing, on PostgreSQL
+    Export,
     /// Peak memory of the program while it drains many small events, and few large ones
     Memory,
     /// From commit to file at 500 transactions a second
@@ -82,6 +85,7 @@ async fn main() -> Result<()> {
         let table = match bench {
             Bench::DrainPostgres => drain_postgres::run(&server, &options).await?,
             Bench::DrainFile => drain_file::run(&server, &options).await?,
+            Bench::Export => export::run(&server, &options).await?,
             Bench::Memory => memory::run(&server, &options).await?,
             Bench::Latency => latency::run(&server, &options).await?,
             Bench::Sqlite => sqlite::run(&options).await?,
