@@ -280,6 +280,7 @@ macro_rules! conformance {
                 a_drain_of_an_empty_outbox_returns_at_once,
                 a_drain_waits_for_an_event_in_back_off,
                 a_drain_counts_what_will_not_pass,
+                a_read_that_began_before_answers_no_drain,
                 a_drain_behind_a_full_window_is_an_error,
                 a_drain_of_a_relay_that_ends_is_an_error,
                 drains_together_are_all_answered,

@@ -12,6 +12,7 @@ use outbox_relay::publisher::{Null, channel};
 use outbox_relay::{Outcome, RelayError, Subscription};
 
 use super::Backend;
+use super::interposed::Interposed;
 use super::log::{SUBSCRIPTION, numbered, relay, subscription, write};
 use super::sink::{ORDERED, Sink, reject, retry};
 use super::waiting::within;
@@ -79,6 +80,21 @@ pub async fn a_drain_counts_what_will_not_pass<B: Backend>(backend: &B) {
     assert_eq!(sink.by_key(), numbered(&["good"], 1, 6));
     let open: PositionSet = [1..=1, 3..=3, 5..=5, 7..=7, 9..=9, 11..=11].into_iter().collect();
     assert_eq!(stored(backend, SUBSCRIPTION).await, (12, open));
+    within("the relay to stop", running.stop()).await.unwrap();
+}
+
+pub async fn a_read_that_began_before_answers_no_drain<B: Backend>(backend: &B) {
+    let (sink, store) = (Sink::new(), Interposed::new(backend.store()));
+    let running = relay(store.clone()).subscription(subscription(sink.clone())).start().await.unwrap();
+    within("a read", store.hold_back_a_read()).await;
+    write(backend, &["k"], 1, 1).await;
+    let late = async {
+        // The drain is asked for first: it is polled first.
+        store.let_through();
+    };
+    let (drained, ()) = tokio::join!(biased; within("the drain", running.drain()), late);
+    drained.unwrap();
+    assert_eq!(sink.by_key(), numbered(&["k"], 1, 1));
     within("the relay to stop", running.stop()).await.unwrap();
 }
 
