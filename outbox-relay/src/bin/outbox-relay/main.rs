@@ -9,11 +9,14 @@ mod arguments;
 mod commands;
 mod exit;
 mod logging;
+mod paint;
 mod printable;
 mod problem;
 mod quantity;
 mod settings;
+mod signals;
 mod status_table;
+mod table;
 
 use std::io::Write as _;
 use std::process::ExitCode;
