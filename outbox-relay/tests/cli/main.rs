@@ -1,5 +1,7 @@
 //! The program as scripts and people use it: its real binary, on SQLite files of their own.
 
+mod events;
+mod events_export;
 mod exit_codes;
 mod run;
 mod shop;
