@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::shop::{Running, Shop, ended};
 
 /// Two tenants, three tables, each operation, and a domain event.
-pub(crate) const HISTORY: &str = r#"
+const HISTORY: &str = r#"
 INSERT INTO outbox_event (event_id, topic, event_key, aggregate_type, operation, old_payload, payload, tenant_id, actor, occurred_at)
 VALUES
     ('01930000-0000-7000-8000-000000000001', 'shop.orders', 'o-1', 'orders', 'insert', null, '{"id":1,"status":"new"}', 'north', 'ann', '2026-01-01T12:00:00.000000Z'),

@@ -77,16 +77,6 @@ impl Shop {
         })
     }
 
-    /// What stands in the database: the SQL of its tables, and how many events there are.
-    pub(crate) fn contents(&self) -> String {
-        let url = format!("sqlite:{}", self.path("shop.db").display());
-        let query = "SELECT (SELECT group_concat(sql, ';') FROM sqlite_master) || (SELECT count(*) FROM outbox_event)";
-        self.runtime.block_on(async {
-            let mut connection = SqliteConnection::connect(&url).await.unwrap();
-            sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
-        })
-    }
-
     /// Inserts one event by the contract for other languages.
     pub(crate) fn event(&self, topic: &str, key: &str, payload: &str) {
         self.sql(&format!(
