@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "it watches a program, which sends no signal")]
 
+mod events;
+mod events_export;
 mod exit_codes;
 mod run;
 mod shop;
