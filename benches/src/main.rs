@@ -6,6 +6,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a bench lets time pass, and watches programs that send no signal")]
 
+mod append;
 mod counted;
 mod drain_file;
 mod drain_postgres;
@@ -20,6 +21,8 @@ mod relay;
 mod report;
 mod server;
 mod sqlite;
+mod turns;
+mod update;
 mod worker;
 
 use anyhow::Result;
@@ -57,6 +60,10 @@ enum Bench {
     Memory,
     /// From commit to file at 500 transactions a second
     Latency,
+    /// Appending an event by the library and by hand, on PostgreSQL
+    Append,
+    /// Capturing the update of a row by the library and by hand, on PostgreSQL
+    Update,
     /// Drain and capture on SQLite
     Sqlite,
     /// What the program does when there is nothing to do
@@ -88,6 +95,8 @@ async fn main() -> Result<()> {
             Bench::Export => export::run(&server, &options).await?,
             Bench::Memory => memory::run(&server, &options).await?,
             Bench::Latency => latency::run(&server, &options).await?,
+            Bench::Append => append::run(&server, &options).await?,
+            Bench::Update => update::run(&server, &options).await?,
             Bench::Sqlite => sqlite::run(&options).await?,
             Bench::Idle => idle::run(&server, &options).await?,
         };

@@ -33,6 +33,7 @@ pub mod checkpoint;
 pub mod commit_order;
 pub mod context;
 pub mod continuity;
+mod corpus;
 pub mod draining;
 pub mod export;
 pub mod files;
@@ -345,6 +346,7 @@ macro_rules! sql_conformance {
                 headers_that_are_no_object_harm_no_transaction,
                 a_consumer_says_what_caused_its_event,
                 a_traceparent_reaches_the_published_line,
+                the_span_of_the_moment_is_carried,
             }
             $crate::behaviours! { $backend, hostile:
                 five_hundred_hostile_texts_come_back_and_break_nothing,

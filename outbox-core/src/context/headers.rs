@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::{TRACEPARENT, TRACESTATE};
 
@@ -30,7 +30,7 @@ impl Headers {
     }
 
     fn write(&mut self) {
-        let object = self.added_to(EMPTY.to_owned(), &BTreeMap::new());
+        let object = self.added_to(EMPTY, &BTreeMap::new());
         self.object = (object != EMPTY).then_some(object);
     }
 
@@ -53,27 +53,26 @@ impl Headers {
         let Some(own) = own else {
             return Some(Cow::Borrowed(object));
         };
-        Some(match serde_json::from_str(&own) {
-            Ok(said) => Cow::Owned(self.added_to(own.into_owned(), &said)),
-            Err(_) => own,
-        })
+        let merged = serde_json::from_str(&own).map(|said| self.added_to(&own, &said));
+        Some(merged.map_or(own, Cow::Owned))
     }
 
-    /// Adds the members that the text of an object with these members lacks.
-    fn added_to(&self, mut object: String, said: &BTreeMap<String, IgnoredAny>) -> String {
+    /// The text of an object with the members said in it, and behind them those that it lacks.
+    fn added_to(&self, object: &str, said: &BTreeMap<String, &RawValue>) -> String {
         // A state says something about its own parent alone.
         let has_parent = self.values.contains_key(TRACEPARENT) && !said.contains_key(TRACEPARENT);
         let lacking = self.values.iter().filter(|(name, _)| !said.contains_key(*name));
-        let after = object.split_off(object.rfind('}').unwrap_or(object.len()));
+        let (before, after) = object.split_at(object.rfind('}').unwrap_or(object.len()));
+        let mut text = before.to_owned();
         let mut is_first = said.is_empty();
         for (name, value) in lacking.filter(|(name, _)| has_parent || *name != TRACESTATE) {
             if !is_first {
-                object.push(',');
+                text.push(',');
             }
             is_first = false;
-            object.extend([json(name).as_str(), ":", value]);
+            text.extend([json(name).as_str(), ":", value]);
         }
-        object + &after
+        text + after
     }
 }
 

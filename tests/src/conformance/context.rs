@@ -2,6 +2,7 @@
 
 #![expect(missing_docs, reason = "the name of a behaviour says what holds")]
 
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use outbox_core::envelope::CloudEvents;
 use outbox_core::{Context, Event, NewEvent, Outbox};
 use outbox_relay::Outcome;
@@ -162,6 +163,31 @@ pub async fn a_consumer_says_what_caused_its_event<B: SqlBackend>(backend: &B) {
     let effect = events(backend).await.remove(1);
     assert_eq!(effect.header("causationid"), Some(cause.event_id.to_string()));
     assert_eq!(effect.header("correlationid").as_deref(), Some("case-7"));
+}
+
+/// The span in which an event is captured, not the one in which the outbox was given its context.
+pub async fn the_span_of_the_moment_is_carried<B: SqlBackend>(backend: &B) {
+    use opentelemetry::context::FutureExt as _;
+
+    let span = |id: u64| {
+        let span = SpanContext::new(TraceId::from(7), SpanId::from(id), TraceFlags::SAMPLED, true, TraceState::NONE);
+        opentelemetry::Context::new().with_remote_span_context(span)
+    };
+    let outbox = under::<B>(Context::new().header("a", "1"));
+    let mut tx = backend.begin().await;
+    outbox.append(&mut tx, &event("append", 1)).with_context(span(1)).await.unwrap();
+    outbox.append_all(&mut tx, &[event("append_all", 2)]).with_context(span(2)).await.unwrap();
+    outbox.change(&mut tx, None, Some(&Parcel { id: 7, sent: false })).with_context(span(3)).await.unwrap();
+    outbox.append(&mut tx, &event("outside", 4)).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let stored = events(backend).await;
+    for (event, id) in stored.iter().zip(1..=3) {
+        let wanted = format!("00-00000000000000000000000000000007-{id:016x}-01");
+        assert_eq!(event.header("traceparent"), Some(wanted), "{}", event.key);
+        assert_eq!(event.header("a").as_deref(), Some("1"));
+    }
+    assert_eq!(stored[3].headers.as_deref(), Some(r#"{"a":"1"}"#));
 }
 
 pub async fn a_traceparent_reaches_the_published_line<B: SqlBackend>(backend: &B) {

@@ -2,16 +2,14 @@
 
 #![expect(missing_docs, reason = "the name of a behaviour says what holds")]
 
-mod corpus;
-
 use outbox_core::checkpoint::{Checkpoint, DeadLetter};
 use outbox_core::lease::{Claim, RelayIdentity};
 use outbox_core::source::{ReadRequest, Row};
 use outbox_core::{Context, Event, Filter, Names, NewEvent, Position, Store};
 use uuid::Uuid;
 
-use self::corpus::corpus;
 use super::adapter::Adapter;
+use super::corpus::corpus;
 use super::log::{events, everything, read};
 use super::{Order, SqlBackend};
 
@@ -71,9 +69,13 @@ async fn stores_each<B: SqlBackend>(backend: &B, corpus: &[String]) -> Vec<(Stri
 
     let (nul, all): (Vec<_>, Vec<_>) = events(backend).await.into_iter().partition(|event| event.topic == "nul");
     assert_eq!((nul.len(), all.len()), (refused.len(), stored.len() * 4));
-    nul.iter().zip(refused).for_each(|(event, text)| assert_payload_and_header(event, text));
+    for (event, text) in nul.iter().zip(refused) {
+        assert_payload_and_header(event, text);
+    }
     for (four, text) in all.chunks(4).zip(&stored) {
-        four[..3].iter().for_each(|event| assert_holds(event, text));
+        for event in &four[..3] {
+            assert_holds(event, text);
+        }
         assert_eq!((&four[3].key, four[3].tenant_id.as_ref()), (*text, Some(*text)));
     }
     stored.into_iter().cloned().zip(all.iter().step_by(4).map(|event| event.position)).collect()
@@ -98,17 +100,19 @@ async fn writes<B: SqlBackend>(tx: &mut sqlx::Transaction<'_, B::Database>, text
     true
 }
 
-/// A filter by a text passes the events of that text alone, and none of those before and behind them.
+/// A filter by a few texts passes the events of those alone, and none of those before and behind them.
 async fn finds_each_by_its_filter<B: SqlBackend>(backend: &B, stored: &[(String, Position)]) {
-    for (text, position) in stored {
-        let only = vec![text.clone()];
-        let (topics, tables, keys) = (only.clone(), only.clone(), only.clone());
-        let filter = Filter { topics, tables, keys, tenants: only, ..Filter::default() };
-        let request = ReadRequest { after: position - 20, max_events: 40, ..everything() };
+    for few in stored.chunks(8) {
+        let texts: Vec<_> = few.iter().map(|(text, _)| text.clone()).collect();
+        let (topics, tables, keys) = (texts.clone(), texts.clone(), texts.clone());
+        let filter = Filter { topics, tables, keys, tenants: texts.clone(), ..Filter::default() };
+        let request = ReadRequest { after: few[0].1 - 20, max_events: 80, ..everything() };
         let rows = read(backend, &filter, &request).await.rows;
         let found: Vec<_> = rows.iter().filter_map(event_in).collect();
-        assert_eq!(found.len(), 3, "{text:?}");
-        found.iter().for_each(|event| assert_holds(event, text));
+        assert_eq!(found.len(), 3 * texts.len(), "{texts:?}");
+        for (three, text) in found.chunks(3).zip(&texts) {
+            three.iter().copied().for_each(|event| assert_holds(event, text));
+        }
     }
 }
 
