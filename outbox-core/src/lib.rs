@@ -7,7 +7,8 @@
 //!                                                 a lease guards every step after the source
 //! ```
 //!
-//! - [`capture`]: [`Entity`] and [`DomainEvent`], which `#[derive(Outbox)]` implements.
+//! - [`capture`]: [`Entity`] and [`DomainEvent`], which `#[derive(Outbox)]` implements; [`shape`]: what a type writes,
+//!   said once for all its values.
 //! - [`schema`]: the tables, as SQL that runs as it stands; [`Names`] says where they are.
 //! - [`source`]: what one read asks and brings; [`frontier`]: how reads lose nothing although positions commit out of order.
 //! - [`publisher`]: the contract with the outside; [`envelope`]: how an event is written for it.
@@ -27,6 +28,7 @@ mod names;
 pub mod position;
 pub mod publisher;
 pub mod schema;
+pub mod shape;
 pub mod source;
 #[doc(hidden)]
 pub mod sql;
@@ -42,5 +44,6 @@ pub use names::{DEFAULT_PREFIX, NameError, Names};
 pub use outbox_derive::Outbox;
 pub use position::PositionSet;
 pub use publisher::{Answer, Delivery, PublishError, PublishErrorKind, Publisher};
+pub use shape::Described;
 pub use source::Start;
 pub use store::Store;

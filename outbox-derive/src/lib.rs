@@ -5,8 +5,10 @@
 //! in one compile, each where it stands.
 
 mod attribute;
+mod case;
 mod check;
 mod collect;
+mod description;
 mod errors;
 mod expand;
 mod model;
@@ -14,8 +16,11 @@ mod names;
 mod protect;
 mod serde;
 #[cfg(test)]
+mod serde_names;
+#[cfg(test)]
 mod snapshots;
 mod values;
+mod variants;
 mod writer;
 
 use proc_macro2::TokenStream;

@@ -82,9 +82,14 @@ fn check_secret(field: &Field<'_>, errors: &mut Errors) {
 }
 
 pub(crate) fn check_case(input: &Input, shape: &Shape<'_>, errors: &mut Errors) {
-    let case = shape.raw.words.rename_all.as_ref().or(input.words.event.rename_all.as_ref());
-    if let (Some(case), Some(opaque)) = (case, opaque(input, shape)) {
+    let own = shape.raw.words.rename_all.as_ref();
+    let Some(case) = own.or(input.words.event.rename_all.as_ref()) else { return };
+    // Said on an enum it is for those of the variants that have named fields.
+    let needs_names = own.is_some() || !input.is_enum;
+    if let Some(opaque) = opaque(input, shape) {
         errors.at(&case.word, format_args!("`rename_all` cannot work here: {opaque}"));
+    } else if needs_names && shape.fields.iter().all(|field| field.serialized.is_none()) {
+        errors.at(&case.word, "`rename_all` cannot work here: there are no fields with names");
     }
 }
 

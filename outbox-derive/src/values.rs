@@ -4,9 +4,10 @@ use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use syn::{LitStr, Member};
 
 use crate::attribute::{Item, Value};
+use crate::case::{CASES, Case};
 use crate::collect::Source;
 use crate::errors::Errors;
-use crate::names::{CASES, Case, Place};
+use crate::names::Place;
 
 pub(crate) fn alone(item: &Item, errors: &mut Errors) -> Option<()> {
     let alone = matches!(item.value, Value::Nothing);
