@@ -6,6 +6,8 @@
 
 mod attribute;
 mod case;
+#[cfg(test)]
+mod cases;
 mod check;
 mod collect;
 mod description;

@@ -69,7 +69,10 @@ pub(crate) fn nearest_word(word: &str, place: &Place) -> String {
 /// The name most like `word`, if one is much like it.
 pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let by_distance = names.map(|name| (strsim::osa_distance(word, name), name));
-    by_distance.filter(|(distance, name)| *distance <= name.len().div_ceil(3)).min().map(|(_, name)| name)
+    by_distance
+        .filter(|(distance, name)| *distance <= name.len().div_ceil(3) && *distance < name.len())
+        .min()
+        .map(|(_, name)| name)
 }
 
 /// The words that make a field look like a secret.
@@ -101,5 +104,6 @@ mod tests {
         assert_eq!(nearest("topc", words()), Some("topic"));
         assert_eq!(nearest("eventtype", words()), Some("event_type"));
         assert_eq!(nearest("banana", words()), None);
+        assert_eq!(nearest("1", ["a"].into_iter()), None);
     }
 }

@@ -37,8 +37,12 @@ pub(crate) fn check_treatment(input: &Input, shape: &Shape<'_>, field: &Field<'_
     let raw = field.raw;
     let treatments = &raw.words.treatments;
     for extra in treatments.iter().skip(1) {
-        let first = &treatments[0].word;
-        errors.at(&extra.word, format_args!("`{first}` and `{}` contradict each other, keep one", extra.word));
+        let (first, second) = (&treatments[0].word, &extra.word);
+        if first == second {
+            errors.at(second, format_args!("`{second}` is said twice, keep one"));
+        } else {
+            errors.at(second, format_args!("`{first}` and `{second}` contradict each other, keep one"));
+        }
     }
     if treatments.is_empty() && !raw.serde.skip {
         check_secret(field, errors);
