@@ -28,14 +28,14 @@ pub const REDACTED: &str = "[redacted]";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Rule {
-    field: &'static str,
-    name: &'static str,
-    treatment: Treatment,
+    pub(crate) field: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) treatment: Treatment,
     may_be_absent: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Treatment {
+pub(crate) enum Treatment {
     Plain,
     Skip,
     Redact,

@@ -20,8 +20,12 @@ pub mod checkpoint;
 pub mod envelope;
 mod error;
 pub mod event;
+#[cfg(feature = "schema")]
+pub mod event_schema;
 pub mod filter;
 pub mod frontier;
+#[cfg(all(doctest, feature = "schema"))]
+mod guide;
 pub mod image;
 pub mod lease;
 mod names;
