@@ -5,6 +5,7 @@
 //! standard output, progress to standard error.
 
 mod counted;
+mod derive_compile;
 mod drain_file;
 mod drain_postgres;
 mod idle;
@@ -56,6 +57,8 @@ enum Bench {
     Sqlite,
     /// What the program does when there is nothing to do
     Idle,
+    /// What the derive costs the compiler, against serde's
+    DeriveCompile,
 }
 
 impl Options {
@@ -84,6 +87,7 @@ async fn main() -> Result<()> {
             Bench::Latency => latency::run(&server, &options).await?,
             Bench::Sqlite => sqlite::run(&options).await?,
             Bench::Idle => idle::run(&server, &options).await?,
+            Bench::DeriveCompile => derive_compile::run(&options)?,
         };
         println!("{table}");
     }

@@ -82,7 +82,8 @@ use crate::errors::Errors;
 /// | `rename_all = "camelCase"` | how fields are called in the payload, where serde's own names will not do |
 /// | `crate = "shop::outbox"` | where `outbox-core` is found, for crates that export it again |
 ///
-/// A variant takes `topic`, `event_type` (otherwise its name), `version` and `rename_all` for itself.
+/// A variant takes `topic`, `event_type` (otherwise its name), `version` and `rename_all` for itself. No two variants are
+/// one event type of one topic and version, for consumers could not tell them apart.
 ///
 /// # On a field
 ///
@@ -100,7 +101,11 @@ use crate::errors::Errors;
 /// A hash does not hide a value with few possibilities, such as a card number: whoever has the payload can try them all.
 ///
 /// These attributes hold for the fields of the type itself. A struct within a field is written by its own `Serialize`,
-/// and the attributes it has for its own events do not count there.
+/// and the attributes it has for its own events do not count there. The fields of a struct that serde's `flatten` draws
+/// into this one are out of reach in the same way: a secret among them is not noticed.
+///
+/// What the type writes is also said as a constant, `outbox_core::Described`, from which the feature `schema` of
+/// `outbox-core` makes a JSON Schema for each event type and version.
 ///
 /// Keys and tenants are text: `String`, `&str` and the like are lent, anything else is written by its `Display`. The parts
 /// of a composite key are joined by `/`; within a part `/` becomes `\/` and `\` becomes `\\`.

@@ -68,7 +68,9 @@ fn both(one: &Map<String, Value>, other: &Map<String, Value>) -> Map<String, Val
     let mut both = one.clone();
     for (keyword, value) in other {
         match (both.get_mut(keyword), value) {
-            (Some(Value::Object(own)), Value::Object(more)) if keyword.ends_with("roperties") => {
+            (Some(Value::Object(own)), Value::Object(more))
+                if keyword == "properties" || keyword == "patternProperties" =>
+            {
                 more.iter().for_each(|(name, schema)| {
                     own.entry(name).or_insert_with(|| schema.clone());
                 });
@@ -125,7 +127,9 @@ impl Form {
         }
         match self.kind() {
             Some("integer" | "number") => "number".to_owned(),
-            Some("object") => self.variant().map_or_else(|| "object".to_owned(), |variant| format!("\"{variant}\"")),
+            Some("object") => {
+                self.variant().map_or_else(|| "object".to_owned(), |variant| format!("an object \"{variant}\""))
+            }
             kind => kind.unwrap_or("anything").to_owned(),
         }
     }

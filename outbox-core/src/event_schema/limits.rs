@@ -32,7 +32,7 @@ impl Limit {
     /// Whether the keyword counts for a range, in both of its values.
     pub(super) fn is_made_by(&self, keyword: &str, values: [Option<&Value>; 2]) -> bool {
         let is_part = |value: &Value| match keyword {
-            "format" => self.from == "minimum" && value.as_str().and_then(range_of).is_some(),
+            "format" => self.from == "minimum" && value.as_str().is_some_and(is_of_numbers),
             _ => (keyword == self.from || keyword == self.to) && whole(value).is_some(),
         };
         values.into_iter().flatten().all(is_part)
@@ -45,6 +45,11 @@ impl Limit {
         let number = |keyword| form.0.get(keyword).and_then(whole);
         Range { from: from.max(number(self.from)), to: [to, number(self.to)].into_iter().flatten().min() }
     }
+}
+
+/// Whether a format is of numbers: in JSON they differ in nothing but their range.
+fn is_of_numbers(format: &str) -> bool {
+    matches!(format, "float" | "double" | "int128" | "uint128") || range_of(format).is_some()
 }
 
 /// The range of one of Rust's integers, by the name that schemars gives it.

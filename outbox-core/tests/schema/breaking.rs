@@ -41,6 +41,13 @@ enum ThreeStates {
 }
 
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Status")]
+enum FullStates {
+    Paid { at: u8 },
+    Open { since: String },
+}
+
+#[derive(Serialize, JsonSchema)]
 struct Point {
     x: u8,
 }
@@ -116,9 +123,9 @@ change!(null_among_items: { a: Vec<u8> } => { a: Vec<Option<u8>> }, "`a[]` … m
 change!(another_type: { a: u8 } => { a: String }, "`a` … was a whole number and is text" BOTH);
 change!(any_type: { a: bool } => { a: serde_json::Value }, "`a` … may be absent or null now" READERS,
     "`a` … was true or false and is anything" BOTH);
-change!(fractions: { a: u64 } => { a: f64 }, "`a` … was a whole number and is a number" READERS,
-    "`a` … has another range of values, any in place of 0 to 18446744073709551615" READERS,
-    "`a` … has another `format`, \"double\" in place of \"uint64\"" BOTH);
+change!(fractions: { a: u64 } => { a: f64 }, "`a` … was a whole number and is a number" READERS);
+change!(no_fractions: { a: f32 } => { a: i8 }, "`a` … was a number and is a whole number" REPLAYS);
+change!(more_digits: { a: f32 } => { a: f64 });
 change!(a_wider_number: { a: u8 } => { a: i64 },
     "`a` … has another range of values, -9223372036854775808 to 9223372036854775807 in place of 0 to 255" READERS);
 change!(a_narrower_number: { a: u32 } => { a: u16 },
@@ -141,7 +148,9 @@ change!(a_state_more: { a: TwoStates } => { a: ThreeStates }, "`a` … may be \"
 change!(a_state_less: { a: Vec<ThreeStates> } => { a: Vec<TwoStates> },
     "`a[]` … is never \"Lost\" any more" REPLAYS);
 change!(text_that_is_a_state: { a: String } => { #[schemars(with = "TwoStates")] a: String },
-    "`a` … was text and is \"Paid\" or \"Open\"" BOTH);
+    "`a` … was text and is \"Paid\" or an object \"Open\"" BOTH);
+change!(a_state_with_fields: { a: TwoStates } => { a: FullStates }, "`a` … is never \"Paid\" any more" REPLAYS,
+    "`a` … may be an object \"Paid\" now" READERS, "`a.Open.since` … was a whole number and is text" BOTH);
 
 change!(redacted: { a: u8 } => { #[outbox(redact)] a: u8 }, "`a` … was plain and is redacted" BOTH);
 change!(hashed_in_place_of_redacted: { #[outbox(redact)] a: u8 } => { #[outbox(hash)] a: u8 },

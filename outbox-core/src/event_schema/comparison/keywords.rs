@@ -14,23 +14,24 @@ const ANYTHING: Value = Value::Bool(true);
 
 impl Walk {
     pub(super) fn keywords(&mut self, path: &str, old: &Form, new: &Form) {
-        self.number(path, old, new);
         self.object(path, old, new);
-        for limit in &LIMITS {
-            self.limit(path, limit, old, new);
+        if old.kind() == new.kind() {
+            for limit in &LIMITS {
+                self.limit(path, limit, old, new);
+            }
+        } else {
+            self.number(path, old, new);
         }
         for keyword in names([Some(&old.0), Some(&new.0)]) {
             self.keyword(path, keyword, old.0.get(keyword), new.0.get(keyword));
         }
     }
 
-    /// The two types that stand under one label.
+    /// Whole numbers and all numbers: two types under one label.
     fn number(&mut self, path: &str, old: &Form, new: &Form) {
-        let is_whole = [old, new].map(|form| form.kind() == Some("integer"));
-        let breaks = Breaks::by(is_whole == [true, false], is_whole == [false, true]);
-        if breaks != Breaks::Nobody {
-            self.note(path, format!("was {} and is {}", old.words(), new.words()), breaks, CHANGE_BACK);
-        }
+        let [was, is] = [old, new].map(|form| form.kind() == Some("integer"));
+        let change = format!("was {} and is {}", old.words(), new.words());
+        self.note(path, change, Breaks::by(was, is), CHANGE_BACK);
     }
 
     fn object(&mut self, path: &str, old: &Form, new: &Form) {
