@@ -9,6 +9,7 @@
 //!
 //! - [`capture`]: [`Entity`] and [`DomainEvent`], which `#[derive(Outbox)]` implements; [`shape`]: what a type writes,
 //!   said once for all its values.
+//! - `event_schema`, with the feature `schema`: JSON Schemas of events, and the check that no change breaks a consumer.
 //! - [`schema`]: the tables, as SQL that runs as it stands; [`Names`] says where they are.
 //! - [`source`]: what one read asks and brings; [`frontier`]: how reads lose nothing although positions commit out of order.
 //! - [`publisher`]: the contract with the outside; [`envelope`]: how an event is written for it.

@@ -137,12 +137,10 @@ impl Form {
     /// The variant of an enum that an object holds: below its name alone, or beside a tag.
     fn variant(&self) -> Option<&str> {
         let properties = self.0.get("properties")?.as_object()?;
-        let only = properties
-            .keys()
-            .next()
-            .filter(|_| properties.len() == 1 && self.0.get("additionalProperties") == Some(&Value::Bool(false)));
-        let tag =
-            || properties.values().find_map(|schema| schema.get("const")?.as_str()).filter(|tag| *tag != REDACTED);
+        let is_alone = properties.len() == 1 && self.0.get("additionalProperties") == Some(&Value::Bool(false));
+        let only = properties.keys().next().filter(|_| is_alone);
+        let constants = || properties.values().filter_map(|schema| schema.get("const")?.as_str());
+        let tag = || constants().find(|constant| *constant != REDACTED);
         only.map(String::as_str).or_else(tag)
     }
 
