@@ -8,6 +8,7 @@
 
 mod append;
 mod counted;
+mod derive_compile;
 mod drain_file;
 mod drain_postgres;
 mod export;
@@ -68,6 +69,8 @@ enum Bench {
     Sqlite,
     /// What the program does when there is nothing to do
     Idle,
+    /// What the derive costs the compiler, against serde's
+    DeriveCompile,
 }
 
 impl Options {
@@ -99,6 +102,7 @@ async fn main() -> Result<()> {
             Bench::Update => update::run(&server, &options).await?,
             Bench::Sqlite => sqlite::run(&options).await?,
             Bench::Idle => idle::run(&server, &options).await?,
+            Bench::DeriveCompile => derive_compile::run(&options)?,
         };
         println!("{table}");
     }

@@ -1,7 +1,7 @@
 //! The JSON image of a captured value, and the texts of its key and tenant.
 //!
 //! `#[derive(Outbox)]` writes calls to this module; code that implements [`Entity`](crate::Entity) or
-//! [`DomainEvent`](crate::DomainEvent) by hand may use it too.
+//! [`DomainEvent`](crate::DomainEvent) by hand may use it too, through [`Shape::image`](crate::shape::Shape::image).
 //!
 //! An image is what the value's `Serialize` writes, in its own order and with its numbers to the last digit. [`Rule`]s
 //! leave fields out, mask or rename them on the way: a protected value never reaches the text, and one that is skipped
@@ -32,7 +32,6 @@
 mod filter;
 mod scope;
 
-use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt::{Display, Write};
 
@@ -42,7 +41,6 @@ use serde::ser::Error;
 
 use self::filter::Filter;
 use self::scope::{Ledger, Scope};
-use crate::capture::CaptureError;
 
 /// What stands in an image in place of a redacted value.
 pub const REDACTED: &str = "[redacted]";
@@ -51,14 +49,14 @@ pub const REDACTED: &str = "[redacted]";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Rule {
-    field: &'static str,
-    name: &'static str,
-    treatment: Treatment,
+    pub(crate) field: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) treatment: Treatment,
     may_be_absent: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Treatment {
+pub(crate) enum Treatment {
     Plain,
     Skip,
     Redact,
@@ -106,31 +104,13 @@ impl Rule {
     }
 }
 
-/// The value as JSON, its fields written by the rules.
-///
-/// # Errors
-///
-/// [`CaptureError::Serialize`] when the value cannot be written as JSON, or a field of a rule is not in it.
-pub fn to_json<T: Serialize + ?Sized>(value: &T, rules: &[Rule]) -> Result<String, CaptureError> {
-    write(value, rules, None)
-}
-
-/// The same for an enum with serde's `tag` and `content`: the rules hold for the fields below `content`.
-///
-/// # Errors
-///
-/// [`CaptureError::Serialize`] as for [`to_json`].
-pub fn to_json_within<T: Serialize + ?Sized>(
+/// The value as JSON, its fields written by the rules; those of the fields below `within`, where that is given.
+pub(crate) fn write<T: Serialize + ?Sized>(
     value: &T,
-    content: &'static str,
     rules: &[Rule],
-) -> Result<String, CaptureError> {
-    write(value, rules, Some(content))
-}
-
-fn write<T: Serialize + ?Sized>(value: &T, rules: &[Rule], within: Option<&str>) -> Result<String, CaptureError> {
-    let written = if rules.is_empty() { serde_json::to_string(value) } else { filtered(value, rules, within) };
-    written.map_err(|source| CaptureError::Serialize { type_name: type_name::<T>(), source })
+    within: Option<&str>,
+) -> serde_json::Result<String> {
+    if rules.is_empty() { serde_json::to_string(value) } else { filtered(value, rules, within) }
 }
 
 fn filtered<T: Serialize + ?Sized>(value: &T, rules: &[Rule], within: Option<&str>) -> serde_json::Result<String> {
