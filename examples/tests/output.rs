@@ -4,13 +4,13 @@ use std::process::Command;
 
 /// Runs an example, which `cargo test` and nextest have built, and returns what it prints.
 fn run(name: &str) -> String {
-    let test = std::env::current_exe().unwrap();
-    let examples = test.ancestors().nth(2).unwrap().join("examples");
+    let test = std::env::current_exe().expect("a test knows its own file");
+    let examples = test.ancestors().nth(2).expect("tests are built into a folder of their own").join("examples");
     let output = Command::new(examples.join(name)).output();
     let output = output.unwrap_or_else(|error| panic!("{name}: {error}; build it with `cargo build --examples`"));
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stderr.is_empty(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("an example prints UTF-8")
 }
 
 /// The lines that hold a text.

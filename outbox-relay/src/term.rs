@@ -137,13 +137,7 @@ pub(crate) async fn run(
         let wake = term.next_timer(now);
         tokio::select! {
             outcome = poll_if_some(&mut term.reading) => term.read_done(outcome, clock.now())?,
-            Some(call) = term.calls.next() => {
-                let now = clock.now();
-                term.call_done(call, now)?;
-                while let Some(Some(call)) = term.calls.next().now_or_never() {
-                    term.call_done(call, now)?;
-                }
-            }
+            Some(call) = term.calls.next() => term.calls_done(call, clock.now())?,
             outcome = poll_if_some(&mut term.writing) => {
                 if term.write_done(outcome, clock.now())? == Some(End::Lost) {
                     return Ok(End::Lost);
@@ -151,14 +145,9 @@ pub(crate) async fn run(
             }
             () = timer.until(wake) => {}
             () = mandate.seat.trusted(), if !trusted => {}
-            Ok(()) = drains.changed() => {
-                let number = *drains.borrow_and_update();
-                term.drain_asked(number, clock.now());
-            }
+            Ok(()) = drains.changed() => term.drain_asked(*drains.borrow_and_update(), clock.now()),
             _ = grants.wait_for(|grant| *grant != Some(epoch)) => return Ok(End::Lost),
-            () = mandate.stop.cancelled(), if term.stopping_since.is_none() => {
-                term.stopping_since = Some(clock.now());
-            }
+            () = mandate.stop.cancelled(), if term.stopping_since.is_none() => term.stopping_since = Some(clock.now()),
         }
     }
 }
@@ -234,6 +223,19 @@ impl<'m> Term<'m> {
             self.calls.push(Box::pin(deliver(publisher, call)));
         }
         trusted
+    }
+
+    /// Takes in a call that has come back, and all others that have.
+    fn calls_done(
+        &mut self,
+        call: (Vec<Delivery>, Result<Vec<Answer>, PublishError>),
+        now: Instant,
+    ) -> Result<(), RelayError> {
+        self.call_done(call, now)?;
+        while let Some(Some(call)) = self.calls.next().now_or_never() {
+            self.call_done(call, now)?;
+        }
+        Ok(())
     }
 
     fn call_done(

@@ -15,7 +15,7 @@ pub enum AppendError {
 }
 
 /// A row that a test looks at and that is no event. Its reason holds no payload.
-#[cfg(feature = "testing")]
+#[cfg(all(feature = "testing", any(feature = "postgres", feature = "sqlite")))]
 pub(crate) fn no_event(row: &outbox_core::source::Row) -> sqlx::Error {
     let reason = match row {
         outbox_core::source::Row::Unreadable(row) => row.reason.as_str(),

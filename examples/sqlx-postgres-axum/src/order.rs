@@ -124,8 +124,7 @@ impl Orders {
     /// [`OrderError`].
     pub async fn ship(&self, tx: &mut Transaction<'_, Postgres>, shop: &str, id: Uuid) -> Result<Order, OrderError> {
         let order = self.update_with(tx, shop, id, Order::ship).await?;
-        let shipped =
-            OrderEvent::Shipped { order_id: order.id, item: order.item.clone(), quantity: order.quantity };
+        let shipped = OrderEvent::Shipped { order_id: order.id, item: order.item.clone(), quantity: order.quantity };
         self.outbox.append(tx, &shipped).await?;
         Ok(order)
     }

@@ -82,7 +82,8 @@ async fn a_request_is_one_transaction_and_its_events_say_who_asked() {
         assert_eq!((event.tenant_id.as_deref(), event.actor.as_deref()), (Some("north"), Some("ann")));
         let headers: Value = serde_json::from_str(event.headers.as_deref().unwrap()).unwrap();
         assert_eq!(headers["correlationid"], "r-1");
-        kinds.push(event.operation.map_or_else(|| event.event_type.clone().unwrap(), |operation| operation.to_string()));
+        kinds
+            .push(event.operation.map_or_else(|| event.event_type.clone().unwrap(), |operation| operation.to_string()));
         if kinds.len() == 2 {
             assert_eq!(payload(&event)["quantity"], 5);
         }

@@ -21,6 +21,8 @@ enum Told {
     Placed { id: u64 },
 }
 
+type Assertion = Box<dyn Fn(&Captured) -> &Captured>;
+
 /// An insert, an update, a delete and a domain event.
 fn captured() -> Captured {
     let (tea, cake) = (Order { id: 7, item: "tea" }, Order { id: 7, item: "cake" });
@@ -57,7 +59,6 @@ fn what_was_captured_is_found() {
 #[test]
 fn what_was_not_is_missed() {
     let tea = || json!({"id": 7, "item": "tea"});
-    type Assertion = Box<dyn Fn(&Captured) -> &Captured>;
     let wrong: [Assertion; 8] = [
         Box::new(|captured| captured.assert_none()),
         Box::new(|captured| captured.assert_topics(["shop.orders"])),

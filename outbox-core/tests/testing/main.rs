@@ -1,5 +1,7 @@
 //! The help for users' tests: what it promises them, with a real relay where one is part of it.
 
+#![expect(clippy::unwrap_used, reason = "what helps a test panics where the test would")]
+
 mod captured;
 mod memory;
 mod time;
