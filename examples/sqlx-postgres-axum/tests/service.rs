@@ -39,8 +39,8 @@ impl Running {
         let pool = PgPool::connect_with(options).await.unwrap();
         sqlx::query(TABLE).execute(&pool).await.unwrap();
         let (sender, published) = unbounded_channel();
-        let publisher = closure(move |event| std::future::ready(sender.send(event)));
-        let relay = Relay::builder(store).subscription(Subscription::new("test", publisher)).start().await.unwrap();
+        let to_test = closure(move |event| std::future::ready(sender.send(event)));
+        let relay = Relay::builder(store).subscription(Subscription::new("test", to_test)).start().await.unwrap();
         Self { service: router(Shop { pool, outbox: PgOutbox::new() }), relay, published }
     }
 

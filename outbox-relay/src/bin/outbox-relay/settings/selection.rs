@@ -1,7 +1,7 @@
 //! Which events the commands under `events` are about.
 
-use outbox_core::{Filter, Operation, Position};
-use time::OffsetDateTime;
+use outbox_core::{Clock as _, Filter, Operation, Position};
+use outbox_relay::SystemClock;
 
 use super::environment::Environment;
 use super::filter;
@@ -69,7 +69,7 @@ impl Selection {
 }
 
 fn filter(flags: &mut Flags, environment: &Environment, problems: &mut Problems) -> Filter {
-    let now = OffsetDateTime::now_utc();
+    let now = SystemClock.time_of_day();
     let mut time = |key| flags.text(key, problems)?.parse(problems, |text| moment::parse(text, now));
     let (since, until) = (time("since"), time("until"));
     if let (Some(since), Some(until)) = (&since, &until)
