@@ -1,4 +1,5 @@
-//! The bare loop the relay is measured by: reads the log by its key, and commits a cursor beside the next read.
+//! The bare loop the relay is measured by: reads the log by its key, and commits a cursor beside the next read. Exports are
+//! measured by the same loop without a cursor.
 //!
 //! It has nothing of what makes a relay safe: no leases, no holes, no order of keys, no window, no durability of what it
 //! read.
@@ -31,10 +32,19 @@ pub(crate) async fn prepare(url: &str) -> Result<()> {
     Ok(())
 }
 
-/// Reads everything; how many events there were.
+/// Reads everything with a cursor; how many events there were.
 pub(crate) async fn drain(url: &str) -> Result<i64> {
     let (cursor, cursors) = mpsc::channel(CURSORS_BEHIND);
     let commits = tokio::spawn(commit(PgConnection::connect(url).await?, cursors));
+    let (position, events) = read(url, Some(&cursor)).await?;
+    cursor.send(position).await?;
+    drop(cursor);
+    commits.await??;
+    Ok(events)
+}
+
+/// Reads everything, and says where it is if somebody wants to know; the last position, and how many events there were.
+pub(crate) async fn read(url: &str, cursor: Option<&mpsc::Sender<i64>>) -> Result<(i64, i64)> {
     let mut connection = PgConnection::connect(url).await?;
     let (mut position, mut events) = (0, 0);
     loop {
@@ -44,18 +54,16 @@ pub(crate) async fn drain(url: &str) -> Result<i64> {
             let event = black_box(event(&row)?);
             position = event.position;
             events += 1;
-            if events % CURSOR_EVERY == 0 {
+            if events % CURSOR_EVERY == 0
+                && let Some(cursor) = cursor
+            {
                 cursor.send(position).await?;
             }
         }
         if events == before {
-            break;
+            return Ok((position, events));
         }
     }
-    cursor.send(position).await?;
-    drop(cursor);
-    commits.await??;
-    Ok(events)
 }
 
 async fn commit(mut connection: PgConnection, mut cursors: mpsc::Receiver<i64>) -> Result<()> {

@@ -4,9 +4,14 @@
 //! below. A missed goal is news about the machine or the code and ends with 0; a lost event ends with 1. Tables go to
 //! standard output, progress to standard error.
 
+#![expect(clippy::disallowed_methods, reason = "a bench lets time pass, and watches programs that send no signal")]
+
+mod append;
 mod counted;
+mod derive_compile;
 mod drain_file;
 mod drain_postgres;
+mod export;
 mod idle;
 mod keyset;
 mod latency;
@@ -17,6 +22,8 @@ mod relay;
 mod report;
 mod server;
 mod sqlite;
+mod turns;
+mod update;
 mod worker;
 
 use anyhow::Result;
@@ -34,7 +41,7 @@ struct Options {
     /// How often each variant is measured
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How many events wait to be drained [default: 200000, in `memory` a million]
+    /// How many events wait to be drained or exported [default: 200000, in `memory` and `export` a million]
     #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
     events: Option<i64>,
     /// How long a round of `latency` or `idle` lasts [default: 10 and 20]
@@ -48,14 +55,22 @@ enum Bench {
     DrainPostgres,
     /// The whole relay to a synced file, on PostgreSQL
     DrainFile,
+    /// An export of the change log to JSON Lines, against a hand-written loop that writes nothing, on PostgreSQL
+    Export,
     /// Peak memory of the program while it drains many small events, and few large ones
     Memory,
     /// From commit to file at 500 transactions a second
     Latency,
+    /// Appending an event by the library and by hand, on PostgreSQL
+    Append,
+    /// Capturing the update of a row by the library and by hand, on PostgreSQL
+    Update,
     /// Drain and capture on SQLite
     Sqlite,
     /// What the program does when there is nothing to do
     Idle,
+    /// What the derive costs the compiler, against serde's
+    DeriveCompile,
 }
 
 impl Options {
@@ -80,10 +95,14 @@ async fn main() -> Result<()> {
         let table = match bench {
             Bench::DrainPostgres => drain_postgres::run(&server, &options).await?,
             Bench::DrainFile => drain_file::run(&server, &options).await?,
+            Bench::Export => export::run(&server, &options).await?,
             Bench::Memory => memory::run(&server, &options).await?,
             Bench::Latency => latency::run(&server, &options).await?,
+            Bench::Append => append::run(&server, &options).await?,
+            Bench::Update => update::run(&server, &options).await?,
             Bench::Sqlite => sqlite::run(&options).await?,
             Bench::Idle => idle::run(&server, &options).await?,
+            Bench::DeriveCompile => derive_compile::run(&options)?,
         };
         println!("{table}");
     }

@@ -44,6 +44,17 @@ impl Table {
         median(&pairs.map(|(figure, other)| figure / other).collect::<Vec<_>>())
     }
 
+    /// How many times another cost a cost is, each what a variant takes beyond one without it: the median of the rounds'
+    /// ratios.
+    pub(crate) fn ratio_of_costs(&self, cost: (&str, &str), other: (&str, &str), unit: &str) -> f64 {
+        let costs = |(with, without): (&str, &str)| -> Vec<f64> {
+            let pairs = self.rounds(with, unit).iter().zip(self.rounds(without, unit));
+            pairs.map(|(with, without)| with - without).collect()
+        };
+        let ratios: Vec<f64> = costs(cost).iter().zip(costs(other)).map(|(cost, other)| cost / other).collect();
+        median(&ratios)
+    }
+
     fn rounds(&self, variant: &str, unit: &str) -> &[f64] {
         let found = self.series.iter().find(|series| series.variant == variant && series.unit == unit);
         found.map_or(&[], |series| &series.rounds)
@@ -134,6 +145,7 @@ mod tests {
             table.record("bare", "events/s", bare);
         }
         assert!((table.ratio("relay", "bare", "events/s") - 0.6).abs() < 1e-9);
+        assert!((table.ratio_of_costs(("bare", "relay"), ("relay", "bare"), "events/s") + 1.0).abs() < 1e-9);
         table.at_least("relay / bare", 0.6, 0.6);
         table.at_most("relay", 6.0, 5.0);
         let shown = table.to_string();

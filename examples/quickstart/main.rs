@@ -7,18 +7,15 @@
 //! Every step is one transaction that changes a row and captures the change. One of them fails and rolls back: its events
 //! never existed. A relay embedded in the same process publishes the others while the shop goes on.
 
-mod terminal;
-
 use std::error::Error;
 
 use outbox_core::{Event, Outbox, Payload};
+use outbox_examples::{Terminal, changed};
 use outbox_relay::publisher::closure;
 use outbox_relay::{Relay, Subscription};
 use outbox_sqlx::{Names, SqliteOutbox, SqliteStore};
 use serde::Serialize;
-use serde_json::{Map, Value};
 use sqlx::{Sqlite, SqlitePool, Transaction};
-use terminal::Terminal;
 use tokio::sync::mpsc;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -157,22 +154,20 @@ impl Shop {
 
 /// One line for people: what happened, and of a changed row only what is different.
 fn describe(event: &Event) -> String {
-    let text =
-        |payload: &Option<Payload>| payload.as_ref().map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned());
     let kind =
         event.operation.map_or_else(|| event.event_type.clone().unwrap_or_default(), |operation| operation.to_string());
-    match (text(&event.old_payload), text(&event.payload)) {
-        (Some(before), Some(after)) => format!("{kind:<9} {}", difference(&before, &after).unwrap_or(after)),
-        (Some(before), None) => format!("{kind:<9} {before} → gone"),
-        (None, after) => format!("{kind:<9} {}", after.unwrap_or_default()),
+    match (&event.old_payload, &event.payload) {
+        (Some(before), Some(after)) => format!("{kind:<9} {}", difference(before, after)),
+        (Some(before), None) => format!("{kind:<9} {} → gone", text(before)),
+        (None, after) => format!("{kind:<9} {}", after.as_ref().map(text).unwrap_or_default()),
     }
 }
 
-fn difference(before: &str, after: &str) -> Option<String> {
-    let (before, after): (Map<String, Value>, Map<String, Value>) =
-        (serde_json::from_str(before).ok()?, serde_json::from_str(after).ok()?);
-    let changed = after.iter().filter(|(name, value)| before.get(*name) != Some(value));
-    let changed =
-        changed.map(|(name, value)| format!("{name}: {} → {value}", before.get(name).unwrap_or(&Value::Null)));
-    Some(changed.collect::<Vec<_>>().join(", "))
+fn difference(before: &Payload, after: &Payload) -> String {
+    let fields = changed(before, after).into_iter();
+    fields.map(|(name, before, after)| format!("{name}: {before} → {after}")).collect::<Vec<_>>().join(", ")
+}
+
+fn text(payload: &Payload) -> String {
+    String::from_utf8_lossy(payload.as_bytes()).into_owned()
 }

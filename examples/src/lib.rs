@@ -1,4 +1,10 @@
-//! Programs under `examples/` show the library at work; this crate holds nothing but them.
+//! Programs under `examples/` show the library at work; this crate holds what they share.
+
+mod image;
+mod terminal;
+
+pub use image::{changed, fields};
+pub use terminal::Terminal;
 
 /// Compiles and runs the example of the README.
 #[cfg(doctest)]

@@ -3,6 +3,9 @@
 //! `#[derive(Outbox)]` implements [`Entity`] for a struct with a `table`, and [`DomainEvent`] for every other struct or
 //! enum. Both make a [`NewEvent`]; the adapters write it with the caller's own open transaction.
 
+pub(crate) mod changes;
+
+use std::any::type_name;
 use std::borrow::Cow;
 
 use uuid::Uuid;
@@ -85,6 +88,12 @@ pub enum CaptureError {
         type_name: &'static str,
         /// What serde said.
         source: serde_json::Error,
+    },
+    /// The image of a row has no fields.
+    #[error("the image of `{type_name}` is not a JSON object; capture a struct with named fields")]
+    NotAnObject {
+        /// The Rust type.
+        type_name: &'static str,
     },
 }
 
@@ -170,4 +179,35 @@ pub fn change<'a, E: Entity>(
     event.tenant_id = subject.tenant();
     event.schema_version = E::VERSION;
     Ok(Some(event))
+}
+
+/// The names of the fields whose values differ in the images of a row, in the order of the row; none where
+/// [`change`] tells of nothing.
+///
+/// It gives names and no values. A skipped field is never among them, and a redacted one as little: both are the same in
+/// every image. Values are compared as they are written.
+///
+/// # Errors
+///
+/// [`CaptureError::Serialize`] when a row cannot be written as JSON, [`CaptureError::NotAnObject`] when one has no fields.
+///
+/// # Examples
+///
+/// ```
+/// use outbox_core::{Outbox, capture::changed_fields};
+///
+/// #[derive(serde::Serialize, Outbox)]
+/// #[outbox(table = "orders")]
+/// struct Order {
+///     #[outbox(key)]
+///     id: i64,
+///     state: &'static str,
+/// }
+///
+/// let (new, paid) = (Order { id: 7, state: "new" }, Order { id: 7, state: "paid" });
+/// assert_eq!(changed_fields(&new, &paid)?, ["state"]);
+/// # Ok::<(), outbox_core::CaptureError>(())
+/// ```
+pub fn changed_fields<E: Entity>(before: &E, after: &E) -> Result<Vec<String>, CaptureError> {
+    changes::between(&before.image()?, &after.image()?).ok_or(CaptureError::NotAnObject { type_name: type_name::<E>() })
 }

@@ -1,4 +1,12 @@
-//! Checkpoints: where a subscription goes on after a restart.
+//! Checkpoints: where a subscription goes on after a restart, and what else must not be removed from the log.
+//!
+//! Every row of `outbox_checkpoint` is a claim on what lies above its position and on its open positions: whoever removes
+//! events from the log leaves these alone. The names of two kinds of rows are reserved, for readers that are no
+//! subscriptions:
+//!
+//! - `export:NAME` is where an export by name ended. It claims until somebody removes the row.
+//! - `hold:ID` belongs to a reader that is at work. It claims as long as its lease runs; a hold whose lease has expired counts
+//!   no more, and whoever sets the next one removes it.
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -7,6 +15,21 @@ use crate::error::StoreError;
 use crate::event::Position;
 use crate::position::PositionSet;
 use crate::source::Proof;
+
+/// What the row of an export by name is called, before the name.
+pub const EXPORT: &str = "export:";
+
+/// What the row of a hold is called, before its id.
+pub const HOLD: &str = "hold:";
+
+/// What is said of a subscription that is called so.
+pub const RESERVED: &str =
+    "names that begin with export: or hold: belong to readers of the change log; write another, such as export-1";
+
+/// Whether the name is one no subscription may have.
+pub fn is_reserved(subscription: &str) -> bool {
+    [EXPORT, HOLD].iter().any(|reserved| subscription.starts_with(reserved))
+}
 
 /// How far a subscription is: everything up to the position is done, but for the open positions.
 ///
@@ -134,6 +157,13 @@ pub trait Checkpoints: Send {
     ///
     /// [`StoreError`] as for [`Checkpoints::claim`].
     async fn forgive(&mut self, subscription: &str, epoch: i64, positions: &[Position]) -> Result<(), StoreError>;
+
+    /// Removes the holds whose lease has expired or been given back, with their leases.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Checkpoints::claim`].
+    async fn sweep(&mut self) -> Result<(), StoreError>;
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 use serde::Serialize;
 
+use crate::error::{StoreError, StoreErrorKind};
+
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -50,6 +52,24 @@ impl Finding {
     /// A finding that something is not as it must be.
     pub fn failed(check: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { check: check.into(), verdict: Verdict::Failed, found: found.into(), remedy: Some(remedy.into()) }
+    }
+
+    /// What became of a check that refuses what cannot work: `good` where it passed, else its words, of which what follows
+    /// the first semicolon is the remedy.
+    ///
+    /// # Errors
+    ///
+    /// The [`StoreError`] where the database could not be asked.
+    pub fn told(check: &str, good: &str, outcome: Result<(), StoreError>) -> Result<Self, StoreError> {
+        match outcome {
+            Ok(()) => Ok(Self::ok(check, good)),
+            Err(error) if error.kind() == StoreErrorKind::Precondition => {
+                let text = error.to_string();
+                let (found, remedy) = text.split_once("; ").unwrap_or((&text, "see `outbox-relay migrate --help`"));
+                Ok(Self::failed(check, found, remedy))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

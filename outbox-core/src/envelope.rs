@@ -182,9 +182,10 @@ fn text_value(out: &mut Vec<u8>, column: &'static str, text: &[u8], content_type
     Ok(())
 }
 
-fn is_json(content_type: &str) -> bool {
+/// Whether a media type says JSON; an empty one counts as none, and so as `application/json`.
+pub fn is_json(content_type: &str) -> bool {
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
+    matches!(media_type.as_str(), "" | "application/json" | "text/json") || media_type.ends_with("+json")
 }
 
 fn optional(out: &mut Vec<u8>, name: &str, value: Option<&str>) {

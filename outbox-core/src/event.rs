@@ -1,11 +1,15 @@
 //! An event, as it stands in the outbox and as a publisher sees it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::capture::changes;
 
 /// The content type of events whose writer named none.
 pub const JSON: &str = "application/json";
@@ -71,6 +75,14 @@ impl Payload {
             Self::Text(bytes) | Self::Binary(bytes) => bytes,
         }
     }
+
+    /// The text, where it is text in UTF-8.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(bytes) => std::str::from_utf8(bytes).ok(),
+            Self::Binary(_) => None,
+        }
+    }
 }
 
 /// Shows the size alone: a payload does not belong in a log.
@@ -122,6 +134,22 @@ pub struct Event {
 }
 
 impl Event {
+    /// The header of this name, where it is a string.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let headers: BTreeMap<String, &RawValue> = serde_json::from_str(self.headers.as_deref()?).ok()?;
+        serde_json::from_str(headers.get(name)?.get()).ok()
+    }
+
+    /// The names of the row's fields whose values differ before and after, in the order of the row: every field of a row
+    /// that was inserted or deleted.
+    ///
+    /// Values are compared as they are written: `1.0` and `1.00` differ. `None` for a domain event, and where an image is
+    /// not a JSON object.
+    pub fn changed_fields(&self) -> Option<Vec<String>> {
+        self.operation?;
+        changes::between(image(self.old_payload.as_ref())?, image(self.payload.as_ref())?)
+    }
+
     /// The memory it holds, in bytes: its texts and payloads and the struct itself.
     pub fn size(&self) -> usize {
         let texts =
@@ -136,5 +164,61 @@ impl Event {
                 .filter_map(|payload| payload.as_ref())
                 .map(|payload| payload.as_bytes().len())
                 .sum::<usize>()
+    }
+}
+
+/// The row as text; a row that is not there has no fields.
+fn image(payload: Option<&Payload>) -> Option<&str> {
+    payload.map_or(Some("{}"), Payload::as_text)
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn event(operation: Option<Operation>, before: Option<&str>, after: Option<&str>) -> Event {
+        let payload = |text: Option<&str>| text.map(|text| Payload::Text(text.into()));
+        Event {
+            position: 1,
+            event_id: Uuid::nil(),
+            topic: "shop.orders".into(),
+            key: "1".into(),
+            event_type: None,
+            aggregate_type: None,
+            operation,
+            payload: payload(after),
+            old_payload: payload(before),
+            content_type: JSON.into(),
+            headers: None,
+            tenant_id: None,
+            actor: None,
+            schema_version: None,
+            transaction_id: None,
+            occurred_at: datetime!(2026-11-20 01:02:03 +0),
+        }
+    }
+
+    #[test]
+    fn changed_fields_are_those_of_change_events() {
+        let (before, after) = (r#"{"id":1,"total":1}"#, r#"{"id":1,"total":2}"#);
+        let fields = |operation, before, after| event(Some(operation), before, after).changed_fields().unwrap();
+        assert_eq!(fields(Operation::Update, Some(before), Some(after)), ["total"]);
+        assert_eq!(fields(Operation::Insert, None, Some(after)), ["id", "total"]);
+        assert_eq!(fields(Operation::Delete, Some(before), None), ["id", "total"]);
+        assert_eq!(event(None, Some(before), Some(after)).changed_fields(), None);
+        let binary = Event { payload: Some(Payload::Binary(vec![1])), ..event(Some(Operation::Insert), None, None) };
+        assert_eq!(binary.changed_fields(), None);
+    }
+
+    #[test]
+    fn a_header_is_read_where_it_is_a_string() {
+        let with = |headers: &str| Event { headers: Some(headers.into()), ..event(None, None, None) };
+        assert_eq!(with(r#"{"n":1e400,"a":"\u00e4\n"}"#).header("a").as_deref(), Some("ä\n"));
+        for headers in ["", "[]", "{}", r#"{"a":1}"#, r#"{"a":null}"#, r#"{"a":"b""#] {
+            assert_eq!(with(headers).header("a"), None, "{headers}");
+        }
+        assert_eq!(event(None, None, None).header("a"), None);
     }
 }

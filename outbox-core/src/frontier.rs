@@ -79,7 +79,7 @@ impl Frontier {
             next_sighting: 0,
             max_holes: MAX_HOLES,
         };
-        let sighting = frontier.sight();
+        let sighting = frontier.sight(Instant::now());
         frontier.holes.extend(open.ranges().map(|range| (range.clone(), sighting)));
         frontier
     }
@@ -87,6 +87,14 @@ impl Frontier {
     /// The same with another cap on its holes; 1 reads strictly in position order.
     pub fn with_max_holes(mut self, max_holes: usize) -> Self {
         self.max_holes = max_holes.max(1);
+        self
+    }
+
+    /// The same for a clock other than the system's: what is open was first seen at this moment.
+    pub fn first_seen_at(mut self, now: Instant) -> Self {
+        for sighting in self.sightings.values_mut() {
+            sighting.first_seen = now;
+        }
         self
     }
 
@@ -149,6 +157,11 @@ impl Frontier {
     /// Rows above the place where the cap on holes was reached are left out, and in strict reading those behind a missing
     /// position; a later read brings them again.
     pub fn absorb(&mut self, read: Read) -> Vec<Row> {
+        self.absorb_at(read, Instant::now())
+    }
+
+    /// The same by a clock other than the system's. The time is kept for people to see, and never acted on.
+    pub fn absorb_at(&mut self, read: Read, now: Instant) -> Vec<Row> {
         let last = read.rows.last().map(Row::position);
         let judged_to = if read.complete { Some(Position::MAX) } else { last };
         let split = read.rows.partition_point(|row| row.position() <= self.position);
@@ -156,7 +169,7 @@ impl Frontier {
         let above = rows.split_off(split);
         let in_commit_order = matches!(read.evidence, Evidence::CommitOrder);
         let mut rows = self.fill(rows, judged_to, in_commit_order);
-        rows.extend(self.advance(above, in_commit_order));
+        rows.extend(self.advance(above, in_commit_order, now));
         if let Evidence::Holders(holders) = read.evidence {
             self.learn(&holders);
         }
@@ -202,11 +215,11 @@ impl Frontier {
     }
 
     /// Moves the frontier over new rows, remembering what is missing between them.
-    fn advance(&mut self, above: Vec<Row>, in_commit_order: bool) -> Vec<Row> {
+    fn advance(&mut self, above: Vec<Row>, in_commit_order: bool, now: Instant) -> Vec<Row> {
         if self.stands_still() {
             return Vec::new();
         }
-        let sighting = self.sight();
+        let sighting = self.sight(now);
         let mut accepted = above;
         let mut taken = 0;
         for row in &accepted {
@@ -245,10 +258,10 @@ impl Frontier {
         }
     }
 
-    fn sight(&mut self) -> u64 {
+    fn sight(&mut self, now: Instant) -> u64 {
         let sighting = self.next_sighting;
         self.next_sighting += 1;
-        self.sightings.insert(sighting, Sighting { first_seen: Instant::now(), holders: None, prepared_only: false });
+        self.sightings.insert(sighting, Sighting { first_seen: now, holders: None, prepared_only: false });
         sighting
     }
 

@@ -1,17 +1,37 @@
 //! The JSON image of a captured value, and the texts of its key and tenant.
 //!
 //! `#[derive(Outbox)]` writes calls to this module; code that implements [`Entity`](crate::Entity) or
-//! [`DomainEvent`](crate::DomainEvent) by hand may use it too.
+//! [`DomainEvent`](crate::DomainEvent) by hand may use it too, through [`Shape::image`](crate::shape::Shape::image).
 //!
 //! An image is what the value's `Serialize` writes, in its own order and with its numbers to the last digit. [`Rule`]s
 //! leave fields out, mask or rename them on the way: a protected value never reaches the text, and one that is skipped
 //! or redacted is not even looked at. Rules hold for the fields of the captured value itself, by the names serde gives
 //! them; a struct within a field is written as it is.
+//!
+//! # How everyday types are written
+//!
+//! What sqlx reads from a column and serde writes is captured; whatever it is, no digit and no character is changed.
+//!
+//! | Type of the field | In the image | To know |
+//! |---|---|---|
+//! | `String`, `&str` | string | NUL and any other character has an escape |
+//! | `bool`, `i16` … `i64`, `u64`, `i128` | number, every digit | a reader that keeps numbers as `f64` rounds above 2<sup>53</sup>; write an id as a string if such readers are near |
+//! | `f32`, `f64` | the shortest number that is read back as the same | NaN and the infinities are `null`, for JSON has no word for them |
+//! | `uuid::Uuid` (its feature `serde`) | `"0190b5a5-…"` | |
+//! | `time::OffsetDateTime` with `#[serde(with = "time::serde::rfc3339")]` | `"2026-11-20T12:30:05.000001Z"` | years 0 to 9999; the image of any other is an error |
+//! | `time::Date`, `time::Time` (its feature `serde-human-readable`) | `"2026-11-20"`, `"12:30:05.5"` | |
+//! | `chrono::DateTime<Utc>`, `NaiveDateTime`, `NaiveDate`, `NaiveTime` (its feature `serde`; feature `chrono` of `outbox-sqlx`) | `"2026-11-20T12:30:05.000001Z"`, … | |
+//! | `rust_decimal::Decimal` (its feature `serde`; feature `decimal` of `outbox-sqlx`) | `"1.50"`, zeros at the end too | 28 digits; PostgreSQL alone, SQLite keeps decimals as text |
+//! | wider decimals | string | read the column as text: `SELECT amount::text` |
+//! | `sqlx::types::Json<T>`, `serde_json::Value` (feature `json` of `outbox-sqlx`) | the JSON itself | a `Value` orders keys and rounds numbers beyond `i64`, `u64` and `f64` |
+//! | `sqlx::types::Json<Box<RawValue>>` | the JSON as the database gives it, however deep | sqlx writes every `Json` as `jsonb`, which orders keys anew; a column `json` keeps its text if it is bound as text |
+//! | `Vec<T>`, of an array in PostgreSQL | array | |
+//! | `Vec<u8>`, of `bytea` or `BLOB` | array of numbers, some four bytes each | for large ones name a `serialize_with` that writes base 64 |
+//! | `Option<T>` | `null` or as `T` | |
 
 mod filter;
 mod scope;
 
-use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt::{Display, Write};
 
@@ -21,7 +41,6 @@ use serde::ser::Error;
 
 use self::filter::Filter;
 use self::scope::{Ledger, Scope};
-use crate::capture::CaptureError;
 
 /// What stands in an image in place of a redacted value.
 pub const REDACTED: &str = "[redacted]";
@@ -30,14 +49,14 @@ pub const REDACTED: &str = "[redacted]";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Rule {
-    field: &'static str,
-    name: &'static str,
-    treatment: Treatment,
+    pub(crate) field: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) treatment: Treatment,
     may_be_absent: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Treatment {
+pub(crate) enum Treatment {
     Plain,
     Skip,
     Redact,
@@ -85,31 +104,13 @@ impl Rule {
     }
 }
 
-/// The value as JSON, its fields written by the rules.
-///
-/// # Errors
-///
-/// [`CaptureError::Serialize`] when the value cannot be written as JSON, or a field of a rule is not in it.
-pub fn to_json<T: Serialize + ?Sized>(value: &T, rules: &[Rule]) -> Result<String, CaptureError> {
-    write(value, rules, None)
-}
-
-/// The same for an enum with serde's `tag` and `content`: the rules hold for the fields below `content`.
-///
-/// # Errors
-///
-/// [`CaptureError::Serialize`] as for [`to_json`].
-pub fn to_json_within<T: Serialize + ?Sized>(
+/// The value as JSON, its fields written by the rules; those of the fields below `within`, where that is given.
+pub(crate) fn write<T: Serialize + ?Sized>(
     value: &T,
-    content: &'static str,
     rules: &[Rule],
-) -> Result<String, CaptureError> {
-    write(value, rules, Some(content))
-}
-
-fn write<T: Serialize + ?Sized>(value: &T, rules: &[Rule], within: Option<&str>) -> Result<String, CaptureError> {
-    let written = if rules.is_empty() { serde_json::to_string(value) } else { filtered(value, rules, within) };
-    written.map_err(|source| CaptureError::Serialize { type_name: type_name::<T>(), source })
+    within: Option<&str>,
+) -> serde_json::Result<String> {
+    if rules.is_empty() { serde_json::to_string(value) } else { filtered(value, rules, within) }
 }
 
 fn filtered<T: Serialize + ?Sized>(value: &T, rules: &[Rule], within: Option<&str>) -> serde_json::Result<String> {

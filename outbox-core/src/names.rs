@@ -15,7 +15,10 @@ pub struct Names {
 
 /// The name cannot be a schema or a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` cannot be a {what}: write 1 to 40 of the characters a-z, A-Z, 0-9 and _, not beginning with a digit")]
+#[error(
+    "`{}` cannot be a {what}: write 1 to 40 of the characters a-z, A-Z, 0-9 and _, not beginning with a digit",
+    name.escape_debug()
+)]
 pub struct NameError {
     name: String,
     what: &'static str,

@@ -137,7 +137,8 @@ pub trait Source: Send {
     /// [`StoreError`]; after any error the source is of no further use.
     async fn read(&mut self, request: &ReadRequest) -> Result<Read, StoreError>;
 
-    /// The highest position given out so far, whether its transaction committed or not.
+    /// The highest position given out so far, whether its transaction committed or not; for a user who may read the log and
+    /// nothing else, the highest visible.
     ///
     /// # Errors
     ///
@@ -150,6 +151,17 @@ pub trait Source: Send {
     ///
     /// [`StoreError`] as for [`Source::read`].
     async fn locate(&mut self, start: Start) -> Result<(Position, PositionSet), StoreError>;
+
+    /// The positions above `above`, up to `to`, that nobody sees and an open transaction may still fill.
+    ///
+    /// Default: none, which holds for a database that gives positions in commit order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Source::read`].
+    async fn open_positions(&mut self, _above: Position, _to: Position) -> Result<PositionSet, StoreError> {
+        Ok(PositionSet::new())
+    }
 
     /// Checks that this is the log the proof was taken from.
     ///

@@ -1,7 +1,7 @@
 //! The statements of each database, from the `.sql` files, for the adapters.
 //!
 //! They stand in this crate so that every adapter of a database says the same. [`Names`](crate::Names) puts other names
-//! into them.
+//! into them, [`with_filter`] the condition of a filter.
 
 macro_rules! statements {
     ($folder:literal: $($name:ident = $file:literal),+ $(,)?) => {
@@ -15,14 +15,17 @@ macro_rules! statements {
 /// The statements of PostgreSQL.
 pub mod postgres {
     statements! { "postgres":
+        CAPTURE_CAPTURED = "capture_captured",
         CAPTURE_INSERT = "capture_insert",
         CAPTURE_INSERT_ALL = "capture_insert_all",
+        CHANGELOG_STATS = "changelog_stats",
         CHECKPOINT_CLAIM = "checkpoint_claim",
         CHECKPOINT_CREATE = "checkpoint_create",
         CHECKPOINT_FORGIVE = "checkpoint_forgive",
         CHECKPOINT_RECORD = "checkpoint_record",
         CHECKPOINT_RECORDED = "checkpoint_recorded",
         CHECKPOINT_SAVE = "checkpoint_save",
+        CHECKPOINT_SWEEP = "checkpoint_sweep",
         DOCTOR_CLOCK = "doctor_clock",
         DOCTOR_OUTBOX = "doctor_outbox",
         DOCTOR_SERVER = "doctor_server",
@@ -34,6 +37,7 @@ pub mod postgres {
         MIGRATE_LOCK = "migrate_lock",
         SOURCE_ANCHOR = "source_anchor",
         SOURCE_EVIDENCE = "source_evidence",
+        SOURCE_FILTER = "source_filter",
         SOURCE_FLOOR = "source_floor",
         SOURCE_FLUSH = "source_flush",
         SOURCE_FLUSHED = "source_flushed",
@@ -61,7 +65,9 @@ pub mod postgres {
 /// The statements of SQLite.
 pub mod sqlite {
     statements! { "sqlite":
+        CAPTURE_CAPTURED = "capture_captured",
         CAPTURE_INSERT = "capture_insert",
+        CHANGELOG_STATS = "changelog_stats",
         CHECKPOINT_CLAIM = "checkpoint_claim",
         CHECKPOINT_CREATE = "checkpoint_create",
         CHECKPOINT_FORGIVE = "checkpoint_forgive",
@@ -69,6 +75,8 @@ pub mod sqlite {
         CHECKPOINT_RECORD = "checkpoint_record",
         CHECKPOINT_RECORDED = "checkpoint_recorded",
         CHECKPOINT_SAVE = "checkpoint_save",
+        CHECKPOINT_SWEEP = "checkpoint_sweep",
+        CHECKPOINT_SWEEP_LEASES = "checkpoint_sweep_leases",
         DOCTOR_OUTBOX = "doctor_outbox",
         LEASE_ACQUIRE = "lease_acquire",
         LEASE_ANNOUNCE = "lease_announce",
@@ -79,6 +87,7 @@ pub mod sqlite {
         LEASE_RENEW = "lease_renew",
         LEASE_TAKE_OVER = "lease_take_over",
         MIGRATE = "migrate",
+        SOURCE_FILTER = "source_filter",
         SOURCE_FLOOR = "source_floor",
         SOURCE_LAST_POSITION = "source_last_position",
         SOURCE_PROOF = "source_proof",
@@ -91,5 +100,91 @@ pub mod sqlite {
         STATUS_SUBSCRIPTIONS = "status_subscriptions",
         STORE_META = "store_meta",
         STORE_TABLE = "store_table",
+    }
+}
+
+/// Stands in a statement where the condition of a filter can be put in.
+const WANTED: &str = "/* wanted */ true /* end */";
+
+/// Keeps PostgreSQL from judging the condition of a filter more than once a row.
+const FENCE: &str = "/* fence */ ORDER BY position OFFSET 0 /* end */";
+
+/// A statement as it runs where there is no filter: a condition that is always true would cost time on each row.
+pub fn without_filter(sql: &str) -> String {
+    sql.replace(WANTED, "true").replace(FENCE, "")
+}
+
+/// A statement with the condition of `source_filter.sql` in it, whose parameters come after the statement's own.
+pub fn with_filter(sql: &str, filter: &str) -> String {
+    let condition = filter.split_once("/* wanted */ ").and_then(|(_, rest)| rest.split_once(" /* end */"));
+    let condition = condition.map_or("false", |(condition, _)| condition);
+    sql.replace(WANTED, &format!("({})", counted_on(condition, last_parameter(sql))))
+}
+
+/// The highest parameter of a statement, `$3` or `?3`; 0 where it has none.
+fn last_parameter(sql: &str) -> usize {
+    sql.split(PARAMETER).skip(1).filter_map(|text| split_number(text)?.0.parse().ok()).max().unwrap_or(0)
+}
+
+/// The text with each of its parameters raised by `by`.
+fn counted_on(sql: &str, by: usize) -> String {
+    let mut out = String::with_capacity(sql.len() + 64);
+    let mut rest = sql;
+    while let Some(at) = rest.find(PARAMETER) {
+        let (before, after) = rest.split_at(at + 1);
+        out.push_str(before);
+        rest = after;
+        if let Some((number, after)) = split_number(after)
+            && let Ok(number) = number.parse::<usize>()
+        {
+            out.push_str(&(number + by).to_string());
+            rest = after;
+        }
+    }
+    out + rest
+}
+
+const PARAMETER: [char; 2] = ['$', '?'];
+
+/// The digits a text begins with, and what follows them.
+fn split_number(text: &str) -> Option<(&str, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READING: [(&str, &str); 5] = [
+        (postgres::SOURCE_READ, postgres::SOURCE_FILTER),
+        (postgres::SOURCE_READ_OPEN, postgres::SOURCE_FILTER),
+        (postgres::CHANGELOG_STATS, postgres::SOURCE_FILTER),
+        (sqlite::SOURCE_READ, sqlite::SOURCE_FILTER),
+        (sqlite::CHANGELOG_STATS, sqlite::SOURCE_FILTER),
+    ];
+
+    #[test]
+    fn without_a_filter_nothing_of_it_is_left() {
+        for (sql, _) in READING {
+            let plain = without_filter(sql);
+            for trace in ["/*", "OFFSET 0 /", "tenant_id = ANY", "GLOB"] {
+                assert!(!plain.contains(trace), "{trace}: {plain}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_filter_takes_the_parameters_after_the_statements_own() {
+        for (sql, filter) in READING {
+            let (own, whole) = (last_parameter(sql), with_filter(sql, filter));
+            assert!(!whole.contains("/* wanted */"), "a mark is written otherwise: {whole}");
+            assert_eq!(last_parameter(&whole), own + last_parameter(filter));
+            assert_eq!(whole.matches(" >= ").count(), sql.matches("/* wanted */").count());
+        }
+        assert_eq!(
+            with_filter("a $2 /* wanted */ true /* end */", "/* wanted */ $1 < $12 /* end */"),
+            "a $2 ($3 < $14)"
+        );
     }
 }

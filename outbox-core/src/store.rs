@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use crate::checkpoint::Checkpoints;
 use crate::doctor::Finding;
 use crate::error::StoreError;
+use crate::event::Position;
 use crate::filter::Filter;
 use crate::lease::Leases;
 use crate::source::Source;
@@ -27,6 +29,25 @@ pub struct Database {
     pub instance: String,
 }
 
+/// How many events of one kind the log holds. Texts show what is not UTF-8 replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// The operation of change events, in the word of its column; domain events have none.
+    pub operation: Option<String>,
+    /// The table of change events; domain events have none.
+    pub table: Option<String>,
+    /// The topic.
+    pub topic: String,
+    /// Whose data it is.
+    pub tenant: Option<String>,
+    /// So many there are.
+    pub events: u64,
+    /// When the earliest was captured; `None` where no time of theirs can be read. On SQLite in whole milliseconds.
+    pub first: Option<OffsetDateTime>,
+    /// When the latest was captured.
+    pub last: Option<OffsetDateTime>,
+}
+
 /// A database with an outbox in it. Each part it hands out has a connection of its own.
 #[async_trait]
 #[diagnostic::on_unimplemented(
@@ -45,7 +66,17 @@ pub trait Store: Send + Sync + 'static {
     /// of another version, a standby, positions not drawn one by one, a missing privilege.
     async fn check(&self) -> Result<Database, StoreError>;
 
-    /// A reader of the events that pass the filter.
+    /// Checks what one depends on who only reads the log: the tables, their version, and the privilege to read the log and
+    /// `outbox_meta`. Writes nothing and takes no lock that a writer waits for.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Store::check`].
+    async fn inspect(&self) -> Result<Database, StoreError> {
+        self.check().await
+    }
+
+    /// A reader of the events that pass the filter; to read is all it needs to be allowed.
     ///
     /// # Errors
     ///
@@ -73,10 +104,23 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`] as for [`Store::check`].
     async fn status(&self) -> Result<Status, StoreError>;
 
+    /// Counts the events above a position that pass the filter, by operation, table, topic and tenant, in no order.
+    ///
+    /// One statement, and so one snapshot, of 5 minutes at most. While it runs no segment can be emptied; no writer waits.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Store::inspect`].
+    async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError>;
+
     /// Looks at everything that may be wrong with the database and the outbox in it, also where [`Store::check`] refuses it.
+    ///
+    /// Default: what [`Store::check`] says.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the database cannot be asked at all.
-    async fn examine(&self) -> Result<Vec<Finding>, StoreError>;
+    async fn examine(&self) -> Result<Vec<Finding>, StoreError> {
+        Ok(vec![Finding::told("database", "as a relay needs it", self.check().await.map(drop))?])
+    }
 }

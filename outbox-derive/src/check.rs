@@ -7,8 +7,9 @@ use quote::ToTokens;
 
 use crate::collect::Treatment;
 use crate::errors::Errors;
-use crate::model::{Field, Model, Part, Shape, TextType};
+use crate::model::{Field, Model, Part, Place, Shape, TextType};
 use crate::protect::{check_case, check_column, check_treatment};
+use crate::variants::check_variants;
 
 const ENTITY: &str = "an entity is `#[outbox(table = \"orders\")]` with a `#[outbox(key)]` field";
 const DOMAIN_EVENT: &str = "a domain event is `#[outbox(topic = \"shop.orders\", key = order_id)]`";
@@ -25,6 +26,7 @@ pub(crate) fn check(model: &Model<'_>, errors: &mut Errors) {
         Some(_) => check_entity(model, errors),
         None => check_event(model, errors),
     }
+    check_variants(model, errors);
     for shape in &model.shapes {
         check_case(input, shape, errors);
         check_key(model, shape, errors);
@@ -114,19 +116,23 @@ fn check_tenant(model: &Model<'_>, shape: &Shape<'_>, errors: &mut Errors) {
     }
 }
 
-/// A name given by `rename` must not be another field's.
+/// A name given by `rename` must not be another field's, nor that of serde's tag beside them.
 fn check_image_names(shape: &Shape<'_>, errors: &mut Errors) {
     let mut seen = HashSet::new();
+    if let Place::Beside { tag, .. } = shape.place {
+        seen.insert(tag);
+    }
     let is_written = |field: &&Field<'_>| {
         let skipped = field.treatment().is_some_and(|said| said.value == Treatment::Skip);
         !skipped && !field.raw.serde.skip && !field.raw.serde.flatten
     };
     for field in shape.fields.iter().filter(is_written) {
-        let Some(name) = field.renamed.as_ref().or(field.serialized.as_ref()) else {
-            continue;
-        };
+        let Some(name) = field.renamed.as_deref().or(field.serialized.as_deref()) else { continue };
         if !seen.insert(name) {
-            errors.at(place(field), format_args!("two fields would be called `{name}` in the image"));
+            errors.at(
+                place(field),
+                format_args!("`{name}` would stand in the image twice: give this field another name"),
+            );
         }
     }
 }

@@ -6,8 +6,9 @@ use proc_macro2::{Ident, TokenStream};
 use syn::{Attribute, Data, DataUnion, DeriveInput, Fields, Generics, LitStr, Member, Type};
 
 use crate::attribute::{Item, items};
+use crate::case::Case;
 use crate::errors::Errors;
-use crate::names::{CONTAINER, Case, FIELD, Place, VARIANT, nearest_word, unknown};
+use crate::names::{CONTAINER, FIELD, Place, VARIANT, nearest_word, unknown};
 use crate::serde::{SerdeContainer, SerdeField, SerdeVariant};
 use crate::values::{alone, case, name, path, source, version};
 

@@ -4,6 +4,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{Generics, WherePredicate, parse_quote};
 
+use crate::description::shapes;
 use crate::model::{Field, Form, Model, Part, Shape, TextType};
 use crate::writer::{Writer, binding, option};
 
@@ -14,7 +15,28 @@ pub(crate) fn expand(model: &Model<'_>) -> TokenStream {
         (Some(table), Some(shape)) => (quote!(Entity), entity(&outbox, table, shape)),
         _ => (quote!(DomainEvent), domain_event(&outbox, model)),
     };
-    let generics = bounded(model, &outbox);
+    let shapes = shapes(&outbox, model);
+    let generics = &model.input.generics;
+    let described = implementation(
+        &outbox,
+        model,
+        generics,
+        &quote!(Described),
+        &quote! {
+            const SHAPES: &'static [#outbox::shape::Shape] = #shapes;
+        },
+    );
+    let captured = implementation(&outbox, model, &bounded(model, &outbox), &target, &body);
+    quote!(#described #captured)
+}
+
+fn implementation(
+    outbox: &TokenStream,
+    model: &Model<'_>,
+    generics: &Generics,
+    target: &TokenStream,
+    body: &TokenStream,
+) -> TokenStream {
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let ident = &model.input.ident;
     quote! {
@@ -57,8 +79,7 @@ fn entity(outbox: &TokenStream, table: &str, shape: &Shape<'_>) -> TokenStream {
     let writer = Writer { outbox, is_variant: false };
     let version = option(shape.version.map(ToTokens::into_token_stream));
     let key = writer.key(shape);
-    let tenant = shape.tenant.as_ref().map_or_else(|| option(None), |tenant| writer.tenant(tenant));
-    let image = writer.image(shape);
+    let (tenant, shape_at) = (writer.tenant(shape), writer.shape_at(0));
     quote! {
         const TABLE: &'static str = #table;
         const TOPIC: &'static str = #topic;
@@ -73,25 +94,23 @@ fn entity(outbox: &TokenStream, table: &str, shape: &Shape<'_>) -> TokenStream {
         }
 
         fn image(&self) -> ::core::result::Result<::std::string::String, #outbox::CaptureError> {
-            #image
+            #shape_at.image(self)
         }
     }
 }
 
 fn domain_event(outbox: &TokenStream, model: &Model<'_>) -> TokenStream {
     let writer = Writer { outbox, is_variant: model.input.is_enum };
+    let events = model.shapes.iter().enumerate().map(|(index, shape)| writer.event(index, shape));
     let body = if model.input.is_enum {
-        let arms = model.shapes.iter().map(|shape| {
-            let (pattern, event) = (pattern(shape), writer.event(shape));
-            quote!(#pattern => #event,)
-        });
-        quote!(match self { #(#arms)* })
+        let patterns = model.shapes.iter().map(pattern);
+        quote!(match self { #(#patterns => #events,)* })
     } else {
-        model.shapes.iter().map(|shape| writer.event(shape)).collect()
+        events.collect()
     };
     quote! {
         fn to_event(&self) -> ::core::result::Result<#outbox::NewEvent<'_>, #outbox::CaptureError> {
-            ::core::result::Result::Ok(#body)
+            #body
         }
     }
 }

@@ -5,8 +5,12 @@
 //! in one compile, each where it stands.
 
 mod attribute;
+mod case;
+#[cfg(test)]
+mod cases;
 mod check;
 mod collect;
+mod description;
 mod errors;
 mod expand;
 mod model;
@@ -14,8 +18,11 @@ mod names;
 mod protect;
 mod serde;
 #[cfg(test)]
+mod serde_names;
+#[cfg(test)]
 mod snapshots;
 mod values;
+mod variants;
 mod writer;
 
 use proc_macro2::TokenStream;
@@ -75,7 +82,8 @@ use crate::errors::Errors;
 /// | `rename_all = "camelCase"` | how fields are called in the payload, where serde's own names will not do |
 /// | `crate = "shop::outbox"` | where `outbox-core` is found, for crates that export it again |
 ///
-/// A variant takes `topic`, `event_type` (otherwise its name), `version` and `rename_all` for itself.
+/// A variant takes `topic`, `event_type` (otherwise its name), `version` and `rename_all` for itself. No two variants are
+/// one event type of one topic and version, for consumers could not tell them apart.
 ///
 /// # On a field
 ///
@@ -93,7 +101,11 @@ use crate::errors::Errors;
 /// A hash does not hide a value with few possibilities, such as a card number: whoever has the payload can try them all.
 ///
 /// These attributes hold for the fields of the type itself. A struct within a field is written by its own `Serialize`,
-/// and the attributes it has for its own events do not count there.
+/// and the attributes it has for its own events do not count there. The fields of a struct that serde's `flatten` draws
+/// into this one are out of reach in the same way: a secret among them is not noticed.
+///
+/// What the type writes is also said as a constant, `outbox_core::Described`, from which the feature `schema` of
+/// `outbox-core` makes a JSON Schema for each event type and version.
 ///
 /// Keys and tenants are text: `String`, `&str` and the like are lent, anything else is written by its `Display`. The parts
 /// of a composite key are joined by `/`; within a part `/` becomes `\/` and `\` becomes `\\`.

@@ -5,9 +5,10 @@ use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::{GenericArgument, Member, PathArguments, Type};
 
+use crate::case::Case;
 use crate::collect::{Input, RawField, RawShape, Said, Source, Treatment};
 use crate::errors::Errors;
-use crate::names::{Case, nearest};
+use crate::names::nearest;
 
 /// A struct or enum, ready to be checked and expanded.
 pub(crate) struct Model<'a> {
@@ -27,8 +28,16 @@ pub(crate) struct Shape<'a> {
     pub(crate) key: Vec<Part<'a>>,
     pub(crate) tenant: Option<Part<'a>>,
     pub(crate) fields: Vec<Field<'a>>,
-    /// The field of the image below which the fields of this shape stand.
-    pub(crate) within: Option<&'a str>,
+    pub(crate) place: Place<'a>,
+}
+
+/// Where serde writes the fields of a shape, as `outbox_core::shape::Place` has it.
+pub(crate) enum Place<'a> {
+    Whole,
+    Below(String),
+    Beside { tag: &'a str, variant: String },
+    Within { tag: &'a str, variant: String, content: &'a str },
+    Untagged { followers: usize },
 }
 
 /// Where a text comes from.
@@ -82,7 +91,25 @@ fn shape<'a>(input: &'a Input, raw: &'a RawShape, errors: &mut Errors) -> Shape<
         key: key.into_iter().chain(marked(|field| field.words.key.is_some())).collect(),
         tenant: tenant.or_else(|| marked(|field| field.words.tenant.is_some()).next()),
         fields: raw.fields.iter().map(|field| self::field(input, raw, field)).collect(),
-        within: input.serde.content.as_deref().filter(|_| !raw.serde.untagged),
+        place: place(input, raw),
+    }
+}
+
+fn place<'a>(input: &'a Input, raw: &'a RawShape) -> Place<'a> {
+    if !input.is_enum {
+        return Place::Whole;
+    }
+    if input.serde.untagged || raw.serde.untagged {
+        let behind = input.shapes.iter().skip_while(|shape| shape.ident != raw.ident).skip(1);
+        return Place::Untagged { followers: behind.filter(|shape| shape.serde.skip.is_none()).count() };
+    }
+    let ident = raw.ident.unraw().to_string();
+    let cased = || input.serde.rename_all.map(|case| case.of_variant(&ident));
+    let variant = raw.serde.rename.clone().or_else(cased).unwrap_or_else(|| ident.clone());
+    match (input.serde.tag.as_deref(), input.serde.content.as_deref()) {
+        (None, _) => Place::Below(variant),
+        (Some(tag), None) => Place::Beside { tag, variant },
+        (Some(tag), Some(content)) => Place::Within { tag, variant, content },
     }
 }
 
@@ -138,7 +165,7 @@ fn field<'a>(input: &'a Input, shape: &'a RawShape, raw: &'a RawField) -> Field<
         return Field { raw, serialized: None, renamed: None };
     };
     let plain = ident.unraw().to_string();
-    let cased = |case: Option<Case>| case.map(|case| case.apply(&plain));
+    let cased = |case: Option<Case>| case.map(|case| case.of_field(&plain));
     let case =
         shape.serde.rename_all.or(if input.is_enum { input.serde.rename_all_fields } else { input.serde.rename_all });
     let serialized = raw.serde.rename.clone().or_else(|| cased(case)).unwrap_or_else(|| plain.clone());

@@ -1,4 +1,4 @@
-//! The words of `#[outbox(…)]`, and names as serde writes them.
+//! The words of `#[outbox(…)]`, and what names sound like.
 
 /// A word of `#[outbox(…)]` and how it is spelled in full.
 pub(crate) type Word = (&'static str, &'static str);
@@ -69,7 +69,10 @@ pub(crate) fn nearest_word(word: &str, place: &Place) -> String {
 /// The name most like `word`, if one is much like it.
 pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let by_distance = names.map(|name| (strsim::osa_distance(word, name), name));
-    by_distance.filter(|(distance, name)| *distance <= name.len().div_ceil(3)).min().map(|(_, name)| name)
+    by_distance
+        .filter(|(distance, name)| *distance <= name.len().div_ceil(3) && *distance < name.len())
+        .min()
+        .map(|(_, name)| name)
 }
 
 /// The words that make a field look like a secret.
@@ -81,73 +84,9 @@ pub(crate) fn secret_in(name: &str) -> Option<&'static str> {
     SECRETS.into_iter().find(|word| name.contains(word))
 }
 
-/// The ways of writing the names of fields that serde's `rename_all` knows.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Case {
-    Snake,
-    Upper,
-    Pascal,
-    Camel,
-    Kebab,
-    UpperKebab,
-}
-
-/// The cases by their names in attributes. Names of fields are in snake case, which serde's `lowercase` leaves alone.
-pub(crate) const CASES: [(&str, Case); 8] = [
-    ("lowercase", Case::Snake),
-    ("UPPERCASE", Case::Upper),
-    ("PascalCase", Case::Pascal),
-    ("camelCase", Case::Camel),
-    ("snake_case", Case::Snake),
-    ("SCREAMING_SNAKE_CASE", Case::Upper),
-    ("kebab-case", Case::Kebab),
-    ("SCREAMING-KEBAB-CASE", Case::UpperKebab),
-];
-
-impl Case {
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        CASES.into_iter().find(|(known, _)| *known == name).map(|(_, case)| case)
-    }
-
-    /// The name of a field, written in snake case, in this case.
-    pub(crate) fn apply(self, field: &str) -> String {
-        match self {
-            Self::Snake => field.to_owned(),
-            Self::Upper => field.to_ascii_uppercase(),
-            Self::Kebab => field.replace('_', "-"),
-            Self::UpperKebab => field.to_ascii_uppercase().replace('_', "-"),
-            Self::Pascal => field.split('_').map(capitalised).collect(),
-            Self::Camel => {
-                let pascal = Self::Pascal.apply(field);
-                let end = pascal.chars().next().map_or(0, char::len_utf8);
-                pascal[..end].to_ascii_lowercase() + &pascal[end..]
-            }
-        }
-    }
-}
-
-fn capitalised(part: &str) -> String {
-    let end = part.chars().next().map_or(0, char::len_utf8);
-    part[..end].to_ascii_uppercase() + &part[end..]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_case() {
-        let written = CASES.map(|(_, case)| case.apply("order_id"));
-        let expected = ["order_id", "ORDER_ID", "OrderId", "orderId", "order_id", "ORDER_ID", "order-id", "ORDER-ID"];
-        assert_eq!(written, expected);
-    }
-
-    #[test]
-    fn odd_names_survive() {
-        assert_eq!(Case::Camel.apply("_id"), "id");
-        assert_eq!(Case::Camel.apply("__"), "");
-        assert_eq!(Case::Camel.apply("één_twee"), "éénTwee");
-    }
 
     #[test]
     fn secrets_in_any_spelling() {
@@ -165,5 +104,6 @@ mod tests {
         assert_eq!(nearest("topc", words()), Some("topic"));
         assert_eq!(nearest("eventtype", words()), Some("event_type"));
         assert_eq!(nearest("banana", words()), None);
+        assert_eq!(nearest("1", ["a"].into_iter()), None);
     }
 }

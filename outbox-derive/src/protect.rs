@@ -37,8 +37,12 @@ pub(crate) fn check_treatment(input: &Input, shape: &Shape<'_>, field: &Field<'_
     let raw = field.raw;
     let treatments = &raw.words.treatments;
     for extra in treatments.iter().skip(1) {
-        let first = &treatments[0].word;
-        errors.at(&extra.word, format_args!("`{first}` and `{}` contradict each other, keep one", extra.word));
+        let (first, second) = (&treatments[0].word, &extra.word);
+        if first == second {
+            errors.at(second, format_args!("`{second}` is said twice, keep one"));
+        } else {
+            errors.at(second, format_args!("`{first}` and `{second}` contradict each other, keep one"));
+        }
     }
     if treatments.is_empty() && !raw.serde.skip {
         check_secret(field, errors);
@@ -82,9 +86,14 @@ fn check_secret(field: &Field<'_>, errors: &mut Errors) {
 }
 
 pub(crate) fn check_case(input: &Input, shape: &Shape<'_>, errors: &mut Errors) {
-    let case = shape.raw.words.rename_all.as_ref().or(input.words.event.rename_all.as_ref());
-    if let (Some(case), Some(opaque)) = (case, opaque(input, shape)) {
+    let own = shape.raw.words.rename_all.as_ref();
+    let Some(case) = own.or(input.words.event.rename_all.as_ref()) else { return };
+    // Said on an enum it is for those of the variants that have named fields.
+    let needs_names = own.is_some() || !input.is_enum;
+    if let Some(opaque) = opaque(input, shape) {
         errors.at(&case.word, format_args!("`rename_all` cannot work here: {opaque}"));
+    } else if needs_names && shape.fields.iter().all(|field| field.serialized.is_none()) {
+        errors.at(&case.word, "`rename_all` cannot work here: there are no fields with names");
     }
 }
 

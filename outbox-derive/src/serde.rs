@@ -4,16 +4,19 @@ use proc_macro2::Ident;
 use syn::Attribute;
 
 use crate::attribute::{Item, Value, items, split};
+use crate::case::Case;
 use crate::errors::Errors;
-use crate::names::Case;
 
 /// On a struct or enum.
 #[derive(Default)]
 pub(crate) struct SerdeContainer {
     pub(crate) rename_all: Option<Case>,
     pub(crate) rename_all_fields: Option<Case>,
-    /// The field below which an enum's fields stand, by `tag` and `content`.
+    /// The field that names an enum's variant.
+    pub(crate) tag: Option<String>,
+    /// The field below which an enum's fields stand, beside the tag.
     pub(crate) content: Option<String>,
+    pub(crate) untagged: bool,
     /// What makes the names of the fields unknown: `transparent`, `into`, `remote`.
     pub(crate) opaque: Option<Ident>,
 }
@@ -21,8 +24,11 @@ pub(crate) struct SerdeContainer {
 /// On a variant.
 #[derive(Default)]
 pub(crate) struct SerdeVariant {
+    pub(crate) rename: Option<String>,
     pub(crate) rename_all: Option<Case>,
     pub(crate) untagged: bool,
+    /// What keeps the variant from being written at all: `skip`, `skip_serializing`.
+    pub(crate) skip: Option<Ident>,
     /// What makes the names of the fields unknown: `with`, `serialize_with`.
     pub(crate) opaque: Option<Ident>,
 }
@@ -45,7 +51,9 @@ impl SerdeContainer {
             match item.name().as_str() {
                 "rename_all" => read.rename_all = case(&item),
                 "rename_all_fields" => read.rename_all_fields = case(&item),
+                "tag" => read.tag = item.string().map(|tag| tag.value()),
                 "content" => read.content = item.string().map(|content| content.value()),
+                "untagged" => read.untagged = true,
                 "transparent" | "into" | "remote" => read.opaque = Some(item.word),
                 _ => {}
             }
@@ -59,8 +67,10 @@ impl SerdeVariant {
         let mut read = Self::default();
         for item in serde_items(attributes) {
             match item.name().as_str() {
+                "rename" => read.rename = serialized(&item),
                 "rename_all" => read.rename_all = case(&item),
                 "untagged" => read.untagged = true,
+                "skip" | "skip_serializing" => read.skip = Some(item.word),
                 "with" | "serialize_with" => read.opaque = Some(item.word),
                 _ => {}
             }

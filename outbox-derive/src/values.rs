@@ -4,9 +4,10 @@ use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use syn::{LitStr, Member};
 
 use crate::attribute::{Item, Value};
+use crate::case::{CASES, Case};
 use crate::collect::Source;
 use crate::errors::Errors;
-use crate::names::{CASES, Case, Place};
+use crate::names::{Place, nearest};
 
 pub(crate) fn alone(item: &Item, errors: &mut Errors) -> Option<()> {
     let alone = matches!(item.value, Value::Nothing);
@@ -44,7 +45,10 @@ pub(crate) fn case(item: &Item, errors: &mut Errors) -> Option<Case> {
     let case = item.string().and_then(|case| Case::parse(&case.value()));
     if case.is_none() {
         let known = CASES.map(|(name, _)| format!("`\"{name}\"`")).join(", ");
-        errors.at(item, format_args!("`rename_all` is one of {known}"));
+        let said = item.string().map_or_else(String::new, |said| said.value());
+        let hint = nearest(&said, CASES.iter().map(|(name, _)| *name))
+            .map_or_else(String::new, |name| format!(", did you mean `\"{name}\"`?"));
+        errors.at(item, format_args!("`rename_all` is one of {known}{hint}"));
     }
     case
 }
@@ -76,10 +80,16 @@ pub(crate) fn source(item: &Item, errors: &mut Errors) -> Option<Source> {
         errors.at(item, help);
         return None;
     }
-    Some(match syn::parse2::<Member>(tokens.clone()) {
-        Ok(field) => Source::Field(field),
-        Err(_) => Source::Expression(own_self(tokens)),
-    })
+    if let Ok(field) = syn::parse2::<Member>(tokens.clone()) {
+        return Some(Source::Field(field));
+    }
+    // The compiler tells of every other mistake better; of this one it says that the derive is broken.
+    let last = tokens.clone().into_iter().last();
+    if last.is_some_and(|last| matches!(last, TokenTree::Punct(mark) if mark.as_char() != '?')) {
+        errors.at(item, format_args!("the expression ends too soon, write one such as `{word} = \"self.order.id\"`"));
+        return None;
+    }
+    Some(Source::Expression(own_self(tokens)))
 }
 
 /// Lets `self` mean the value that is captured, also where a macro of the application wrote it.

@@ -5,8 +5,8 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Member, Type};
 
-use crate::collect::{RawField, Treatment};
-use crate::model::{Field, Form, Part, Shape, TextType, name_of};
+use crate::collect::RawField;
+use crate::model::{Form, Part, Shape, TextType, name_of};
 
 /// Writes expressions over one shape.
 pub(crate) struct Writer<'a> {
@@ -16,22 +16,16 @@ pub(crate) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    pub(crate) fn event(&self, shape: &Shape<'_>) -> TokenStream {
-        let (outbox, topic, event_type) = (self.outbox, &shape.topic, &shape.event_type);
-        let (key, image) = (self.key(shape), self.image(shape));
-        let tenant = shape.tenant.as_ref().map(|tenant| self.tenant(tenant)).map(|tenant| quote!(tenant_id: #tenant,));
-        let version = shape.version.map(|version| {
-            let version = option(Some(version.into_token_stream()));
-            quote!(schema_version: #version,)
-        });
-        quote! {
-            #outbox::NewEvent {
-                event_type: ::core::option::Option::Some(::std::borrow::Cow::Borrowed(#event_type)),
-                #tenant
-                #version
-                ..#outbox::NewEvent::new(#topic, #key).json(#image?)
-            }
-        }
+    /// The shape at `index` of what the type describes.
+    pub(crate) fn shape_at(&self, index: usize) -> TokenStream {
+        let outbox = self.outbox;
+        quote!(<Self as #outbox::Described>::SHAPES[#index])
+    }
+
+    pub(crate) fn event(&self, index: usize, shape: &Shape<'_>) -> TokenStream {
+        let (shape_at, key) = (self.shape_at(index), self.key(shape));
+        let tenant = self.tenant(shape);
+        quote!(#shape_at.event(self, #key, #tenant))
     }
 
     pub(crate) fn key(&self, shape: &Shape<'_>) -> TokenStream {
@@ -46,10 +40,12 @@ impl Writer<'_> {
         }
     }
 
-    pub(crate) fn tenant(&self, part: &Part<'_>) -> TokenStream {
+    pub(crate) fn tenant(&self, shape: &Shape<'_>) -> TokenStream {
         let outbox = self.outbox;
-        let Part::Field(field) = part else {
-            return option(Some(self.text(part)));
+        let (part, field) = match &shape.tenant {
+            None => return option(None),
+            Some(part @ Part::Expression(_)) => return option(Some(self.text(part))),
+            Some(part @ Part::Field(field)) => (part, field),
         };
         let TextType { form, is_optional, inner } = TextType::of(&field.ty);
         let value = self.reference(field);
@@ -102,27 +98,6 @@ impl Writer<'_> {
     fn reference(&self, field: &RawField) -> TokenStream {
         let member = &field.member;
         if self.is_variant { binding(member).into_token_stream() } else { quote!(&self.#member) }
-    }
-
-    pub(crate) fn image(&self, shape: &Shape<'_>) -> TokenStream {
-        let outbox = self.outbox;
-        let rules: Vec<TokenStream> = shape.fields.iter().filter_map(|field| self.rule(field)).collect();
-        let within = shape.within.filter(|_| !rules.is_empty());
-        let within = within.map(|content| quote!(#outbox::image::to_json_within(self, #content, &[#(#rules),*])));
-        within.unwrap_or_else(|| quote!(#outbox::image::to_json(self, &[#(#rules),*])))
-    }
-
-    fn rule(&self, field: &Field<'_>) -> Option<TokenStream> {
-        let (outbox, serialized) = (self.outbox, field.serialized.as_ref().filter(|_| field.is_ruled())?);
-        let treatment = match field.treatment().map(|said| said.value) {
-            Some(Treatment::Skip) => quote!(skip),
-            Some(Treatment::Redact) => quote!(redact),
-            Some(Treatment::Hash) => quote!(hash),
-            Some(Treatment::Plain) | None => quote!(plain),
-        };
-        let named = field.renamed.as_ref().map(|name| quote!(.named(#name)));
-        let may_be_absent = field.raw.serde.skip_if.then(|| quote!(.may_be_absent()));
-        Some(quote!(#outbox::image::Rule::#treatment(#serialized) #named #may_be_absent))
     }
 }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
+use outbox_core::frontier::Frontier;
 use outbox_core::source::{Proof, Read, ReadRequest, Source};
 use outbox_core::{Filter, Position, PositionSet, Start, Store, StoreError};
 
@@ -22,14 +23,25 @@ pub(crate) struct Reader {
 pub(crate) struct ReadOutcome {
     pub(crate) read: Read,
     /// Whether the connection is a new one, and to what.
-    pub(crate) reopened: Option<Reopened>,
+    reopened: Option<Reopened>,
     /// Whether the read looked above the frontier at all.
     pub(crate) above: bool,
 }
 
+impl ReadOutcome {
+    /// Lets the frontier forget what no longer holds over a new connection, before it takes the read in.
+    pub(crate) fn tell(&self, frontier: &mut Frontier) {
+        match self.reopened {
+            None | Some(Reopened::SameServer) => {}
+            Some(Reopened::RestartedServer) => frontier.outlive_server(),
+            Some(Reopened::Unknown) => frontier.distrust(),
+        }
+    }
+}
+
 /// What a new connection leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reopened {
+enum Reopened {
     /// The server of before, which has been running since.
     SameServer,
     /// A server that was started since.
@@ -78,6 +90,11 @@ impl Reader {
     /// Where a new subscription begins.
     pub(crate) async fn locate(&mut self, start: Start) -> Result<(Position, PositionSet), StoreError> {
         self.open().await?.locate(start).await
+    }
+
+    /// The highest position cleanup has removed.
+    pub(crate) async fn floor(&mut self) -> Result<Position, StoreError> {
+        Ok(self.locate(Start::Beginning).await?.0)
     }
 
     /// Drops the connection, so that the next use opens a new one.

@@ -347,6 +347,20 @@ impl Dispatch {
         &self.blocked
     }
 
+    /// Whether everything up to the position is published, or waits behind an event that will not pass.
+    pub(crate) fn is_done_with(&self, to: Position) -> bool {
+        if self.blocked.is_empty() {
+            return self.open.first().is_none_or(|first| first > to);
+        }
+        let mut left = self.open.clone();
+        left.remove(to.saturating_add(1)..=Position::MAX);
+        left.remove_all(self.blocked.keys().copied());
+        for lane in self.lanes.values() {
+            left.remove_all(lane.barred());
+        }
+        left.is_empty()
+    }
+
     /// Positions admitted and not published.
     pub(crate) fn open(&self) -> &PositionSet {
         &self.open

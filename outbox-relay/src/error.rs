@@ -45,6 +45,17 @@ pub enum RelayError {
         /// Calls that had not come back; 0 when the database did not answer.
         unanswered: usize,
     },
+    /// The relay ended while somebody waited for a drain; `wait` says why it did.
+    #[error("the relay ended before everything was published; `wait` says why")]
+    Ended,
+    /// A drain cannot be answered: events that will not pass, and those of their keys behind them, fill the window.
+    #[error(
+        "subscription `{subscription}` reads no more: its window is full of events that do not pass and of those behind them; mend what rejects them, or raise `window_events` and `window_bytes`"
+    )]
+    WindowFull {
+        /// The subscription.
+        subscription: String,
+    },
     /// A part of the relay panicked; it was stopped so that nobody takes it for alive.
     #[error("a part of the relay panicked: {0}")]
     Panicked(String),

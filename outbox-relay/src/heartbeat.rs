@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Report};
-use outbox_core::{Store, StoreError};
-use tokio::sync::watch;
+use outbox_core::{Clock, Store, StoreError};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::since_boot;
+use crate::drain::Drains;
 use crate::identity::is_dead_predecessor;
 use crate::reaction::{self, Reaction};
 use crate::retry::Schedule;
@@ -21,38 +21,53 @@ use crate::retry::Schedule;
 pub(crate) struct Seat {
     pub(crate) subscription: String,
     /// The epoch of the lease, while it is held.
-    grant: watch::Sender<Option<i64>>,
+    granted: watch::Sender<Option<i64>>,
     /// Until when the lease is trusted, in milliseconds since boot.
     trusted_until: AtomicU64,
+    /// Told to the worker each time the lease is trusted for longer.
+    trusted: Notify,
     report: Mutex<Report>,
     /// When an event or a hole was last done with, in whatever term.
     progressed_at: Mutex<Instant>,
+    pub(crate) drains: Drains,
 }
 
 impl Seat {
-    pub(crate) fn new(subscription: String, publisher: String) -> Self {
+    pub(crate) fn new(subscription: String, publisher: String, now: Instant) -> Self {
         let report = Report { publisher, state: "idle".into(), ..Report::default() };
         Self {
             subscription,
-            grant: watch::Sender::new(None),
+            granted: watch::Sender::new(None),
             trusted_until: AtomicU64::new(0),
+            trusted: Notify::new(),
             report: Mutex::new(report),
-            progressed_at: Mutex::new(Instant::now()),
+            progressed_at: Mutex::new(now),
+            drains: Drains::new(),
         }
     }
 
     pub(crate) fn grants(&self) -> watch::Receiver<Option<i64>> {
-        self.grant.subscribe()
+        self.granted.subscribe()
+    }
+
+    /// Notes that the lease is held, under this epoch.
+    pub(crate) fn grant(&self, epoch: i64) {
+        self.granted.send_replace(Some(epoch));
     }
 
     /// Whether the lease surely is still this relay's.
-    pub(crate) fn is_trusted(&self) -> bool {
-        millis(since_boot()) < self.trusted_until.load(Ordering::Acquire)
+    pub(crate) fn is_trusted(&self, since_boot: Duration) -> bool {
+        millis(since_boot) < self.trusted_until.load(Ordering::Acquire)
+    }
+
+    /// Returns when the lease was trusted for longer since the last time; there is one worker to be told.
+    pub(crate) async fn trusted(&self) {
+        self.trusted.notified().await;
     }
 
     /// Gives the lease up without telling the database: a checkpoint was refused because of its epoch.
     pub(crate) fn vacate(&self) {
-        self.grant.send_replace(None);
+        self.granted.send_replace(None);
     }
 
     /// Changes what the next renewal reports.
@@ -65,8 +80,8 @@ impl Seat {
     }
 
     /// Notes that something moved.
-    pub(crate) fn progress(&self) {
-        *self.progressed_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    pub(crate) fn progress(&self, now: Instant) {
+        *self.progressed_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// When something last moved, or the relay began.
@@ -80,6 +95,7 @@ impl Seat {
 
     fn trust(&self, until: Duration) {
         self.trusted_until.store(millis(until), Ordering::Release);
+        self.trusted.notify_one();
     }
 }
 
@@ -87,9 +103,27 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Asks for a lease, and once more where the process that holds it is known to be dead.
+pub(crate) async fn claim(
+    leases: &mut dyn Leases,
+    relay: &RelayIdentity,
+    subscription: &str,
+    length: Duration,
+) -> Result<Claim, StoreError> {
+    match leases.acquire(relay, subscription, length).await? {
+        Claim::Taken { owner, epoch, .. } if is_dead_predecessor(&owner, relay) => {
+            tracing::info!(subscription, "the process that held the lease is dead, taking over");
+            leases.take_over(subscription, epoch).await?;
+            leases.acquire(relay, subscription, length).await
+        }
+        claim => Ok(claim),
+    }
+}
+
 /// The loop that keeps the leases.
 pub(crate) struct Heartbeat {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) relay: RelayIdentity,
     pub(crate) length: Duration,
     pub(crate) seats: Vec<Arc<Seat>>,
@@ -133,7 +167,7 @@ impl Heartbeat {
                 }
             };
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = self.clock.sleep(pause) => {}
                 () = self.end.cancelled() => {}
             }
         }
@@ -153,7 +187,7 @@ impl Heartbeat {
 
     /// Tells those who wait for a lease why there is none.
     fn blame(&self, reason: &str) {
-        for seat in self.seats.iter().filter(|seat| seat.grant.borrow().is_none()) {
+        for seat in self.seats.iter().filter(|seat| seat.granted.borrow().is_none()) {
             seat.report(|report| report.last_error = Some(reason.to_owned()));
         }
     }
@@ -164,7 +198,7 @@ impl Heartbeat {
             none => none.insert(self.store.leases().await?),
         };
         for seat in &self.seats {
-            if seat.grant.borrow().is_none() {
+            if seat.granted.borrow().is_none() {
                 self.acquire(leases.as_mut(), seat).await?;
             }
         }
@@ -172,31 +206,19 @@ impl Heartbeat {
     }
 
     async fn acquire(&self, leases: &mut dyn Leases, seat: &Seat) -> Result<(), StoreError> {
-        for _ in 0..2 {
-            let asked_at = since_boot();
-            match leases.acquire(&self.relay, &seat.subscription, self.length).await? {
-                Claim::Held { epoch } => {
-                    tracing::info!(subscription = seat.subscription, epoch, "lease taken");
-                    seat.trust(self.trusted_from(asked_at));
-                    seat.report(|report| report.last_error = None);
-                    seat.grant.send_replace(Some(epoch));
-                    return Ok(());
-                }
-                Claim::Taken { owner, epoch, .. } if is_dead_predecessor(&owner, &self.relay) => {
-                    tracing::info!(
-                        subscription = seat.subscription,
-                        "the process that held the lease is dead, taking over"
-                    );
-                    leases.take_over(&seat.subscription, epoch).await?;
-                }
-                Claim::Taken { owner, .. } => {
-                    let waiting =
-                        format!("waiting: relay `{}` (process {}) holds the lease", owner.name, owner.process_id);
-                    if seat.last_error().as_ref() != Some(&waiting) {
-                        tracing::info!(subscription = seat.subscription, host = owner.host, "{waiting}");
-                        seat.report(|report| report.last_error = Some(waiting));
-                    }
-                    return Ok(());
+        let asked_at = self.clock.since_boot();
+        match claim(leases, &self.relay, &seat.subscription, self.length).await? {
+            Claim::Held { epoch } => {
+                tracing::info!(subscription = seat.subscription, epoch, "lease taken");
+                seat.trust(self.trusted_from(asked_at));
+                seat.report(|report| report.last_error = None);
+                seat.grant(epoch);
+            }
+            Claim::Taken { owner, .. } => {
+                let waiting = format!("waiting: relay `{}` (process {}) holds the lease", owner.name, owner.process_id);
+                if seat.last_error().as_ref() != Some(&waiting) {
+                    tracing::info!(subscription = seat.subscription, host = owner.host, "{waiting}");
+                    seat.report(|report| report.last_error = Some(waiting));
                 }
             }
         }
@@ -205,10 +227,10 @@ impl Heartbeat {
 
     async fn renew(&self, leases: &mut dyn Leases) -> Result<(), StoreError> {
         let held: Vec<_> =
-            self.seats.iter().filter_map(|seat| seat.grant.borrow().map(|epoch| (seat, epoch))).collect();
+            self.seats.iter().filter_map(|seat| seat.granted.borrow().map(|epoch| (seat, epoch))).collect();
         let rows: Vec<_> =
             held.iter().map(|(seat, epoch)| (seat.subscription.clone(), *epoch, seat.snapshot())).collect();
-        let asked_at = since_boot();
+        let asked_at = self.clock.since_boot();
         let kept = leases.renew(&self.relay, self.length, &rows).await?;
         for ((seat, epoch), kept) in held.into_iter().zip(kept) {
             if kept {
@@ -216,7 +238,7 @@ impl Heartbeat {
             } else {
                 tracing::warn!(subscription = seat.subscription, epoch, "lease lost to another relay");
                 seat.trust(Duration::ZERO);
-                seat.grant.send_if_modified(|grant| grant.take_if(|current| *current == epoch).is_some());
+                seat.granted.send_if_modified(|grant| grant.take_if(|current| *current == epoch).is_some());
             }
         }
         Ok(())

@@ -27,12 +27,15 @@
 //! What it promises: every committed event is published at least once; repeats come only after a fault, and only of what
 //! was in flight; events of one key are first published in order; an event that fails holds up its own key alone.
 
+pub mod changelog;
 mod clock;
 mod connections;
 mod dispatch;
+mod drain;
 mod error;
 mod heartbeat;
 mod identity;
+mod polling;
 pub mod publisher;
 mod reaction;
 mod relay;
@@ -40,8 +43,11 @@ mod retry;
 mod settings;
 mod subscription;
 mod term;
+mod trail;
 mod worker;
 
+pub use changelog::ChangeLog;
+pub use clock::SystemClock;
 pub use error::RelayError;
 pub use relay::{Outcome, Relay, RelayBuilder, RunningRelay, StopHandle};
 pub use retry::Retry;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_core::Store;
+use outbox_core::checkpoint::{RESERVED, is_reserved};
 use outbox_core::publisher::PublishErrorKind;
+use outbox_core::{Clock, Store};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -85,6 +86,12 @@ impl RelayBuilder {
         self
     }
 
+    /// What its back-off, its polling and its leases go by; default [`SystemClock`](crate::SystemClock).
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.settings.clock = Arc::new(clock);
+        self
+    }
+
     /// Adds a subscription.
     pub fn subscription(mut self, subscription: Subscription) -> Self {
         self.subscriptions.push(subscription);
@@ -112,9 +119,17 @@ impl RelayBuilder {
                 }
             }
         }
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(supervise(self.store, self.settings, self.subscriptions, stop.clone()));
-        Ok(RunningRelay { stop, task })
+        let now = self.settings.clock.now();
+        let seat = |each: &Subscription| Arc::new(Seat::new(each.name.clone(), each.publisher.describe(), now));
+        let seats: Vec<_> = self.subscriptions.iter().map(seat).collect();
+        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+        let whole = Whole { store: self.store, settings: Arc::new(self.settings), seats: seats.clone(), stop };
+        let (stop, guard) = (whole.stop.clone(), ended.clone().drop_guard());
+        let task = tokio::spawn(async move {
+            let _ended = guard;
+            whole.supervise(self.subscriptions).await
+        });
+        Ok(RunningRelay { stop, seats, ended, task })
     }
 
     fn validate_subscriptions(&self) -> Result<(), RelayError> {
@@ -126,6 +141,9 @@ impl RelayBuilder {
         for Subscription { name, retry, .. } in &self.subscriptions {
             if name.is_empty() {
                 return wrong("a subscription has an empty name; give it one that stays the same".into());
+            }
+            if is_reserved(name) {
+                return wrong(format!("subscription `{name}`: {RESERVED}"));
             }
             if !names.insert(name) {
                 return wrong(format!("two subscriptions are called `{name}`; give each a name of its own"));
@@ -151,6 +169,9 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct RunningRelay {
     stop: CancellationToken,
+    seats: Vec<Arc<Seat>>,
+    /// Cancelled when the task has ended, in whatever way.
+    ended: CancellationToken,
     task: JoinHandle<Result<Outcome, RelayError>>,
 }
 
@@ -170,6 +191,45 @@ impl RunningRelay {
     /// A handle to stop it from elsewhere.
     pub fn handle(&self) -> StopHandle {
         StopHandle(self.stop.clone())
+    }
+
+    /// Waits until every event committed before this call is published, or recorded as one that will not pass, and a durable
+    /// checkpoint says so. Returns how many will not pass.
+    ///
+    /// The relay works on meanwhile and afterwards, and reads at once whatever its polling says. What open transactions
+    /// may still commit is not waited for, but in strict order for what stands before an event. An event in back-off is
+    /// waited for until it passes or is given up; a lease that another relay holds, until it is free.
+    ///
+    /// Dropping it before is harmless.
+    ///
+    /// # Errors
+    ///
+    /// [`RelayError::Ended`] when the relay ends first; [`RelayError::WindowFull`] when events that will not pass leave no
+    /// room to read on.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(relay: outbox_relay::RunningRelay) -> Result<(), outbox_relay::RelayError> {
+    /// // … the application commits …
+    /// assert_eq!(relay.drain().await?.blocked, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn drain(&self) -> Result<Outcome, RelayError> {
+        let asked: Vec<_> = self.seats.iter().map(|seat| (seat, seat.drains.ask())).collect();
+        let answered = async {
+            let mut outcome = Outcome::default();
+            for (seat, number) in asked {
+                outcome.blocked += seat.drains.answered(number, &seat.subscription).await?;
+            }
+            Ok(outcome)
+        };
+        tokio::select! {
+            biased;
+            outcome = answered => outcome,
+            () = self.ended.cancelled() => Err(RelayError::Ended),
+        }
     }
 
     /// Stops it and waits until it has ended.
@@ -201,55 +261,71 @@ impl Drop for RunningRelay {
     }
 }
 
-/// Runs all parts; the first that ends badly stops the others.
-async fn supervise(
+/// What all parts of a running relay share.
+struct Whole {
     store: Arc<dyn Store>,
-    settings: Settings,
-    subscriptions: Vec<Subscription>,
+    settings: Arc<Settings>,
+    seats: Vec<Arc<Seat>>,
     stop: CancellationToken,
-) -> Result<Outcome, RelayError> {
-    let settings = Arc::new(settings);
-    let seats: Vec<_> =
-        subscriptions.iter().map(|each| Arc::new(Seat::new(each.name.clone(), each.publisher.describe()))).collect();
-    let mut workers = JoinSet::new();
-    for (subscription, seat) in subscriptions.into_iter().zip(&seats) {
-        let (settings, store, seat, stop) = (settings.clone(), store.clone(), seat.clone(), stop.clone());
-        workers.spawn(work(Mandate { subscription, settings, store, seat, stop }));
-    }
-    let end = CancellationToken::new();
-    let relay = identity::of_this_process(&settings.name);
-    let heartbeat = Heartbeat { store, relay, length: settings.lease, seats, end: end.clone() };
-    let mut heartbeat = tokio::spawn(heartbeat.run());
-    let mut heart_beats = true;
-    let mut outcome = Ok(Outcome::default());
-    loop {
-        let part = tokio::select! {
-            worker = workers.join_next() => match worker {
-                None => break,
-                Some(Ok(ended)) => ended,
-                Some(Err(panic)) => Err(RelayError::Panicked(panic.to_string())),
-            },
-            ended = &mut heartbeat, if heart_beats => {
-                heart_beats = false;
-                match ended {
-                    Ok(Ok(())) => Ok(0),
-                    Ok(Err(error)) => Err(RelayError::Store(error)),
-                    Err(panic) => Err(RelayError::Panicked(panic.to_string())),
+}
+
+impl Whole {
+    /// Runs all parts; the first that ends badly stops the others.
+    async fn supervise(self, subscriptions: Vec<Subscription>) -> Result<Outcome, RelayError> {
+        let mut workers = self.workers(subscriptions);
+        let end = CancellationToken::new();
+        let mut heartbeat = tokio::spawn(self.heartbeat(end.clone()).run());
+        let mut heart_beats = true;
+        let mut outcome = Ok(Outcome::default());
+        loop {
+            let part = tokio::select! {
+                worker = workers.join_next() => match worker {
+                    None => break,
+                    Some(Ok(ended)) => ended,
+                    Some(Err(panic)) => Err(RelayError::Panicked(panic.to_string())),
+                },
+                ended = &mut heartbeat, if heart_beats => {
+                    heart_beats = false;
+                    match ended {
+                        Ok(Ok(())) => Ok(0),
+                        Ok(Err(error)) => Err(RelayError::Store(error)),
+                        Err(panic) => Err(RelayError::Panicked(panic.to_string())),
+                    }
                 }
+            };
+            match (part, &mut outcome) {
+                (Ok(blocked), Ok(outcome)) => outcome.blocked += blocked,
+                (Err(error), Ok(_)) => {
+                    self.stop.cancel();
+                    outcome = Err(error);
+                }
+                (_, Err(_)) => {}
             }
-        };
-        match (part, &mut outcome) {
-            (Ok(blocked), Ok(outcome)) => outcome.blocked += blocked,
-            (Err(error), Ok(_)) => {
-                stop.cancel();
-                outcome = Err(error);
-            }
-            (_, Err(_)) => {}
+        }
+        end.cancel();
+        if heart_beats {
+            let _ = heartbeat.await;
+        }
+        outcome
+    }
+
+    fn workers(&self, subscriptions: Vec<Subscription>) -> JoinSet<Result<u64, RelayError>> {
+        let mut workers = JoinSet::new();
+        for (subscription, seat) in subscriptions.into_iter().zip(&self.seats) {
+            let (settings, store, seat) = (self.settings.clone(), self.store.clone(), seat.clone());
+            workers.spawn(work(Mandate { subscription, settings, store, seat, stop: self.stop.clone() }));
+        }
+        workers
+    }
+
+    fn heartbeat(&self, end: CancellationToken) -> Heartbeat {
+        Heartbeat {
+            store: self.store.clone(),
+            clock: self.settings.clock.clone(),
+            relay: identity::of_this_process(&self.settings.name),
+            length: self.settings.lease,
+            seats: self.seats.clone(),
+            end,
         }
     }
-    end.cancel();
-    if heart_beats {
-        let _ = heartbeat.await;
-    }
-    outcome
 }

@@ -1,7 +1,11 @@
 //! The settings of a relay, with their defaults and limits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use outbox_core::Clock;
+
+use crate::clock::SystemClock;
 use crate::error::RelayError;
 
 /// The settings of a relay; [`RelayBuilder`](crate::RelayBuilder) sets them.
@@ -14,6 +18,7 @@ pub(crate) struct Settings {
     pub(crate) window_bytes: u64,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) until_empty: Option<Duration>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Default for Settings {
@@ -26,6 +31,7 @@ impl Default for Settings {
             window_bytes: 16 << 20,
             shutdown_timeout: Duration::from_secs(20),
             until_empty: None,
+            clock: Arc::new(SystemClock),
         }
     }
 }

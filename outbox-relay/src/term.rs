@@ -16,10 +16,12 @@
 //!
 //! So nothing is lost, and what repeats was sent and not yet checkpointed: at most the window.
 
+mod drain;
+mod end;
 mod pace;
+mod read;
 mod report;
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,27 +33,26 @@ use futures_util::stream::FuturesUnordered;
 use outbox_core::checkpoint::Checkpoint;
 use outbox_core::frontier::Frontier;
 use outbox_core::publisher::{Answer, Delivery, Publisher};
-use outbox_core::source::{Proof, Row};
-use outbox_core::{Event, Position, PublishError, PublishErrorKind, StoreError, StoreErrorKind};
+use outbox_core::{Position, PublishError, PublishErrorKind, StoreError, StoreErrorKind};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use crate::connections::{Entry, Ledger, ReadOutcome, Reader, Reopened};
+use crate::clock::Timer;
+use crate::connections::{Entry, Ledger, ReadOutcome, Reader};
 use crate::dispatch::Dispatch;
 use crate::error::RelayError;
 use crate::heartbeat::Seat;
 use crate::reaction::{self, Reaction};
 use crate::settings::Settings;
 use crate::subscription::Subscription;
-use pace::{HOLE_POLL_MAX, Pace};
+use crate::trail::Trail;
+use drain::Drain;
+use pace::Pace;
 
 /// A checkpoint is written after so many acknowledgements …
 const CHECKPOINT_EVENTS: usize = 1000;
 /// … or so long after the first of them.
 const CHECKPOINT_DELAY: Duration = Duration::from_millis(100);
-/// So many of the last events read are kept to recognise the log by.
-const PROOF_EVENTS: usize = 24;
 
 /// How a term ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +84,7 @@ struct Term<'m> {
     mandate: &'m Mandate,
     frontier: Frontier,
     dispatch: Dispatch,
-    proof: VecDeque<(Position, Uuid)>,
+    trail: Trail,
     reader: Option<Reader>,
     reading: Option<Reading>,
     ledger: Option<Ledger>,
@@ -91,6 +92,7 @@ struct Term<'m> {
     entry: Entry,
     calls: FuturesUnordered<Call>,
     pace: Pace,
+    drain: Drain,
     /// Acknowledged, and not yet in a durable checkpoint.
     unsaved: usize,
     /// So many of them are in the checkpoint being written.
@@ -119,31 +121,33 @@ pub(crate) async fn run(
         Err(error) if error.kind() == StoreErrorKind::Fenced => return Ok(End::Lost),
         Err(error) => return Err(RelayError::Store(error)),
     };
+    let clock = mandate.settings.clock.as_ref();
+    let mut timer = Timer::new(clock);
+    let mut drains = mandate.seat.drains.requests();
+    drains.mark_changed();
     loop {
-        let now = Instant::now();
+        let now = clock.now();
         term.start_read(now);
-        term.start_calls(now);
+        let trusted = term.start_calls(now);
         term.start_write(now);
+        term.drain_settle(now);
         if let Some(end) = term.end(now)? {
             return Ok(end);
         }
-        let wake = tokio::time::Instant::from_std(term.next_timer(now));
+        let wake = term.next_timer(now);
         tokio::select! {
-            outcome = poll_if_some(&mut term.reading) => term.read_done(outcome)?,
-            Some(call) = term.calls.next() => {
-                term.call_done(call)?;
-                while let Some(Some(call)) = term.calls.next().now_or_never() {
-                    term.call_done(call)?;
-                }
-            }
+            outcome = poll_if_some(&mut term.reading) => term.read_done(outcome, clock.now())?,
+            Some(call) = term.calls.next() => term.calls_done(call, clock.now())?,
             outcome = poll_if_some(&mut term.writing) => {
-                if term.write_done(outcome)? == Some(End::Lost) {
+                if term.write_done(outcome, clock.now())? == Some(End::Lost) {
                     return Ok(End::Lost);
                 }
             }
-            () = tokio::time::sleep_until(wake) => {}
+            () = timer.until(wake) => {}
+            () = mandate.seat.trusted(), if !trusted => {}
+            Ok(()) = drains.changed() => term.drain_asked(*drains.borrow_and_update(), clock.now()),
             _ = grants.wait_for(|grant| *grant != Some(epoch)) => return Ok(End::Lost),
-            () = mandate.stop.cancelled(), if term.stopping_since.is_none() => term.stopping_since = Some(Instant::now()),
+            () = mandate.stop.cancelled(), if term.stopping_since.is_none() => term.stopping_since = Some(clock.now()),
         }
     }
 }
@@ -183,13 +187,13 @@ impl<'m> Term<'m> {
         // The first read verifies the stored proof, which a connection that is open already would not.
         reader.close();
         let holes = if *strict_order { 1 } else { outbox_core::frontier::MAX_HOLES };
-        let now = Instant::now();
+        let now = mandate.settings.clock.now();
         tracing::info!(subscription = name, epoch, position = checkpoint.position, "subscription running");
         Ok(Self {
             mandate,
-            frontier: Frontier::new(checkpoint.position, &checkpoint.open).with_max_holes(holes),
+            frontier: Frontier::new(checkpoint.position, &checkpoint.open).with_max_holes(holes).first_seen_at(now),
             dispatch: Dispatch::new(publisher.discipline(), *retry, recorded),
-            proof: checkpoint.events.iter().copied().collect(),
+            trail: Trail::new(&checkpoint.events),
             reader: Some(reader),
             reading: None,
             ledger: Some(ledger),
@@ -197,6 +201,7 @@ impl<'m> Term<'m> {
             entry: Entry { checkpoint, ..Entry::default() },
             calls: FuturesUnordered::new(),
             pace: Pace::new(now, mandate.settings.poll_max),
+            drain: Drain::default(),
             unsaved: 0,
             being_saved: 0,
             dirty_since: None,
@@ -206,103 +211,45 @@ impl<'m> Term<'m> {
         })
     }
 
-    /// Starts a read when there is room for what it may bring.
-    fn start_read(&mut self, now: Instant) {
-        let settings = &self.mandate.settings;
-        let room = settings.window_events.saturating_sub(self.dispatch.events() + self.unsaved);
-        let room_bytes = settings.window_bytes.saturating_sub(self.dispatch.bytes() as u64);
-        let busy = self.dispatch.is_moving() || self.writing.is_some();
-        let enough =
-            if busy { room * 2 >= settings.window_events && room_bytes * 2 >= settings.window_bytes } else { true };
-        if room == 0 || room_bytes == 0 || !enough || now < self.pace.read_at || self.stopping_since.is_some() {
-            return;
-        }
-        let Some(reader) = self.reader.take() else { return };
-        let most = room.min(self.pace.read_size(room_bytes));
-        // Half the window at a time: while one half is being read the other is on its way out.
-        let bytes = room_bytes.min(settings.window_bytes.div_ceil(2));
-        let request = self.frontier.request(u32::try_from(most).unwrap_or(u32::MAX), bytes);
-        let proof = Proof { position: self.frontier.position(), events: self.proof.iter().copied().collect() };
-        self.pace.read_sent_at = now;
-        self.reading = Some(Box::pin(reader.read(request, proof)));
-    }
-
-    fn read_done(&mut self, (reader, outcome): (Reader, Result<ReadOutcome, StoreError>)) -> Result<(), RelayError> {
-        self.reader = Some(reader);
-        match outcome {
-            Ok(outcome) => {
-                self.pace.read_failures.reset();
-                self.take_in(outcome);
-                Ok(())
-            }
-            Err(error) if reaction::to_store_error(&error, true) == Reaction::Stop => Err(RelayError::Store(error)),
-            Err(error) => {
-                self.pace.read_at = Instant::now() + self.pace.read_failures.next_delay();
-                self.trouble("the log cannot be read, trying again", &reaction::chain(&error));
-                Ok(())
-            }
-        }
-    }
-
-    fn take_in(&mut self, outcome: ReadOutcome) {
-        match outcome.reopened {
-            None | Some(Reopened::SameServer) => {}
-            Some(Reopened::RestartedServer) => self.frontier.outlive_server(),
-            Some(Reopened::Unknown) => self.frontier.distrust(),
-        }
-        let before = (self.frontier.position(), self.frontier.hole_count());
-        let (brought, complete) = (outcome.read.rows.len(), outcome.read.complete && outcome.above);
-        let rows = self.frontier.absorb(outcome.read);
-        self.seen_all |= complete && rows.len() == brought;
-        self.remember(&rows);
-        if (self.frontier.position(), self.frontier.hole_count()) != before || !rows.is_empty() {
-            self.mandate.seat.progress();
-            self.dirty_since.get_or_insert_with(Instant::now);
-        }
-        self.pace.after_read(rows.len(), self.frontier.hole_count() > 0);
-        self.dispatch.admit(rows);
-        self.report();
-    }
-
-    fn remember(&mut self, rows: &[Row]) {
-        let events = rows.iter().filter_map(|row| match row {
-            Row::Event(event) => Some(event),
-            Row::Filtered(_) | Row::Unreadable(_) => None,
-        });
-        let sizes: usize = events.clone().map(|event| Event::size(event)).sum();
-        let count = events.clone().count();
-        if let Some(average) = sizes.checked_div(count) {
-            self.pace.average_size = average;
-        }
-        let last: Vec<_> = events.rev().take(PROOF_EVENTS).map(|event| (event.position, event.event_id)).collect();
-        self.proof.extend(last.into_iter().rev());
-        self.proof.drain(..self.proof.len().saturating_sub(PROOF_EVENTS));
-    }
-
-    /// Hands ready events to the publisher, while the lease is surely held.
-    fn start_calls(&mut self, now: Instant) {
+    /// Hands ready events to the publisher, while the lease is surely held, and returns whether it is.
+    fn start_calls(&mut self, now: Instant) -> bool {
+        let trusted = self.mandate.seat.is_trusted(self.mandate.settings.clock.since_boot());
         let stopping = self.stopping_since.is_some() || self.mandate.stop.is_cancelled();
-        if stopping || now < self.pace.call_at || !self.mandate.seat.is_trusted() {
-            return;
+        if stopping || now < self.pace.call_at || !trusted {
+            return trusted;
         }
         while let Some(call) = self.dispatch.next_call(now) {
             let publisher = Arc::clone(&self.mandate.subscription.publisher);
             self.calls.push(Box::pin(deliver(publisher, call)));
         }
+        trusted
+    }
+
+    /// Takes in a call that has come back, and all others that have.
+    fn calls_done(
+        &mut self,
+        call: (Vec<Delivery>, Result<Vec<Answer>, PublishError>),
+        now: Instant,
+    ) -> Result<(), RelayError> {
+        self.call_done(call, now)?;
+        while let Some(Some(call)) = self.calls.next().now_or_never() {
+            self.call_done(call, now)?;
+        }
+        Ok(())
     }
 
     fn call_done(
         &mut self,
         (call, outcome): (Vec<Delivery>, Result<Vec<Answer>, PublishError>),
+        now: Instant,
     ) -> Result<(), RelayError> {
-        let now = Instant::now();
         match outcome {
             Ok(answers) => {
                 self.pace.call_failures.reset();
                 let settled = self.dispatch.settle(call, answers, now);
                 if settled.published > 0 {
                     self.unsaved += settled.published;
-                    self.mandate.seat.progress();
+                    self.mandate.seat.progress(now);
                     self.dirty_since.get_or_insert(now);
                 }
                 if let Some(reason) = settled.failure {
@@ -329,8 +276,10 @@ impl<'m> Term<'m> {
     fn start_write(&mut self, now: Instant) {
         let Some(since) = self.dirty_since else { return };
         let window = self.mandate.settings.window_events;
+        let drained = self.drain_done();
         let due = self.unsaved >= CHECKPOINT_EVENTS.min(window / 4)
             || now.duration_since(since) >= CHECKPOINT_DELAY
+            || drained.is_some()
             || (!self.dispatch.is_moving() && (self.stopping_since.is_some() || self.target.is_some()));
         if !due || now < self.pace.write_at {
             return;
@@ -340,16 +289,21 @@ impl<'m> Term<'m> {
         for range in self.dispatch.open().ranges() {
             open.insert(range.clone());
         }
-        let events = self.proof.iter().copied().collect();
+        let events = self.trail.events();
         self.entry.checkpoint = Checkpoint { position: self.frontier.position(), open, events }.trimmed();
         self.entry.recorded.extend(self.dispatch.take_unrecorded());
         self.entry.forgiven.extend(self.dispatch.take_forgiven());
         self.being_saved = self.unsaved;
         self.dirty_since = None;
+        self.drain.write_begins(drained);
         self.writing = Some(Box::pin(ledger.write(self.entry.clone())));
     }
 
-    fn write_done(&mut self, (ledger, outcome): (Ledger, Result<(), StoreError>)) -> Result<Option<End>, RelayError> {
+    fn write_done(
+        &mut self,
+        (ledger, outcome): (Ledger, Result<(), StoreError>),
+        now: Instant,
+    ) -> Result<Option<End>, RelayError> {
         self.ledger = Some(ledger);
         match outcome {
             Ok(()) => {
@@ -358,7 +312,8 @@ impl<'m> Term<'m> {
                 self.being_saved = 0;
                 self.entry.recorded.clear();
                 self.entry.forgiven.clear();
-                self.report();
+                self.drain_saved(now);
+                self.report(now);
                 Ok(None)
             }
             Err(error) => match reaction::to_store_error(&error, true) {
@@ -368,7 +323,6 @@ impl<'m> Term<'m> {
                     Ok(Some(End::Lost))
                 }
                 Reaction::Retry => {
-                    let now = Instant::now();
                     self.dirty_since = Some(now);
                     self.pace.write_at = now + self.pace.write_failures.next_delay();
                     self.trouble("the checkpoint cannot be written, trying again", &reaction::chain(&error));
@@ -376,60 +330,6 @@ impl<'m> Term<'m> {
                 }
             },
         }
-    }
-
-    /// Whether the term is over.
-    fn end(&self, now: Instant) -> Result<Option<End>, RelayError> {
-        let settled = self.writing.is_none() && self.dirty_since.is_none();
-        if let Some(since) = self.stopping_since {
-            let limit = self.mandate.settings.shutdown_timeout;
-            if self.reading.is_none() && self.calls.is_empty() && settled {
-                return Ok(Some(End::Stopped));
-            }
-            if now.duration_since(since) >= limit {
-                let subscription = self.mandate.subscription.name.clone();
-                return Err(RelayError::NotDrained { subscription, waited: limit, unanswered: self.calls.len() });
-            }
-            return Ok(None);
-        }
-        let (Some(target), Some(limit)) = (self.target, self.mandate.settings.until_empty) else { return Ok(None) };
-        let holes_closed = self.frontier.first_open().is_none_or(|open| open > target);
-        let passed = self.dispatch.open().first().is_none_or(|open| open > target) || self.dispatch.only_blocked_left();
-        let full = self.is_full() && self.dispatch.only_blocked_left();
-        if ((self.seen_all && holes_closed && passed) || full) && settled {
-            return Ok(Some(End::Emptied { blocked: self.dispatch.blocked().len() as u64 }));
-        }
-        if now.saturating_duration_since(self.mandate.seat.progressed_at()) >= limit {
-            return Err(RelayError::Timeout {
-                subscription: self.mandate.subscription.name.clone(),
-                waited: limit,
-                reason: self.waiting_for(),
-            });
-        }
-        Ok(None)
-    }
-
-    fn next_timer(&self, now: Instant) -> Instant {
-        let pace = &self.pace;
-        let far = now + Duration::from_hours(1);
-        let later = |at: Instant, wanted: bool| if wanted && at > now { at } else { far };
-        let mut next = later(pace.read_at, self.reading.is_none())
-            .min(later(pace.call_at, true))
-            .min(later(pace.write_at, self.dirty_since.is_some()))
-            .min(later(self.dispatch.next_wake().unwrap_or(far), true));
-        if let Some(since) = self.dirty_since {
-            next = next.min(later(since + CHECKPOINT_DELAY, self.writing.is_none()));
-        }
-        if let Some(since) = self.stopping_since {
-            next = next.min(since + self.mandate.settings.shutdown_timeout);
-        }
-        if let (Some(limit), None) = (self.mandate.settings.until_empty, self.stopping_since) {
-            next = next.min(self.mandate.seat.progressed_at() + limit);
-        }
-        if !self.mandate.seat.is_trusted() {
-            next = next.min(now + HOLE_POLL_MAX);
-        }
-        next
     }
 }
 

@@ -58,7 +58,7 @@ async fn work_terms(mandate: &Mandate) -> Result<u64, RelayError> {
             report.last_error = Some(reason);
         });
         tokio::select! {
-            () = tokio::time::sleep(schedule.next_delay()) => {}
+            () = mandate.settings.clock.sleep(schedule.next_delay()) => {}
             () = mandate.stop.cancelled() => return Ok(0),
             () = patience.run_out() => return Err(patience.error()),
         }
@@ -71,7 +71,7 @@ struct Patience<'m>(&'m Mandate);
 impl Patience<'_> {
     async fn run_out(&self) {
         match self.0.settings.until_empty {
-            Some(limit) => tokio::time::sleep_until((self.0.seat.progressed_at() + limit).into()).await,
+            Some(limit) => self.0.settings.clock.sleep_until(self.0.seat.progressed_at() + limit).await,
             None => std::future::pending().await,
         }
     }

@@ -14,6 +14,16 @@ pub enum AppendError {
     Database(#[from] sqlx::Error),
 }
 
+/// A row that a test looks at and that is no event. Its reason holds no payload.
+#[cfg(all(feature = "testing", any(feature = "postgres", feature = "sqlite")))]
+pub(crate) fn no_event(row: &outbox_core::source::Row) -> sqlx::Error {
+    let reason = match row {
+        outbox_core::source::Row::Unreadable(row) => row.reason.as_str(),
+        _ => "it was left out",
+    };
+    sqlx::Error::Decode(format!("the row at position {} is no event: {reason}", row.position()).into())
+}
+
 /// Why the tables could not be created.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

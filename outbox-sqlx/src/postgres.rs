@@ -1,10 +1,14 @@
 //! The outbox on PostgreSQL: positions are drawn before commit, so what is missing between them may still appear.
 
 mod capture;
+#[cfg(feature = "testing")]
+mod captured;
+mod changelog;
 mod checkpoint;
 mod connection;
 mod doctor;
 mod fault;
+mod filter;
 mod lease;
 mod migrate;
 mod row;

@@ -1,9 +1,13 @@
 //! The outbox on SQLite: one writer at a time, so positions come in commit order and nothing is ever missing between them.
 
 mod capture;
+#[cfg(feature = "testing")]
+mod captured;
+mod changelog;
 mod checkpoint;
 mod connection;
 mod doctor;
+mod filter;
 mod lease;
 mod migrate;
 mod row;

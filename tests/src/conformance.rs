@@ -1,10 +1,12 @@
 //! What every backend must do, written once.
 //!
-//! A backend hands itself in by implementing [`Backend`] and naming itself to [`conformance!`](crate::conformance!); each
-//! behaviour is then a test of its own, on a database of its own. The modules follow the way of the data:
+//! A backend hands itself in by implementing [`Backend`] and naming itself to [`conformance!`](crate::conformance!), and one
+//! that is asked in SQL [`SqlBackend`] and to [`sql_conformance!`](crate::sql_conformance!) as well; each behaviour is then a
+//! test of its own, on a database of its own. The modules follow the way of the data:
 //!
 //! ```text
 //! capture ─► source ─► publisher ─► checkpoint        lease and relay hold them together, continuity guards restarts
+//!               └────► changelog, export
 //! ```
 //!
 //! Waits are signals, or conditions polled until a deadline ([`waiting`]); no behaviour sleeps and hopes.
@@ -15,20 +17,31 @@
     reason = "this is a test suite: what does not hold panics, and says where"
 )]
 
-use outbox_core::{Entity, NewEvent, Outbox, Store};
+use outbox_core::testing::Captured;
+use outbox_core::{Entity, Names, NewEvent, Outbox, Store};
 use outbox_sqlx::AppendError;
 use serde::Serialize;
 use sqlx::{Database, Transaction};
 use uuid::Uuid;
 
+use self::adapter::Adapter;
+
+pub mod adapter;
 pub mod capture;
+pub mod changelog;
 pub mod checkpoint;
 pub mod commit_order;
+pub mod context;
 pub mod continuity;
+mod corpus;
+pub mod draining;
+pub mod export;
 pub mod files;
+pub mod hostile;
 pub mod interposed;
 pub mod lease;
 pub mod log;
+pub mod memory;
 pub mod network;
 pub mod postgres;
 pub mod publisher;
@@ -41,24 +54,104 @@ pub mod stopping;
 pub mod trouble;
 pub mod waiting;
 
-/// A database with a fresh outbox and a table `orders (id, total)`, which nobody else uses.
+/// A fresh outbox, which nobody else uses.
 #[expect(async_fn_in_trait, reason = "the behaviours run on one task, which need not move between threads")]
 pub trait Backend: Sized {
-    /// The driver.
-    type Database: Database;
     /// What a relay reads it through.
     type Store: Store + Clone;
-    /// SQL that takes the log back to its first event, as a database restored from a backup would be.
-    const SET_BACK: &'static str;
+    /// A business transaction.
+    type Transaction<'t>: Business;
 
-    /// Makes the database; it is gone when this value is dropped.
+    /// Makes it; it is gone when this value is dropped.
     async fn create() -> Self;
 
-    /// The store of this database.
+    /// The store of this outbox.
     fn store(&self) -> Self::Store;
 
     /// Opens a business transaction.
-    async fn begin(&self) -> Transaction<'static, Self::Database>;
+    async fn begin(&self) -> Self::Transaction<'static>;
+
+    /// The last event that will not pass, as `position key reason attempts`.
+    async fn last_dead_letter(&self) -> Option<String>;
+
+    /// Writes one event through the adapter.
+    ///
+    /// # Errors
+    ///
+    /// What the adapter says.
+    async fn append(tx: &mut Self::Transaction<'_>, event: &NewEvent<'_>) -> Result<Uuid, AppendError>;
+
+    /// Writes events through the adapter, in one call.
+    ///
+    /// # Errors
+    ///
+    /// What the adapter says.
+    async fn append_all(tx: &mut Self::Transaction<'_>, events: &[NewEvent<'_>]) -> Result<Vec<Uuid>, AppendError>;
+
+    /// Captures a change of a row: no row before an insert, none after a delete.
+    ///
+    /// # Errors
+    ///
+    /// What the adapter says.
+    async fn change<E: Entity>(
+        tx: &mut Self::Transaction<'_>,
+        before: Option<&E>,
+        after: Option<&E>,
+    ) -> Result<Option<Uuid>, AppendError>;
+
+    /// What the transaction captured so far, as the adapter tells it to a test.
+    ///
+    /// # Errors
+    ///
+    /// What the adapter says.
+    async fn captured(tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError>;
+}
+
+/// How a business transaction ends. Dropping it rolls it back.
+#[expect(async_fn_in_trait, reason = "the behaviours run on one task, which need not move between threads")]
+pub trait Business {
+    /// Commits.
+    ///
+    /// # Errors
+    ///
+    /// What the database says.
+    async fn commit(self) -> sqlx::Result<()>;
+
+    /// Rolls back.
+    ///
+    /// # Errors
+    ///
+    /// What the database says.
+    async fn rollback(self) -> sqlx::Result<()>;
+}
+
+impl<D: Database> Business for Transaction<'_, D> {
+    async fn commit(self) -> sqlx::Result<()> {
+        Transaction::commit(self).await
+    }
+
+    async fn rollback(self) -> sqlx::Result<()> {
+        Transaction::rollback(self).await
+    }
+}
+
+/// A database with an outbox and a table `orders (id, total)`, which can be asked in SQL.
+#[expect(async_fn_in_trait, reason = "the behaviours run on one task, which need not move between threads")]
+pub trait SqlBackend: for<'t> Backend<Transaction<'t> = Transaction<'t, <Self as SqlBackend>::Database>> {
+    /// The driver.
+    type Database: Database;
+    /// What an application writes events through.
+    type Adapter: Adapter<Self::Database>;
+    /// SQL that takes the log back to its first event, as a database restored from a backup would be.
+    const SET_BACK: &'static str;
+    /// SQL that lists every table, as one text.
+    const TABLES: &'static str;
+
+    /// A store of this database for a user who may read the log and `outbox_meta`, and nothing else.
+    async fn auditor(&self) -> Self::Store;
+
+    /// Makes another outbox in this database, under other names.
+    async fn another(&self, names: Names) -> (Self::Adapter, Self::Store);
 
     /// Runs SQL in a transaction.
     async fn execute(tx: &mut Transaction<'_, Self::Database>, sql: &str);
@@ -68,35 +161,11 @@ pub trait Backend: Sized {
 
     /// Asks for one text on a connection of its own.
     async fn ask(&self, sql: &str) -> Option<String>;
-
-    /// Writes one event through the adapter.
-    ///
-    /// # Errors
-    ///
-    /// What the adapter says.
-    async fn append(tx: &mut Transaction<'_, Self::Database>, event: &NewEvent<'_>) -> Result<Uuid, AppendError>;
-
-    /// Writes events through the adapter, in one call.
-    ///
-    /// # Errors
-    ///
-    /// What the adapter says.
-    async fn append_all(
-        tx: &mut Transaction<'_, Self::Database>,
-        events: &[NewEvent<'_>],
-    ) -> Result<Vec<Uuid>, AppendError>;
-
-    /// Captures a change of a row: no row before an insert, none after a delete.
-    ///
-    /// # Errors
-    ///
-    /// What the adapter says.
-    async fn change<E: Entity>(
-        tx: &mut Transaction<'_, Self::Database>,
-        before: Option<&E>,
-        after: Option<&E>,
-    ) -> Result<Option<Uuid>, AppendError>;
 }
+
+/// What [`Backend::last_dead_letter`] asks in SQL.
+const LAST_DEAD_LETTER: &str = "SELECT (SELECT CAST(position AS text) || ' ' || event_key || ' ' || reason || ' ' || \
+    CAST(attempts AS text) FROM outbox_dead_letter ORDER BY position DESC LIMIT 1)";
 
 /// A row of the table `orders`.
 #[derive(Debug, Clone, Serialize, Outbox)]
@@ -112,7 +181,7 @@ pub struct Order {
     pub total: i64,
 }
 
-/// Makes a test of every behaviour for one backend.
+/// Makes a test of every behaviour that any backend shows.
 #[macro_export]
 macro_rules! conformance {
     ($name:ident, $backend:ty) => {
@@ -120,10 +189,7 @@ macro_rules! conformance {
             use super::*;
 
             $crate::behaviours! { $backend, capture:
-                an_event_is_stored_if_and_only_if_its_transaction_commits,
-                a_savepoint_rolled_back_takes_its_event_along,
-                a_future_dropped_at_any_await_leaves_both_or_none,
-                a_retried_transaction_leaves_one_event,
+                what_a_transaction_captured_is_told_and_no_more,
                 append_all_keeps_the_order_of_its_events,
                 append_all_of_nothing_writes_nothing,
                 an_entity_tells_before_and_after,
@@ -132,7 +198,6 @@ macro_rules! conformance {
                 text_that_no_database_likes_is_stored_all_the_same,
                 large_payloads_and_keys_pass,
                 keys_of_any_characters_come_back,
-                plain_sql_needs_three_columns,
             }
             $crate::behaviours! { $backend, source:
                 a_read_stops_at_its_limits_and_says_so,
@@ -140,8 +205,18 @@ macro_rules! conformance {
                 open_positions_can_be_read_alone,
                 a_filter_hides_events_and_no_positions,
                 an_open_transaction_is_unseen_until_it_commits,
-                a_start_is_found_by_each_name,
-                the_last_position_is_known,
+            }
+            $crate::behaviours! { $backend, changelog:
+                the_newest_come_in_order_and_pass_the_filter,
+                the_newest_are_read_without_the_rest,
+                a_tail_outlives_its_connections,
+            }
+            $crate::behaviours! { $backend, export:
+                an_export_brings_everything_in_pages_of_bounded_size,
+                an_export_by_name_that_was_not_finished_comes_again,
+                two_exports_of_one_name_exclude_one_another,
+                an_unknown_outcome_of_a_finish_exports_nothing_twice,
+                exports_and_holds_are_no_subscriptions,
             }
             $crate::behaviours! { $backend, publisher:
                 every_kind_takes_every_event_once,
@@ -182,7 +257,6 @@ macro_rules! conformance {
                 open_positions_are_published_and_no_others,
                 an_empty_log_ends_at_once,
                 a_publisher_that_never_answers_runs_out_of_time,
-                a_schema_of_another_version_is_refused,
             }
             $crate::behaviours! { $backend, trouble:
                 a_retried_event_holds_up_its_key_alone,
@@ -202,12 +276,81 @@ macro_rules! conformance {
                 a_stop_that_nobody_answers_is_bounded,
                 a_dropped_relay_stops,
             }
+            $crate::behaviours! { $backend, draining:
+                a_drain_returns_when_all_is_published_and_in_the_checkpoint,
+                a_drain_of_an_empty_outbox_returns_at_once,
+                a_drain_waits_for_an_event_in_back_off,
+                a_drain_counts_what_will_not_pass,
+                a_read_that_began_before_answers_no_drain,
+                a_drain_behind_a_full_window_is_an_error,
+                a_drain_of_a_relay_that_ends_is_an_error,
+                drains_together_are_all_answered,
+            }
+            $crate::behaviours! { $backend, continuity:
+                the_same_log_after_a_reconnect_goes_on,
+            }
+        }
+    };
+}
+
+/// Makes a test of what only a backend can show that is asked in SQL.
+#[macro_export]
+macro_rules! sql_conformance {
+    ($name:ident, $backend:ty) => {
+        mod $name {
+            use super::*;
+
+            $crate::behaviours! { $backend, capture:
+                an_event_is_stored_if_and_only_if_its_transaction_commits,
+                a_savepoint_rolled_back_takes_its_event_along,
+                a_future_dropped_at_any_await_leaves_both_or_none,
+                a_retried_transaction_leaves_one_event,
+                plain_sql_needs_three_columns,
+            }
+            $crate::behaviours! { $backend, source:
+                a_start_is_found_by_each_name,
+                the_last_position_is_known,
+            }
+            $crate::behaviours! { $backend, relay:
+                a_schema_of_another_version_is_refused,
+            }
             $crate::behaviours! { $backend, continuity:
                 a_log_set_back_under_a_running_relay_stops_it,
                 another_event_under_a_known_position_stops_it,
                 a_log_set_back_while_no_relay_ran_is_noticed,
                 rows_pruned_below_the_floor_are_not_missed,
-                the_same_log_after_a_reconnect_goes_on,
+            }
+            $crate::behaviours! { $backend, changelog:
+                a_tail_shows_the_newest_and_what_comes,
+                a_period_begins_with_its_first_moment_and_ends_before_its_last,
+                the_newest_are_found_however_far_apart_they_are,
+                rows_that_cannot_become_events_are_shown,
+                stats_add_up,
+                an_auditor_reads_and_does_not_export,
+            }
+            $crate::behaviours! { $backend, export:
+                an_export_holds_the_log_until_it_ends,
+                holds_whose_lease_has_expired_are_removed,
+                an_export_by_name_brings_what_is_new,
+                an_export_that_lost_its_name_moves_nothing,
+                an_export_outlives_its_connections,
+                events_removed_unseen_are_told,
+                events_removed_during_an_export_are_told,
+                another_log_under_a_known_name_is_told,
+            }
+            $crate::behaviours! { $backend, context:
+                a_context_lands_on_every_event_of_its_transaction,
+                a_context_reaches_into_savepoints,
+                what_an_event_says_itself_stands,
+                two_contexts_at_once_do_not_mix,
+                headers_that_are_no_object_harm_no_transaction,
+                a_consumer_says_what_caused_its_event,
+                a_traceparent_reaches_the_published_line,
+                the_span_of_the_moment_is_carried,
+            }
+            $crate::behaviours! { $backend, hostile:
+                five_hundred_hostile_texts_come_back_and_break_nothing,
+                five_hundred_hostile_names_are_refused,
             }
         }
     };

@@ -8,6 +8,7 @@
 
 pub mod conformance;
 pub mod database;
+pub mod guide;
 pub mod load;
 pub mod oracle;
 pub mod output;

@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use sqlx::{Connection, Executor, PgConnection, Row};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
@@ -89,7 +88,7 @@ impl Context {
                 Ok(session) => return Some(session),
                 Err(error) => self.trouble(&error),
             }
-            sleep(TICK).await;
+            self.pause(TICK).await;
         }
     }
 
@@ -170,7 +169,7 @@ impl Load {
             if moved.elapsed() > STANDSTILL {
                 bail!("the load stands still at {last} events: {}", self.context.last_trouble());
             }
-            sleep(COUNT_EVERY).await;
+            self.context.pause(COUNT_EVERY).await;
         }
     }
 

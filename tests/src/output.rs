@@ -7,13 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use tokio::time::sleep;
 use uuid::Uuid;
 
+use crate::conformance::waiting::between_looks;
 use crate::oracle::{Oracle, Sighting};
-
-/// How soon growth is noticed.
-const TICK: Duration = Duration::from_millis(2);
 
 /// The part of a line that the oracle needs.
 #[derive(Deserialize)]
@@ -111,7 +108,7 @@ impl Tail {
             if self.lines()?.iter().any(|line| line.contains(text)) {
                 return Ok(());
             }
-            sleep(TICK).await;
+            between_looks().await;
         }
         bail!("no line with {text} came within {at_most:?}")
     }

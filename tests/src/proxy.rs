@@ -152,6 +152,7 @@ async fn carry(client: TcpStream, server: &str, number: u64, weather: &Weather) 
 }
 
 impl Weather {
+    #[expect(clippy::disallowed_methods, reason = "the delay of a slow network is what it plays")]
     async fn hold_back(&self, number: u64) {
         let delay = *self.delay.lock().unwrap_or_else(PoisonError::into_inner);
         tokio::time::sleep(delay).await;

@@ -7,27 +7,23 @@ mod xid_watermark;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub use self::after_last_id::AfterLastId;
 pub use self::beyond_the_limit::BeyondTheLimit;
 pub use self::xid_watermark::XidWatermark;
+use crate::conformance::waiting::between_looks;
 use crate::database::Database;
 use crate::oracle::{Oracle, Sighting};
 
 /// How many events a control reads at a time.
 pub const BATCH: i64 = 1_000;
-
-/// How long a control waits after it found nothing.
-const TICK: Duration = Duration::from_millis(2);
 
 /// How often in a row a control finds nothing before it believes that nothing more will come.
 const QUIET: u32 = 5;
@@ -64,7 +60,7 @@ impl Control {
                 let sightings = reader.poll(&mut session).await?;
                 if sightings.is_empty() {
                     quiet += u32::from(ending);
-                    sleep(TICK).await;
+                    between_looks().await;
                     continue;
                 }
                 quiet = 0;

@@ -36,3 +36,9 @@ fn figures(plan: &Plan, truth: &Truth, findings: &Findings) -> Vec<String> {
     notes.extend(findings.examples.iter().cloned());
     notes
 }
+
+/// Lets time pass until a fault: that it comes at any moment whatever is what a scenario is about.
+#[expect(clippy::disallowed_methods, reason = "no state is waited for, so no signal can end it")]
+async fn at_a_random_moment(after: Duration) {
+    tokio::time::sleep(after).await;
+}

@@ -1,10 +1,14 @@
 //! Every backend hands itself into the one suite; what only one of them can show follows.
 
+use outbox_tests::conformance::memory::Memory;
 use outbox_tests::conformance::postgres::Postgres;
 use outbox_tests::conformance::sqlite::Sqlite;
 
+outbox_tests::conformance!(memory, Memory);
 outbox_tests::conformance!(sqlite, Sqlite);
 outbox_tests::conformance!(postgres, Postgres);
+outbox_tests::sql_conformance!(sqlite_by_sql, Sqlite);
+outbox_tests::sql_conformance!(postgres_by_sql, Postgres);
 
 mod postgres_alone {
     use super::Postgres;
@@ -18,6 +22,14 @@ mod postgres_alone {
         a_start_now_behind_an_open_writer_keeps_its_lease,
         strict_reading_ends_only_after_what_stands_behind_a_hole,
         serialization_failures_leave_one_event_a_commit,
+    }
+    outbox_tests::behaviours! { Postgres, changelog:
+        a_tail_shows_what_commits_late,
+    }
+    outbox_tests::behaviours! { Postgres, export:
+        an_event_that_commits_after_an_export_is_in_the_next_one,
+        an_event_that_commits_during_an_export_is_in_it,
+        a_rolled_back_transaction_leaves_nothing_open,
     }
     outbox_tests::behaviours! { Postgres, network:
         cut_connections_lose_nothing,
@@ -54,7 +66,7 @@ fn every_behaviour_is_in_a_list() {
     for file in std::fs::read_dir(folder).unwrap() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
         for (name, parameters) in text.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split_once('(')) {
-            let name = name.trim_end_matches("<B: Backend>");
+            let name = name.trim_end_matches("<B: Backend>").trim_end_matches("<B: SqlBackend>");
             if ["backend: &B) {", "backend: &Postgres) {", "backend: &Sqlite) {"].contains(&parameters) {
                 behaviours += 1;
                 assert!(listed(name), "{name} is in no list");

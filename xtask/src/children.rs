@@ -77,6 +77,7 @@ impl Children {
         Ok(output)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "either the child ends or a signal comes, and both are looked at")]
     fn wait(&self, mut child: Child) -> Result<ExitStatus> {
         let mut told = false;
         loop {

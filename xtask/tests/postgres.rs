@@ -22,6 +22,7 @@ fn process_of(cluster: &Cluster) -> PathBuf {
 }
 
 /// Waits for what is certain to come; a minute is the sign that it does not.
+#[expect(clippy::disallowed_methods, reason = "processes that are nobody's children, and their files, send no signal")]
 fn until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {

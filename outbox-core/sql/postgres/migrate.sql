@@ -47,6 +47,8 @@ CREATE TABLE outbox_event_7 PARTITION OF outbox_event (PRIMARY KEY (position)) F
 -- Per subscription and partition: everything up to the position is done, but for the open positions,
 -- ranges such as {[12,15],[20,20]}, which cast to int8multirange. The proof lists the last acknowledged
 -- position:event_id pairs; the epoch is the lease's, and an older one is refused.
+-- Nothing above its position, or among its open positions, may be removed from the log. So a row may also be a hold: that of
+-- an export by name ('export:NAME') for good, that of a reader at work ('hold:ID') as long as its lease runs.
 CREATE TABLE outbox_checkpoint (
     subscription   text        NOT NULL,
     partition_id   integer     NOT NULL,

@@ -3,11 +3,7 @@
 WITH page AS MATERIALIZED (
     SELECT max(position) AS last, sum(size) AS bytes
     FROM (
-        SELECT position, CASE WHEN /* wanted */ coalesce(
-                (cardinality($4::text[]) = 0 OR topic LIKE ANY ($4))
-                AND (cardinality($5::text[]) = 0 OR aggregate_type = ANY ($5))
-                AND (cardinality($6::text[]) = 0 OR tenant_id = ANY ($6))
-                AND (cardinality($7::text[]) = 0 OR operation = ANY ($7)), false) /* end */
+        SELECT position, CASE WHEN /* wanted */ true /* end */
             THEN coalesce(octet_length(payload), 0) + coalesce(octet_length(old_payload), 0)
                 + coalesce(octet_length(payload_binary), 0) + coalesce(octet_length(old_payload_binary), 0)
                 + octet_length(topic) + octet_length(event_key) + coalesce(octet_length(headers), 0)
@@ -22,11 +18,7 @@ WITH page AS MATERIALIZED (
         FROM (
             SELECT position, size, sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS running
             FROM (
-                SELECT position, CASE WHEN /* wanted */ coalesce(
-                        (cardinality($4::text[]) = 0 OR topic LIKE ANY ($4))
-                        AND (cardinality($5::text[]) = 0 OR aggregate_type = ANY ($5))
-                        AND (cardinality($6::text[]) = 0 OR tenant_id = ANY ($6))
-                        AND (cardinality($7::text[]) = 0 OR operation = ANY ($7)), false) /* end */
+                SELECT position, CASE WHEN /* wanted */ true /* end */
                     THEN coalesce(octet_length(payload), 0) + coalesce(octet_length(old_payload), 0)
                         + coalesce(octet_length(payload_binary), 0) + coalesce(octet_length(old_payload_binary), 0)
                         + octet_length(topic) + octet_length(event_key) + coalesce(octet_length(headers), 0)
@@ -62,11 +54,7 @@ SELECT position,
     CASE WHEN wanted THEN actor END AS actor,
     CASE WHEN wanted THEN transaction_id END AS transaction_id
 FROM (
-    SELECT *, /* wanted */ coalesce(
-            (cardinality($4::text[]) = 0 OR topic LIKE ANY ($4))
-            AND (cardinality($5::text[]) = 0 OR aggregate_type = ANY ($5))
-            AND (cardinality($6::text[]) = 0 OR tenant_id = ANY ($6))
-            AND (cardinality($7::text[]) = 0 OR operation = ANY ($7)), false) /* end */ AS wanted
+    SELECT *, /* wanted */ true /* end */ AS wanted
     FROM outbox_event WHERE position > $1 AND position <= (SELECT last FROM cut) /* fence */ ORDER BY position OFFSET 0 /* end */
 ) event
 ORDER BY position LIMIT $2

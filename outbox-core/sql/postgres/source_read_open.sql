@@ -8,11 +8,7 @@ WITH missing AS MATERIALIZED (
     SELECT event.*
     FROM unnest($5::bigint[], $6::bigint[]) AS span (first, last)
     CROSS JOIN LATERAL (
-        SELECT *, /* wanted */ coalesce(
-            (cardinality($8::text[]) = 0 OR topic LIKE ANY ($8))
-            AND (cardinality($9::text[]) = 0 OR aggregate_type = ANY ($9))
-            AND (cardinality($10::text[]) = 0 OR tenant_id = ANY ($10))
-            AND (cardinality($11::text[]) = 0 OR operation = ANY ($11)), false) /* end */ AS wanted
+        SELECT *, /* wanted */ true /* end */ AS wanted
         FROM outbox_event
         WHERE position BETWEEN span.first AND span.last AND position <@ (SELECT positions FROM missing)
         ORDER BY position LIMIT $2 OFFSET 0
@@ -27,11 +23,7 @@ WITH missing AS MATERIALIZED (
         ELSE 0 END AS size
     FROM filled
     UNION ALL (
-        SELECT position, CASE WHEN /* wanted */ coalesce(
-            (cardinality($8::text[]) = 0 OR topic LIKE ANY ($8))
-            AND (cardinality($9::text[]) = 0 OR aggregate_type = ANY ($9))
-            AND (cardinality($10::text[]) = 0 OR tenant_id = ANY ($10))
-            AND (cardinality($11::text[]) = 0 OR operation = ANY ($11)), false) /* end */
+        SELECT position, CASE WHEN /* wanted */ true /* end */
             THEN coalesce(octet_length(payload), 0) + coalesce(octet_length(old_payload), 0)
                 + coalesce(octet_length(payload_binary), 0) + coalesce(octet_length(old_payload_binary), 0)
                 + octet_length(topic) + octet_length(event_key) + coalesce(octet_length(headers), 0)
@@ -75,11 +67,7 @@ SELECT position,
 FROM (
     SELECT * FROM filled WHERE position <= (SELECT last FROM cut)
     UNION ALL (
-        SELECT *, /* wanted */ coalesce(
-            (cardinality($8::text[]) = 0 OR topic LIKE ANY ($8))
-            AND (cardinality($9::text[]) = 0 OR aggregate_type = ANY ($9))
-            AND (cardinality($10::text[]) = 0 OR tenant_id = ANY ($10))
-            AND (cardinality($11::text[]) = 0 OR operation = ANY ($11)), false) /* end */ AS wanted
+        SELECT *, /* wanted */ true /* end */ AS wanted
         FROM outbox_event WHERE $4 AND position > $1 AND position <= (SELECT last FROM cut) ORDER BY position LIMIT $2
     )
 ) event

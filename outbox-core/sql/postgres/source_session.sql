@@ -6,6 +6,4 @@ SELECT set_config('jit', 'off', false),
     set_config('enable_bitmapscan', 'off', false),
     set_config('enable_seqscan', 'off', false),
     set_config('plan_cache_mode', 'force_generic_plan', false),
-    set_config('synchronous_commit', 'local', false),
-    -- where the database does not know its own encoding, bytes must come as they are
-    set_config('client_encoding', CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, false)
+    set_config('synchronous_commit', 'local', false)

@@ -5,6 +5,8 @@ SELECT set_config('default_transaction_isolation', 'read committed', false),
     set_config('synchronous_commit', 'on', false),
     -- a policy that hides rows is an error, not an empty answer
     set_config('row_security', 'off', false),
+    -- where the database does not know its own encoding, bytes must come as they are
+    set_config('client_encoding', CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, false),
     set_config('statement_timeout', $1, false),
     set_config('idle_session_timeout', '0', false),
     set_config('tcp_keepalives_idle', '30', false),

@@ -1,4 +1,5 @@
--- Takes no lock in WAL mode. Reads three tables with a row per subscription, and dead letters by their primary key.
+-- The subscriptions, without exports by name and holds. Takes no lock in WAL mode. Reads three tables with a row per
+-- subscription, and dead letters by their primary key.
 SELECT s.subscription,
     c.position, c.open_positions, c.epoch,
     l.publisher, l.state, l.last_error, l.holes, r.relay_name,
@@ -10,4 +11,5 @@ FROM (SELECT subscription FROM outbox_checkpoint UNION SELECT subscription FROM 
 LEFT JOIN outbox_checkpoint c ON c.subscription = s.subscription AND c.partition_id = 0
 LEFT JOIN outbox_lease l ON l.subscription = s.subscription AND l.partition_id = 0
 LEFT JOIN outbox_relay r ON r.relay_id = l.relay_id
+WHERE s.subscription NOT LIKE 'export:%' AND s.subscription NOT LIKE 'hold:%'
 ORDER BY s.subscription;

@@ -127,6 +127,58 @@ fn keys_of_any_kind() {
 }
 
 #[test]
+fn tuple_structs_and_newtypes() {
+    #[derive(Serialize, Outbox)]
+    #[outbox(topic = "moves", key = 0, tenant = 1, event_type = "moved")]
+    struct Moved(u8, Option<String>, bool);
+
+    #[derive(Serialize, Outbox)]
+    #[outbox(topic = "moves", version = 2)]
+    struct Stopped(#[outbox(key)] OrderId);
+
+    #[derive(Serialize, Outbox)]
+    #[outbox(topic = "moves", key = "self.0.id")]
+    struct Wrapped<'a>(&'a Inner);
+
+    #[derive(Serialize)]
+    struct Inner {
+        id: u8,
+    }
+
+    let payload = r#"[1,"eu",true]"#;
+    assert_told!(Moved(1, Some("eu".to_owned()), true), "moves", "1", "moved", Some("eu"), None, payload);
+    assert_told!(Stopped(OrderId(7)), "moves", "order-7", "Stopped", None, Some(2), "7");
+    assert_told!(Wrapped(&Inner { id: 3 }), "moves", "3", "Wrapped", None, None, r#"{"id":3}"#);
+}
+
+#[test]
+fn raw_names_are_written_without_their_mark() {
+    #[derive(Serialize, Outbox)]
+    #[outbox(topic = "types", key = r#type, tenant = "r#match")]
+    #[allow(non_camel_case_types, reason = "the names of a schema of somebody else")]
+    enum r#enum {
+        r#struct {
+            r#type: u8,
+            r#match: u8,
+            #[outbox(redact)]
+            r#token: u8,
+        },
+    }
+
+    #[derive(Serialize, Outbox)]
+    #[outbox(topic = "types", key = "self.r#type")]
+    #[allow(non_camel_case_types, reason = "the names of a schema of somebody else")]
+    struct r#loop {
+        r#type: u8,
+    }
+
+    let event = r#enum::r#struct { r#type: 1, r#match: 2, r#token: 3 };
+    let payload = r#"{"struct":{"type":1,"match":2,"token":"[redacted]"}}"#;
+    assert_told!(event, "types", "1", "struct", Some("2"), None, payload);
+    assert_told!(r#loop { r#type: 1 }, "types", "1", "loop", None, None, r#"{"type":1}"#);
+}
+
+#[test]
 fn generic_events() {
     #[derive(Serialize, Outbox)]
     #[outbox(topic = "changes", key = id)]

@@ -49,6 +49,12 @@ impl Lane {
         self.barrier.is_some_and(|barrier| position >= barrier)
     }
 
+    /// What waits and may not go, ascending.
+    pub(super) fn barred(&self) -> impl Iterator<Item = Position> + '_ {
+        let from = self.barrier.unwrap_or(Position::MAX);
+        self.waiting.range(from..).map(|(position, _)| *position)
+    }
+
     pub(super) fn take_first(&mut self) -> Option<Delivery> {
         let first = *self.waiting.first_key_value()?.0;
         if self.is_barred(first) { None } else { self.waiting.remove(&first) }

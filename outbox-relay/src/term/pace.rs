@@ -2,24 +2,20 @@
 
 use std::time::{Duration, Instant};
 
+use crate::polling::Polling;
 use crate::retry::Schedule;
 
 /// A batch of reads grows up to this many events.
 const READ_AT_MOST: usize = 5000;
 /// A read asks for at least this many, however large the events of late.
 const READ_AT_LEAST: usize = 100;
-/// After a read that brought nothing the log is looked at so much later, and each time later by twice as much.
-const READ_DELAY: Duration = Duration::from_millis(1);
-/// While holes are open the log is looked at so often at least.
-pub(super) const HOLE_POLL_MAX: Duration = Duration::from_millis(100);
 
 /// When to do the next thing.
 pub(super) struct Pace {
     pub(super) read_at: Instant,
     /// When the read under way, or the last one, was sent.
     pub(super) read_sent_at: Instant,
-    read_delay: Duration,
-    poll_max: Duration,
+    polling: Polling,
     pub(super) read_failures: Schedule,
     pub(super) write_at: Instant,
     pub(super) write_failures: Schedule,
@@ -35,8 +31,7 @@ impl Pace {
         Self {
             read_at: now,
             read_sent_at: now,
-            read_delay: READ_DELAY,
-            poll_max,
+            polling: Polling::new(poll_max),
             read_failures: failures(),
             write_at: now,
             write_failures: failures(),
@@ -59,16 +54,13 @@ impl Pace {
     /// Reads on at once while there is something; looks less and less often while there is nothing.
     ///
     /// Many holes make a read dear. While it brings little, the server gets as much time without one.
-    pub(super) fn after_read(&mut self, rows: usize, holes: bool) {
-        let now = Instant::now();
+    pub(super) fn after_read(&mut self, rows: usize, holes: bool, now: Instant) {
         if rows > 0 {
             let dear = holes && rows < READ_AT_LEAST;
             self.read_at = if dear { now + now.duration_since(self.read_sent_at) } else { now };
-            self.read_delay = READ_DELAY;
+            self.polling.reset();
         } else {
-            self.read_at = now + self.read_delay;
-            let most = if holes { HOLE_POLL_MAX.min(self.poll_max) } else { self.poll_max };
-            self.read_delay = (self.read_delay * 2).min(most);
+            self.read_at = now + self.polling.pause(holes);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What a term says of itself: in the log when something goes wrong, and with the lease for `status`.
 
 use std::time::Instant;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use outbox_core::Clock;
 use outbox_core::frontier::Hole;
 use outbox_core::status::{ReportedHolder, ReportedHole};
+use time::OffsetDateTime;
 
 use super::Term;
 
@@ -25,12 +26,13 @@ impl Term<'_> {
     }
 
     /// Tells the heartbeat how things are.
-    pub(super) fn report(&self) {
-        let holes = self.frontier.holes().take(HOLES).map(reported).collect();
+    pub(super) fn report(&self, now: Instant) {
+        let clock = self.mandate.settings.clock.as_ref();
+        let holes = self.frontier.holes().take(HOLES).map(|hole| reported(hole, clock, now)).collect();
         let blocked = self.dispatch.blocked().first_key_value();
         let resting = self.dispatch.next_wake().is_some();
         let moving = self.dispatch.is_moving() || self.unsaved > 0;
-        let failing = self.pace.call_at > Instant::now();
+        let failing = self.pace.call_at > now;
         self.mandate.seat.report(|report| {
             report.holes = holes;
             match blocked {
@@ -72,8 +74,8 @@ impl Term<'_> {
     }
 }
 
-fn reported(hole: Hole) -> ReportedHole {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+fn reported(hole: Hole, clock: &dyn Clock, now: Instant) -> ReportedHole {
+    let first_seen = clock.time_of_day() - now.saturating_duration_since(hole.first_seen);
     let holders = hole.holders.into_iter().map(|holder| ReportedHolder {
         transaction: holder.transaction,
         pid: holder.pid,
@@ -82,7 +84,7 @@ fn reported(hole: Hole) -> ReportedHole {
     ReportedHole {
         from: *hole.range.start(),
         to: *hole.range.end(),
-        first_seen: (now.saturating_sub(hole.first_seen.elapsed())).as_secs_f64(),
+        first_seen: (first_seen - OffsetDateTime::UNIX_EPOCH).as_seconds_f64(),
         holders: holders.collect(),
     }
 }

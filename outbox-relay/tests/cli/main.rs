@@ -1,5 +1,10 @@
 //! The program as scripts and people use it: its real binary, on SQLite files of their own.
 
+#![expect(clippy::disallowed_methods, reason = "it watches a program, which sends no signal")]
+
+mod doctor;
+mod events;
+mod events_export;
 mod exit_codes;
 mod run;
 mod shop;

@@ -48,6 +48,15 @@ impl Shop {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
+    /// The names of the files in the folder, sorted; without those that SQLite keeps beside a database in use.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| !name.starts_with("shop.db-")).collect();
+        names.sort();
+        names
+    }
+
     /// Runs statements on `shop.db`, which is made if there is none.
     pub(crate) fn sql(&self, statements: &str) {
         let url = format!("sqlite:{}?mode=rwc", self.path("shop.db").display());
@@ -56,6 +65,16 @@ impl Shop {
             sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
             connection.close().await.unwrap();
         });
+    }
+
+    /// Takes the right to write, which others wait for until the connection is dropped.
+    pub(crate) fn begin_writing(&self) -> SqliteConnection {
+        let url = format!("sqlite:{}", self.path("shop.db").display());
+        self.runtime.block_on(async {
+            let mut connection = SqliteConnection::connect(&url).await.unwrap();
+            sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+            connection
+        })
     }
 
     /// Inserts one event by the contract for other languages.
@@ -115,10 +134,21 @@ impl Ended {
         self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// Standard output as one JSON document.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+
     /// The lines of standard error that begin with `error:`.
     pub(crate) fn errors(&self) -> Vec<&str> {
         self.stderr.lines().filter(|line| line.starts_with("error:")).collect()
     }
+}
+
+/// The `position` of each event in JSON Lines.
+pub(crate) fn positions(lines: &str) -> Vec<u64> {
+    let position = |line| serde_json::from_str::<serde_json::Value>(line).unwrap()["position"].as_u64().unwrap();
+    lines.lines().map(position).collect()
 }
 
 /// A program that is still running; killed when a test ends early.
@@ -130,8 +160,17 @@ impl Running {
     }
 
     pub(crate) fn terminate(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    /// What Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
+        self.signal(rustix::process::Signal::INT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
         let process = rustix::process::Pid::from_child(&self.0);
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(process, signal).unwrap();
     }
 
     /// Reads standard error until a line holds the text.

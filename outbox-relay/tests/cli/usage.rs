@@ -5,9 +5,18 @@ use crate::shop::{Shop, ended};
 #[test]
 fn the_help_of_each_command_has_an_example() {
     let shop = Shop::empty();
-    for arguments in
-        [&["--help"][..], &["migrate", "--help"], &["run", "--help"], &["status", "--help"], &["help", "run"]]
-    {
+    for arguments in [
+        &["--help"][..],
+        &["migrate", "--help"],
+        &["run", "--help"],
+        &["status", "--help"],
+        &["help", "run"],
+        &["events", "--help"],
+        &["events", "show", "--help"],
+        &["events", "tail", "--help"],
+        &["events", "stats", "--help"],
+        &["events", "export", "--help"],
+    ] {
         let help = shop.call(arguments).expect_code(0);
         assert!(help.stdout.contains("Examples:\n  outbox-relay "), "{}", help.stdout);
         assert!(help.stdout.lines().all(|line| line.chars().count() <= 110), "{}", help.stdout);

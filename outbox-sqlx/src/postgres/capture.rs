@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use outbox_core::capture::{self, NewEvent};
-use outbox_core::{DomainEvent, Entity, Names, Operation, Payload};
+use outbox_core::{CaptureError, Context, DomainEvent, Entity, Names, Operation, Payload};
 use sqlx::{Postgres, SqlStr, Transaction};
 use uuid::Uuid;
 
@@ -25,12 +25,15 @@ const INSERT_ALL: &str = outbox_core::sql::postgres::CAPTURE_INSERT_ALL;
 #[derive(Debug, Clone)]
 pub struct PgOutbox {
     statements: Arc<Statements>,
+    context: Arc<Context>,
 }
 
 #[derive(Debug)]
 struct Statements {
     insert: SqlStr,
     insert_all: SqlStr,
+    #[cfg(feature = "testing")]
+    captured: SqlStr,
 }
 
 impl Default for PgOutbox {
@@ -51,8 +54,41 @@ impl PgOutbox {
         reason = "reads as `with_names(Names::new(…)?)`, the same on every database"
     )]
     pub fn with_names(names: Names) -> Self {
-        let statements = Statements { insert: statement(&names, INSERT), insert_all: statement(&names, INSERT_ALL) };
-        Self { statements: Arc::new(statements) }
+        let statements = Statements {
+            insert: statement(&names, INSERT),
+            insert_all: statement(&names, INSERT_ALL),
+            #[cfg(feature = "testing")]
+            captured: statement(&names, outbox_core::sql::postgres::CAPTURE_CAPTURED),
+        };
+        Self { statements: Arc::new(statements), context: Arc::default() }
+    }
+
+    /// The same outbox for one transaction: every event written through it carries the context, in savepoints too.
+    ///
+    /// It takes the place of the context this outbox has; [`PgOutbox::context`] gives that one to build upon.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use outbox_core::Context;
+    /// use outbox_sqlx::PgOutbox;
+    ///
+    /// async fn cancel(pool: &sqlx::PgPool, outbox: &PgOutbox) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let outbox = outbox.with_context(Context::new().tenant("acme").actor("ann"));
+    ///     let mut tx = pool.begin().await?;
+    ///     outbox.append(&mut tx, &outbox_core::NewEvent::new("shop.cancelled", "7").json("{}")).await?;
+    ///     tx.commit().await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_context(&self, context: Context) -> Self {
+        Self { statements: Arc::clone(&self.statements), context: Arc::new(context) }
+    }
+
+    /// What every event written through this outbox carries.
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
     /// Writes one event and returns its id.
@@ -65,7 +101,7 @@ impl PgOutbox {
         tx: &mut Transaction<'_, Postgres>,
         event: &E,
     ) -> Result<Uuid, AppendError> {
-        self.write(tx, &event.to_event()?).await
+        self.write(tx, event.to_event()?).await
     }
 
     /// Writes events in one statement, with positions in the order of the slice, and returns their ids.
@@ -81,7 +117,9 @@ impl PgOutbox {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let events = events.iter().map(E::to_event).collect::<Result<Vec<_>, _>>()?;
+        let context = self.context.now();
+        let stamped = events.iter().map(|event| Ok(context.stamp(event.to_event()?)));
+        let events = stamped.collect::<Result<Vec<_>, CaptureError>>()?;
         let rows = events.iter().map(Stored::new).collect::<Result<Vec<_>, _>>()?;
         let query = sqlx::query(self.statements.insert_all.clone())
             .bind(column(&rows, |row| row.event.event_id))
@@ -143,6 +181,11 @@ impl PgOutbox {
         self.change(tx, Some(before), None).await
     }
 
+    #[cfg(feature = "testing")]
+    pub(super) fn captured_statement(&self) -> SqlStr {
+        self.statements.captured.clone()
+    }
+
     async fn change<E: Entity>(
         &self,
         tx: &mut Transaction<'_, Postgres>,
@@ -150,13 +193,15 @@ impl PgOutbox {
         after: Option<&E>,
     ) -> Result<Option<Uuid>, AppendError> {
         match capture::change(before, after)? {
-            Some(event) => self.write(tx, &event).await.map(Some),
+            Some(event) => self.write(tx, event).await.map(Some),
             None => Ok(None),
         }
     }
 
-    async fn write(&self, tx: &mut Transaction<'_, Postgres>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
-        let row = Stored::new(event)?;
+    async fn write(&self, tx: &mut Transaction<'_, Postgres>, event: NewEvent<'_>) -> Result<Uuid, AppendError> {
+        let context = self.context.now();
+        let event = context.stamp(event);
+        let row = Stored::new(&event)?;
         let query = sqlx::query(self.statements.insert.clone())
             .bind(event.event_id)
             .bind(event.topic.as_ref())

@@ -15,6 +15,7 @@ const SAVE: &str = outbox_core::sql::postgres::CHECKPOINT_SAVE;
 const RECORD: &str = outbox_core::sql::postgres::CHECKPOINT_RECORD;
 const FORGIVE: &str = outbox_core::sql::postgres::CHECKPOINT_FORGIVE;
 const RECORDED: &str = outbox_core::sql::postgres::CHECKPOINT_RECORDED;
+const SWEEP: &str = outbox_core::sql::postgres::CHECKPOINT_SWEEP;
 
 /// The checkpoints of one database.
 pub(super) struct PgCheckpoints {
@@ -25,6 +26,7 @@ pub(super) struct PgCheckpoints {
     record: SqlStr,
     forgive: SqlStr,
     recorded: SqlStr,
+    sweep: SqlStr,
 }
 
 impl PgCheckpoints {
@@ -37,6 +39,7 @@ impl PgCheckpoints {
             record: statement(names, RECORD),
             forgive: statement(names, FORGIVE),
             recorded: statement(names, RECORDED),
+            sweep: statement(names, SWEEP),
         })
     }
 
@@ -105,6 +108,10 @@ impl Checkpoints for PgCheckpoints {
     async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
         let rows = self.link.all(CALL, sqlx::query(self.recorded.clone()).bind(subscription)).await?;
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn sweep(&mut self) -> Result<(), StoreError> {
+        self.link.run(CALL, sqlx::query(self.sweep.clone())).await.map(drop)
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::time::SystemTime;
 
+use outbox_core::StoreError;
 use outbox_core::doctor::{Finding, Verdict, clock};
-use outbox_core::{StoreError, StoreErrorKind};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::connection::{CALL, Link, READ, statement};
 use super::fault::store_error;
-use super::store::{PgStore, check_version};
+use super::store::{PgStore, Purpose, check_version};
 
 const SERVER_CHECKS: &str = outbox_core::sql::postgres::DOCTOR_SERVER;
 const OUTBOX_CHECKS: &str = outbox_core::sql::postgres::DOCTOR_OUTBOX;
@@ -23,11 +23,11 @@ pub(super) async fn examine(mut link: Link, store: &PgStore) -> Result<Vec<Findi
     findings.push(clocks(&mut link).await?);
     let tables = tables(&mut link, store).await;
     let is_there = tables.is_ok();
-    findings.push(told("tables", "there, in the version this build knows", tables)?);
+    findings.push(Finding::told("tables", "there, in the version this build knows", tables)?);
     if is_there {
-        let privileges = store.check_privileges(&mut link).await;
+        let privileges = store.check_privileges(&mut link, Purpose::Relay).await;
         let may_read = privileges.is_ok();
-        findings.push(told("privileges", "this user has what a relay needs", privileges)?);
+        findings.push(Finding::told("privileges", "this user has what a relay needs", privileges)?);
         if may_read {
             findings.extend(self::findings(&mut link, sqlx::query(statement(&store.names, OUTBOX_CHECKS))).await?);
         }
@@ -64,18 +64,4 @@ async fn tables(link: &mut Link, store: &PgStore) -> Result<(), StoreError> {
     }
     let meta = link.one(CALL, sqlx::query(statement(&store.names, META))).await?;
     check_version(meta.try_get("schema_version").map_err(store_error)?)
-}
-
-/// A refusal as a finding; that the database could not be asked stays an error.
-fn told(check: &str, good: &str, outcome: Result<(), StoreError>) -> Result<Finding, StoreError> {
-    match outcome {
-        Ok(()) => Ok(Finding::ok(check, good)),
-        Err(error) if error.kind() == StoreErrorKind::Precondition => {
-            let text = error.to_string();
-            let (found, remedy) =
-                text.split_once("; ").unwrap_or((&text, "compare it with `outbox-relay migrate --print`"));
-            Ok(Finding::failed(check, found, remedy))
-        }
-        Err(error) => Err(error),
-    }
 }

@@ -1,18 +1,20 @@
 //! Reads the log: what is visible in one snapshot, once it is durable, with who may still fill what is missing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use outbox_core::source::{Evidence, Holder, Proof, Read, ReadRequest, Row as LogRow, Source};
-use outbox_core::{Filter, Names, Operation, Position, PositionSet, Start, StoreError};
+use outbox_core::{Filter, Names, Position, PositionSet, Start, StoreError};
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, Postgres};
 use sqlx::query::Query;
 use sqlx::{Row, SqlStr};
+use tokio::time::Instant;
 
-use super::connection::{CALL, Link, READ, WALK, assembled, statement};
+use super::connection::{CALL, Link, READ, WALK, statement};
 use super::fault::{precondition, store_error, unavailable};
+use super::filter::{FilterValues, reading_statement};
 use super::row::{self, Whole};
 use super::start::{StartStatements, drawn_back};
 
@@ -42,7 +44,7 @@ pub(super) struct PgSource {
     evidence: SqlStr,
     flushed: SqlStr,
     flush: SqlStr,
-    filter: Option<FilterLists>,
+    filter: Option<FilterValues>,
     /// When the server was started, in microseconds since 1970.
     started: i64,
     database: Oid,
@@ -51,18 +53,11 @@ pub(super) struct PgSource {
     looked: Instant,
 }
 
-/// A filter as the statements take it.
-struct FilterLists {
-    topics: Vec<String>,
-    tables: Vec<String>,
-    tenants: Vec<String>,
-    operations: Vec<&'static str>,
-}
-
 /// What a look after the read showed.
 struct Sight {
     flushed: i64,
-    last_position: Position,
+    /// `None` where this user may not know it.
+    last_position: Option<Position>,
     holders: Option<Vec<Holder>>,
 }
 
@@ -76,16 +71,16 @@ impl PgSource {
                 "the server is a standby, which shows too little; point the relay at the primary",
             ));
         }
-        let filtered = !filter.is_empty();
+        let filter = FilterValues::new(filter);
         Ok(Self {
             link,
             start: StartStatements::new(names),
-            read_above: read_statement(names, READ_ABOVE, filtered),
-            read_open: read_statement(names, READ_OPEN, filtered),
+            read_above: reading_statement(names, READ_ABOVE, filter.as_ref()),
+            read_open: reading_statement(names, READ_OPEN, filter.as_ref()),
             evidence: statement(names, EVIDENCE),
             flushed: statement(names, FLUSHED),
             flush: statement(names, FLUSH),
-            filter: filtered.then(|| FilterLists::new(filter)),
+            filter,
             started: anchor.try_get("started").map_err(store_error)?,
             database: anchor.try_get("database").map_err(store_error)?,
             tables: anchor.try_get("tables").map_err(store_error)?,
@@ -143,6 +138,7 @@ impl PgSource {
     }
 
     /// Waits until the WAL is on disk up to `inserted`, and sees to it if nobody else does.
+    #[expect(clippy::disallowed_methods, reason = "another session's flush sends no signal")]
     async fn settle(&mut self, inserted: i64, mut flushed: i64) -> Result<(), StoreError> {
         if flushed < inserted {
             tokio::time::sleep(FLUSH_PAUSE).await;
@@ -179,8 +175,8 @@ impl Source for PgSource {
             return Ok(Read { rows, complete, evidence: Evidence::Unsampled });
         }
         let sight = self.look(!request.open.is_empty() || has_gaps(request.after, &rows)).await?;
-        if sight.last_position < request.after {
-            return Err(drawn_back(sight.last_position, request.after));
+        if let Some(last) = sight.last_position.filter(|last| *last < request.after) {
+            return Err(drawn_back(last, request.after));
         }
         if let Some(whole) = whole {
             let inserted = whole
@@ -199,24 +195,13 @@ impl Source for PgSource {
         self.find_start(start).await
     }
 
+    async fn open_positions(&mut self, above: Position, to: Position) -> Result<PositionSet, StoreError> {
+        self.missing(above, to).await
+    }
+
     async fn verify(&mut self, proof: &Proof) -> Result<(), StoreError> {
         self.look(false).await?;
         self.start.verify(&mut self.link, proof).await
-    }
-}
-
-impl FilterLists {
-    fn new(filter: &Filter) -> Self {
-        Self {
-            topics: filter.topics_as_like(),
-            tables: filter.tables.clone(),
-            tenants: filter.tenants.clone(),
-            operations: filter.operations.iter().copied().map(Operation::as_str).collect(),
-        }
-    }
-
-    fn bind<'q>(&self, query: Query<'q, Postgres, PgArguments>) -> Query<'q, Postgres, PgArguments> {
-        query.bind(&self.topics).bind(&self.tables).bind(&self.tenants).bind(&self.operations)
     }
 }
 
@@ -267,54 +252,9 @@ fn holder(name: &str) -> Holder {
     Holder { transaction: transaction.to_owned(), pid, prepared: pid.is_none() }
 }
 
-/// A reading statement, without its filter where there is none: a condition that is always true costs time on each row.
-///
-/// One whose marks do not pair up comes whole: the server refuses it for want of the filter's values.
-fn read_statement(names: &Names, sql: &'static str, filtered: bool) -> SqlStr {
-    if filtered {
-        return statement(names, sql);
-    }
-    let rendered = names.render(sql);
-    without_marked(&rendered).map_or_else(|| statement(names, sql), assembled)
-}
-
-/// The text without what is marked; `None` where a mark has no end of its own.
-fn without_marked(sql: &str) -> Option<String> {
-    let mut plain = String::with_capacity(sql.len());
-    let mut rest = sql;
-    while let Some((before, marked)) = rest.split_once("/* ") {
-        plain.push_str(before);
-        let (marked, after) = marked.split_once("/* end */").filter(|(marked, _)| !marked.contains("/*"))?;
-        plain.push_str(if marked.starts_with("wanted") { "true" } else { "" });
-        rest = after;
-    }
-    plain.push_str(rest);
-    Some(plain)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn without_a_filter_nothing_of_it_is_left() {
-        for sql in [READ_ABOVE, READ_OPEN] {
-            let plain = read_statement(&Names::default(), sql, false);
-            for trace in ["/*", "LIKE", "OFFSET 0 /", "cardinality"] {
-                assert!(!plain.as_str().contains(trace), "{trace}: {}", plain.as_str());
-            }
-            assert!(read_statement(&Names::default(), sql, true).as_str().contains("LIKE ANY"));
-        }
-    }
-
-    #[test]
-    fn marks_that_do_not_pair_up_leave_no_statement() {
-        let plain = |sql| without_marked(sql);
-        assert_eq!(plain("a /* wanted */ b /* end */ c/* fence */ d /* end */").as_deref(), Some("a true c"));
-        for broken in ["a /* wanted */ b", "a /* wanted */ b /* wanted */ c /* end */", "a /* end */ b /* end"] {
-            assert_eq!(plain(broken), None, "{broken}");
-        }
-    }
 
     #[test]
     fn ranges_that_lie_close_together_are_one_span() {

@@ -11,6 +11,7 @@ use super::fault::{precondition, store_error};
 use super::source::PgSource;
 
 const LAST_POSITION: &str = outbox_core::sql::postgres::SOURCE_LAST_POSITION;
+const BOTH_ENDS: &str = outbox_core::sql::postgres::STATUS_LOG;
 const FLOOR: &str = outbox_core::sql::postgres::SOURCE_FLOOR;
 const GAPS: &str = outbox_core::sql::postgres::SOURCE_GAPS;
 const SINCE: &str = outbox_core::sql::postgres::SOURCE_SINCE;
@@ -19,6 +20,7 @@ const PROOF: &str = outbox_core::sql::postgres::SOURCE_PROOF;
 /// The statements that find a start.
 pub(super) struct StartStatements {
     last_position: SqlStr,
+    both_ends: SqlStr,
     floor: SqlStr,
     gaps: SqlStr,
     since: SqlStr,
@@ -29,6 +31,7 @@ impl StartStatements {
     pub(super) fn new(names: &Names) -> Self {
         Self {
             last_position: statement(names, LAST_POSITION),
+            both_ends: statement(names, BOTH_ENDS),
             floor: statement(names, FLOOR),
             gaps: statement(names, GAPS),
             since: statement(names, SINCE),
@@ -36,7 +39,16 @@ impl StartStatements {
         }
     }
 
+    /// The last position drawn, or the last visible for a user who may not read the sequence.
     pub(super) async fn last_position(&self, link: &mut Link) -> Result<Position, StoreError> {
+        if let Some(drawn) = self.last_drawn(link).await? {
+            return Ok(drawn);
+        }
+        let row = link.one(CALL, sqlx::query(self.both_ends.clone())).await?;
+        Ok(row.try_get::<Option<_>, _>("last_position").map_err(store_error)?.unwrap_or_default())
+    }
+
+    async fn last_drawn(&self, link: &mut Link) -> Result<Option<Position>, StoreError> {
         let row = link.one(CALL, sqlx::query(self.last_position.clone())).await?;
         row.try_get(0).map_err(store_error)
     }
@@ -64,8 +76,8 @@ impl StartStatements {
     }
 
     pub(super) async fn verify(&self, link: &mut Link, proof: &Proof) -> Result<(), StoreError> {
-        let last = self.last_position(link).await?;
-        if last < proof.position {
+        let last = self.last_drawn(link).await?;
+        if let Some(last) = last.filter(|last| *last < proof.position) {
             return Err(drawn_back(last, proof.position));
         }
         let floor = self.floor(link).await?;
@@ -84,6 +96,15 @@ impl StartStatements {
 }
 
 impl PgSource {
+    /// What is missing up to a position that was drawn before this call, where somebody may hold it.
+    pub(super) async fn missing(&mut self, above: Position, to: Position) -> Result<PositionSet, StoreError> {
+        if self.holders().await?.is_empty() {
+            tracing::debug!(to, "nobody writes to the outbox: nothing is open");
+            return Ok(PositionSet::new());
+        }
+        self.start.gaps(&mut self.link, above, to).await
+    }
+
     /// Finds where a new subscription begins.
     ///
     /// The order of the looks matters: first the last position drawn, then who may hold a position up to it, then what
@@ -104,12 +125,7 @@ impl PgSource {
             Start::Time(time) => Some(time),
         };
         let last = self.start.last_position(&mut self.link).await?.max(floor);
-        let mut open = PositionSet::new();
-        if self.holders().await?.is_empty() {
-            tracing::debug!(last, "nobody writes to the outbox: nothing below the start is open");
-        } else {
-            open = self.start.gaps(&mut self.link, floor, last).await?;
-        }
+        let mut open = self.missing(floor, last).await?;
         let mut position = last;
         if let Some(time) = time
             && let Some(first) = self.start.since(&mut self.link, floor, time).await?

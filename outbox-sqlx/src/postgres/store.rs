@@ -8,11 +8,12 @@ use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
 use outbox_core::status::Status;
-use outbox_core::store::{Database, SCHEMA_VERSION};
-use outbox_core::{Filter, Names, Store, StoreError};
+use outbox_core::store::{Count, Database, SCHEMA_VERSION};
+use outbox_core::{Filter, Names, Position, Store, StoreError};
 use sqlx::Row;
 use sqlx::postgres::PgConnectOptions;
 
+use super::changelog;
 use super::checkpoint::PgCheckpoints;
 use super::connection::{CALL, Link, READ, statement};
 use super::doctor::examine;
@@ -30,6 +31,13 @@ const PRIVILEGES: &str = outbox_core::sql::postgres::STORE_PRIVILEGES;
 
 /// The oldest server this build knows, as it numbers itself.
 const OLDEST_SERVER: i32 = 140_000;
+
+/// What somebody needs privileges for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Relay,
+    Reading,
+}
 
 /// A PostgreSQL database with an outbox in it.
 ///
@@ -81,8 +89,8 @@ impl PgStore {
         super::migrate::migration(names, segments)
     }
 
-    /// Connects, and checks that an outbox this build knows is there to be read.
-    async fn inspected(&self) -> Result<(Link, Database), StoreError> {
+    /// Connects, and checks that an outbox this build knows is there to be read, or to be worked by a relay.
+    async fn inspected(&self, purpose: Purpose) -> Result<(Link, Database), StoreError> {
         let mut link = Link::open(&self.options, READ).await?;
         let server = link.one(CALL, sqlx::query(statement(&self.names, SERVER))).await?;
         let server_version: String = server.try_get("version_text").map_err(store_error)?;
@@ -99,7 +107,7 @@ impl PgStore {
         if !server.try_get::<bool, _>("migrated").map_err(store_error)? {
             return Err(self.not_migrated());
         }
-        self.check_privileges(&mut link).await?;
+        self.check_privileges(&mut link, purpose).await?;
         let meta = link.one(CALL, sqlx::query(statement(&self.names, META))).await?;
         check_version(meta.try_get("schema_version").map_err(store_error)?)?;
         let name = server.try_get("name").map_err(store_error)?;
@@ -115,8 +123,9 @@ impl PgStore {
         ))
     }
 
-    pub(super) async fn check_privileges(&self, link: &mut Link) -> Result<(), StoreError> {
-        let rows = link.all(CALL, sqlx::query(statement(&self.names, PRIVILEGES))).await?;
+    pub(super) async fn check_privileges(&self, link: &mut Link, purpose: Purpose) -> Result<(), StoreError> {
+        let query = sqlx::query(statement(&self.names, PRIVILEGES)).bind(purpose == Purpose::Relay);
+        let rows = link.all(CALL, query).await?;
         let missing: Vec<String> =
             rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(store_error)?;
         if missing.is_empty() {
@@ -165,9 +174,13 @@ impl Store for PgStore {
     }
 
     async fn check(&self) -> Result<Database, StoreError> {
-        let (mut link, database) = self.inspected().await?;
+        let (mut link, database) = self.inspected(Purpose::Relay).await?;
         self.check_position(&mut link).await?;
         Ok(database)
+    }
+
+    async fn inspect(&self) -> Result<Database, StoreError> {
+        Ok(self.inspected(Purpose::Reading).await?.1)
     }
 
     async fn source(&self, filter: &Filter) -> Result<Box<dyn Source>, StoreError> {
@@ -183,8 +196,12 @@ impl Store for PgStore {
     }
 
     async fn status(&self) -> Result<Status, StoreError> {
-        let (link, database) = self.inspected().await?;
+        let (link, database) = self.inspected(Purpose::Relay).await?;
         status(link, &self.names, database).await
+    }
+
+    async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {
+        changelog::stats(&self.options, &self.names, after, filter).await
     }
 
     async fn examine(&self) -> Result<Vec<Finding>, StoreError> {

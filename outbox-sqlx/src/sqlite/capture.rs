@@ -1,8 +1,10 @@
 //! Capture: writes events with the caller's own open transaction.
 
+use std::sync::Arc;
+
 use outbox_core::capture::change;
 use outbox_core::event::{Operation, Payload};
-use outbox_core::{DomainEvent, Entity, Names, NewEvent};
+use outbox_core::{CaptureError, Context, DomainEvent, Entity, Names, NewEvent};
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Connection, SqlStr, Sqlite, Transaction};
@@ -28,6 +30,9 @@ const CHUNK: usize = 128;
 pub struct SqliteOutbox {
     one: SqlStr,
     chunk: SqlStr,
+    context: Arc<Context>,
+    #[cfg(feature = "testing")]
+    captured: super::captured::Statements,
 }
 
 impl Default for SqliteOutbox {
@@ -50,7 +55,41 @@ impl SqliteOutbox {
     pub fn with_names(names: Names) -> Self {
         let one = statement(&names, INSERT);
         let chunk = repeated(&one, CHUNK);
-        Self { one, chunk }
+        Self {
+            one,
+            chunk,
+            context: Arc::default(),
+            #[cfg(feature = "testing")]
+            captured: super::captured::Statements::new(&names),
+        }
+    }
+
+    /// The same outbox for one transaction: every event written through it carries the context, in savepoints too.
+    ///
+    /// It takes the place of the context this outbox has; [`SqliteOutbox::context`] gives that one to build upon.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use outbox_core::Context;
+    /// use outbox_sqlx::SqliteOutbox;
+    ///
+    /// async fn cancel(pool: &sqlx::SqlitePool, outbox: &SqliteOutbox) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let outbox = outbox.with_context(Context::new().tenant("acme").actor("ann"));
+    ///     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    ///     outbox.append(&mut tx, &outbox_core::NewEvent::new("shop.cancelled", "7").json("{}")).await?;
+    ///     tx.commit().await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_context(&self, context: Context) -> Self {
+        Self { context: Arc::new(context), ..self.clone() }
+    }
+
+    /// What every event written through this outbox carries.
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
     /// Writes one event and returns its id.
@@ -76,7 +115,9 @@ impl SqliteOutbox {
         tx: &mut Transaction<'_, Sqlite>,
         events: &[E],
     ) -> Result<Vec<Uuid>, AppendError> {
-        let events = events.iter().map(DomainEvent::to_event).collect::<Result<Vec<_>, _>>()?;
+        let context = self.context.now();
+        let stamped = events.iter().map(|event| Ok(context.stamp(event.to_event()?)));
+        let events = stamped.collect::<Result<Vec<_>, CaptureError>>()?;
         let ids = events.iter().map(|event| event.event_id).collect();
         if events.len() <= CHUNK {
             self.write_chunk(tx, events).await?;
@@ -135,6 +176,11 @@ impl SqliteOutbox {
         self.tell(tx, change(Some(before), None)?).await
     }
 
+    #[cfg(feature = "testing")]
+    pub(super) fn captured_statements(&self) -> &super::captured::Statements {
+        &self.captured
+    }
+
     async fn tell(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
@@ -148,7 +194,8 @@ impl SqliteOutbox {
 
     async fn write(&self, tx: &mut Transaction<'_, Sqlite>, event: NewEvent<'_>) -> Result<Uuid, AppendError> {
         let event_id = event.event_id;
-        bind(sqlx::query(self.one.clone()), event).execute(&mut **tx).await?;
+        let context = self.context.now();
+        bind(sqlx::query(self.one.clone()), context.stamp(event)).execute(&mut **tx).await?;
         Ok(event_id)
     }
 

@@ -15,6 +15,8 @@ const SAVE: &str = outbox_core::sql::sqlite::CHECKPOINT_SAVE;
 const RECORD: &str = outbox_core::sql::sqlite::CHECKPOINT_RECORD;
 const RECORDED: &str = outbox_core::sql::sqlite::CHECKPOINT_RECORDED;
 const FORGIVE: &str = outbox_core::sql::sqlite::CHECKPOINT_FORGIVE;
+const SWEEP: &str = outbox_core::sql::sqlite::CHECKPOINT_SWEEP;
+const SWEEP_LEASES: &str = outbox_core::sql::sqlite::CHECKPOINT_SWEEP_LEASES;
 
 /// The checkpoints of one file.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(super) struct SqliteCheckpoints {
     record: SqlStr,
     recorded: SqlStr,
     forgive: SqlStr,
+    sweep: SqlStr,
+    sweep_leases: SqlStr,
 }
 
 impl SqliteCheckpoints {
@@ -42,6 +46,8 @@ impl SqliteCheckpoints {
             record: statement(names, RECORD),
             recorded: statement(names, RECORDED),
             forgive: statement(names, FORGIVE),
+            sweep: statement(names, SWEEP),
+            sweep_leases: statement(names, SWEEP_LEASES),
         })
     }
 
@@ -73,6 +79,14 @@ impl SqliteCheckpoints {
         let row = sqlx::query(self.claim.clone()).bind(subscription).bind(epoch).fetch_optional(&mut *tx).await?;
         tx.commit().await?;
         Ok(Some(row))
+    }
+
+    async fn try_sweep(&mut self) -> Result<(), sqlx::Error> {
+        let mut tx = self.connection.begin_with(BEGIN_WRITE).await?;
+        for sql in [&self.sweep, &self.sweep_leases] {
+            sqlx::query(sql.clone()).execute(&mut *tx).await?;
+        }
+        tx.commit().await
     }
 
     async fn try_record(
@@ -156,6 +170,10 @@ impl Checkpoints for SqliteCheckpoints {
     async fn forgive(&mut self, subscription: &str, epoch: i64, positions: &[Position]) -> Result<(), StoreError> {
         let written = bounded(CALL, self.try_forgive(subscription, epoch, positions)).await?;
         if written { Ok(()) } else { Err(fenced(subscription, epoch)) }
+    }
+
+    async fn sweep(&mut self) -> Result<(), StoreError> {
+        bounded(CALL, self.try_sweep()).await
     }
 }
 

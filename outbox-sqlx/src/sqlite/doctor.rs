@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use outbox_core::StoreError;
 use outbox_core::doctor::{Finding, Verdict};
-use outbox_core::{StoreError, StoreErrorKind};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row};
 
@@ -25,7 +25,7 @@ pub(super) async fn examine(store: &SqliteStore) -> Result<Vec<Finding>, StoreEr
             findings.push(Finding::ok("tables", "there, in the version this build knows"));
             findings.extend(checks(&mut connection, store).await?);
         }
-        Err(error) => findings.push(refusal("tables", error)?),
+        Err(error) => findings.push(Finding::told("tables", "", Err(error))?),
     }
     if store.options.get_filename().exists() {
         findings.push(writable(store).await?);
@@ -55,10 +55,17 @@ async fn checks(connection: &mut SqliteConnection, store: &SqliteStore) -> Resul
 async fn writable(store: &SqliteStore) -> Result<Finding, StoreError> {
     let mut connection = open(&store.options).await?;
     let written = bounded(CALL, async { connection.begin_with(BEGIN_WRITE).await?.rollback().await }).await;
-    match written {
-        Ok(()) => Ok(Finding::ok("writable", "file and folder")),
-        Err(error) => refusal("writable", error),
-    }
+    // That it cannot be written to is the answer, not a failure to ask.
+    Ok(written.map_or_else(
+        |error| {
+            Finding::failed(
+                "writable",
+                error.to_string(),
+                "see who else has the file open, and who may write to its folder",
+            )
+        },
+        |()| Finding::ok("writable", "file and folder"),
+    ))
 }
 
 fn log_size(file: &Path) -> Finding {
@@ -72,15 +79,4 @@ fn log_size(file: &Path) -> Finding {
             Some("somebody reads in one long transaction, so that the log cannot be taken in; end it".into());
     }
     finding
-}
-
-/// A refusal as a finding, told as what is wrong and what to do.
-fn refusal(check: &str, error: StoreError) -> Result<Finding, StoreError> {
-    let text = error.to_string();
-    let (found, remedy) = match text.split_once("; ") {
-        Some((found, remedy)) => (found, remedy),
-        None if error.kind() == StoreErrorKind::Precondition => (text.as_str(), "see `outbox-relay migrate --help`"),
-        None => (text.as_str(), "try again; if it stays so, see who else has the file open"),
-    };
-    Ok(Finding::failed(check, found, remedy))
 }

@@ -70,8 +70,8 @@ pub(super) fn read(row: &SqliteRow) -> Result<LogRow, sqlx::Error> {
         Err(Fault::Row(reason)) => Ok(LogRow::Unreadable(Unreadable {
             position: row.try_get(column::POSITION)?,
             event_id: event_id(row, column::EVENT_ID)?.unwrap_or_default(),
-            topic: lossy(row, column::TOPIC)?,
-            key: lossy(row, column::EVENT_KEY)?,
+            topic: lossy(row, column::TOPIC)?.unwrap_or_default(),
+            key: lossy(row, column::EVENT_KEY)?.unwrap_or_default(),
             reason: reason.into_owned(),
         })),
     }
@@ -115,7 +115,7 @@ fn event(row: &SqliteRow) -> Result<Event, Fault> {
         actor: optional(row, column::ACTOR, "actor is not UTF-8")?,
         schema_version: schema_version(row)?,
         transaction_id: optional(row, column::TRANSACTION_ID, "transaction_id is not UTF-8")?,
-        occurred_at: occurred_at(text(row, column::OCCURRED_AT, NO_TIME)?).ok_or(NO_TIME)?,
+        occurred_at: time(text(row, column::OCCURRED_AT, NO_TIME)?).ok_or(NO_TIME)?,
     })
 }
 
@@ -137,8 +137,9 @@ fn optional(row: &SqliteRow, column: usize, fault: &'static str) -> Result<Optio
     std::str::from_utf8(bytes).map(|text| Some(text.to_owned())).map_err(|_| fault.into())
 }
 
-fn lossy(row: &SqliteRow, column: usize) -> Result<String, sqlx::Error> {
-    Ok(String::from_utf8_lossy(bytes(row, column)?.unwrap_or_default()).into_owned())
+/// Text with what is not UTF-8 replaced.
+pub(super) fn lossy(row: &SqliteRow, column: usize) -> Result<Option<String>, sqlx::Error> {
+    Ok(bytes(row, column)?.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
 }
 
 fn operation(row: &SqliteRow) -> Result<Option<Operation>, Fault> {
@@ -172,7 +173,7 @@ fn schema_version(row: &SqliteRow) -> Result<Option<i32>, Fault> {
 }
 
 /// Reads RFC 3339 and the forms of SQLite's date functions, which leave out `T`, seconds or zone; without zone it is UTC.
-fn occurred_at(text: &str) -> Option<OffsetDateTime> {
+pub(super) fn time(text: &str) -> Option<OffsetDateTime> {
     if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
         return Some(time);
     }
@@ -205,8 +206,8 @@ mod tests {
             ("2026-01-31 12:30 -01:00", "2026-01-31T13:30:00Z"),
             ("2026-01-31", "2026-01-31T00:00:00Z"),
         ] {
-            let time = OffsetDateTime::parse(same, &Rfc3339).unwrap();
-            assert_eq!(occurred_at(text), Some(time), "{text}");
+            let wanted = OffsetDateTime::parse(same, &Rfc3339).unwrap();
+            assert_eq!(time(text), Some(wanted), "{text}");
         }
     }
 
@@ -215,7 +216,7 @@ mod tests {
         for text in
             ["", "yesterday", "1769860800", "2026-13-01", "2026-01-31 25:00:00", "12:30:15", "2026-01-3é1 12:30"]
         {
-            assert_eq!(occurred_at(text), None, "{text}");
+            assert_eq!(time(text), None, "{text}");
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Reads the log. One writer at a time means positions in commit order: what is missing is never filled.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
@@ -12,9 +12,10 @@ use outbox_core::{Filter, Names, Position, PositionSet, StoreError, StoreErrorKi
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Row, SqlStr};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use tokio::time::Instant;
 
 use super::connection::{CALL, WALK, bounded, json_list, statement, store_error};
+use super::filter::{FilterValues, reading_statement, time_text};
 use super::row;
 
 const READ: &str = outbox_core::sql::sqlite::SOURCE_READ;
@@ -31,22 +32,13 @@ const TRUST: Duration = Duration::from_secs(2);
 pub(super) struct SqliteSource {
     connection: SqliteConnection,
     write_ahead_log: PathBuf,
-    filter: FilterLists,
+    filter: Option<FilterValues>,
     read: SqlStr,
     last_position: SqlStr,
     since: SqlStr,
     proof: SqlStr,
     floor: SqlStr,
     looked: Instant,
-}
-
-/// The lists of a filter as JSON arrays; `None` wants all.
-#[derive(Debug)]
-struct FilterLists {
-    topics: Option<String>,
-    tables: Option<String>,
-    tenants: Option<String>,
-    operations: Option<String>,
 }
 
 impl SqliteSource {
@@ -58,11 +50,12 @@ impl SqliteSource {
         // SQLite's own name of the file, with links followed: that is where its write-ahead log lies.
         let file = sqlx::query_scalar::<_, String>("SELECT file FROM pragma_database_list WHERE name = 'main'");
         let file = bounded(CALL, file.fetch_one(&mut connection)).await?;
+        let filter = FilterValues::new(filter)?;
         Ok(Self {
             connection,
             write_ahead_log: PathBuf::from(format!("{file}-wal")),
-            filter: FilterLists::new(filter),
-            read: statement(names, READ),
+            read: reading_statement(names, READ, filter.as_ref()),
+            filter,
             last_position: statement(names, LAST_POSITION),
             since: statement(names, SINCE),
             proof: statement(names, PROOF),
@@ -79,16 +72,16 @@ impl SqliteSource {
         }
         let open = json_list(open.ranges().map(|range| format!("[{},{}]", range.start(), range.end())));
         let max_events = i64::from(request.max_events.max(1));
-        let mut answer = sqlx::query(self.read.clone())
+        let query = sqlx::query(self.read.clone())
             .bind(request.above.then_some(request.after))
             .bind(open)
             .bind(max_events)
-            .bind(i64::try_from(request.max_bytes).unwrap_or(i64::MAX))
-            .bind(self.filter.topics.as_deref())
-            .bind(self.filter.tables.as_deref())
-            .bind(self.filter.tenants.as_deref())
-            .bind(self.filter.operations.as_deref())
-            .fetch(&mut self.connection);
+            .bind(i64::try_from(request.max_bytes).unwrap_or(i64::MAX));
+        let query = match &self.filter {
+            Some(filter) => filter.bind(query),
+            None => query,
+        };
+        let mut answer = query.fetch(&mut self.connection);
         let (mut rows, mut found) = (Vec::new(), 0);
         while let Some(row) = answer.try_next().await? {
             found = row::found(&row)?;
@@ -131,32 +124,8 @@ impl SqliteSource {
     }
 
     async fn time(&mut self, time: OffsetDateTime) -> Result<Option<Position>, StoreError> {
-        let text = time.format(&Rfc3339).map_err(|error| {
-            StoreError::new(StoreErrorKind::Precondition, "the start time is outside the years 0 to 9999")
-                .caused_by(error)
-        })?;
-        let query = sqlx::query_scalar(self.since.clone()).bind(text);
+        let query = sqlx::query_scalar(self.since.clone()).bind(time_text(time)?);
         bounded(WALK, query.fetch_optional(&mut self.connection)).await
-    }
-}
-
-impl FilterLists {
-    fn new(filter: &Filter) -> Self {
-        let operations: Vec<&str> = filter.operations.iter().map(|operation| operation.as_str()).collect();
-        Self {
-            topics: list(&filter.topics_as_glob()),
-            tables: list(&filter.tables),
-            tenants: list(&filter.tenants),
-            operations: list(&operations),
-        }
-    }
-}
-
-fn list<T: AsRef<str>>(words: &[T]) -> Option<String> {
-    if words.is_empty() {
-        None
-    } else {
-        Some(json_list(words.iter().map(|word| serde_json::Value::from(word.as_ref()))))
     }
 }
 
@@ -238,7 +207,14 @@ async fn make_durable(write_ahead_log: PathBuf) -> Result<(), StoreError> {
 }
 
 fn sync(write_ahead_log: &Path) -> std::io::Result<()> {
-    match OpenOptions::new().write(true).open(write_ahead_log) {
+    let opened = match OpenOptions::new().write(true).open(write_ahead_log) {
+        // One who may only read can sync all the same where the system lets him.
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            File::open(write_ahead_log)
+        }
+        opened => opened,
+    };
+    match opened {
         Ok(file) => file.sync_data(),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),

@@ -8,11 +8,12 @@ use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
 use outbox_core::status::Status;
-use outbox_core::store::{Database, SCHEMA_VERSION};
-use outbox_core::{Filter, Names, Store, StoreError, StoreErrorKind};
+use outbox_core::store::{Count, Database, SCHEMA_VERSION};
+use outbox_core::{Filter, Names, Position, Store, StoreError, StoreErrorKind};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Row};
 
+use super::changelog;
 use super::checkpoint::SqliteCheckpoints;
 use super::connection::{BEGIN_WRITE, CALL, bounded, open, statement, store_error};
 use super::doctor::examine;
@@ -119,6 +120,10 @@ impl Store for SqliteStore {
         Ok(database)
     }
 
+    async fn inspect(&self) -> Result<Database, StoreError> {
+        Ok(self.inspected().await?.1)
+    }
+
     async fn source(&self, filter: &Filter) -> Result<Box<dyn Source>, StoreError> {
         Ok(Box::new(SqliteSource::new(open(&self.options).await?, &self.names, filter).await?))
     }
@@ -134,6 +139,10 @@ impl Store for SqliteStore {
     async fn status(&self) -> Result<Status, StoreError> {
         let (connection, database) = self.inspected().await?;
         status(connection, &self.names, database).await
+    }
+
+    async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {
+        changelog::stats(open(&self.options).await?, &self.names, after, filter).await
     }
 
     async fn examine(&self) -> Result<Vec<Finding>, StoreError> {

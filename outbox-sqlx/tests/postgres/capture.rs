@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use outbox_core::source::Row;
-use outbox_core::{CaptureError, Entity, Event, NewEvent, Operation, Payload};
+use outbox_core::{CaptureError, Context, Entity, Event, NewEvent, Operation, Payload};
 use outbox_sqlx::{AppendError, PgOutbox};
 use sqlx::Connection;
 
@@ -169,4 +169,12 @@ async fn other_names_and_any_search_path() {
     tx.commit().await.unwrap();
     let count: i64 = sqlx::query_scalar("SELECT count(*) FROM shop.ob_event").fetch_one(&mut session).await.unwrap();
     assert_eq!(count, 1);
+}
+
+#[test]
+fn a_context_can_be_built_upon() {
+    let outbox = PgOutbox::new().with_context(Context::new().tenant("acme"));
+    let outbox = outbox.with_context(outbox.context().clone().actor("ann"));
+    assert_eq!(outbox.context(), &Context::new().tenant("acme").actor("ann"));
+    assert_eq!(PgOutbox::new().context(), &Context::new());
 }

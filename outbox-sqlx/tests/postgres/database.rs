@@ -1,7 +1,5 @@
 //! A database of each test's own, dropped when the test is over.
 
-use std::time::Duration;
-
 use outbox_core::lease::RelayIdentity;
 use outbox_core::source::{Evidence, Read, ReadRequest, Row, Source};
 use outbox_core::{Filter, Position, PositionSet, Store};
@@ -131,15 +129,4 @@ pub(crate) fn relay(name: &str) -> RelayIdentity {
         process_id: 4711,
         process_started: "then".to_owned(),
     }
-}
-
-/// Polls until the condition holds, for at most ten seconds.
-pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    for _ in 0..1000 {
-        if condition().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{what} did not happen within 10 s");
 }

@@ -12,3 +12,5 @@ mod source;
 mod start;
 mod status;
 mod store;
+#[cfg(all(feature = "chrono", feature = "decimal", feature = "json"))]
+mod types;

@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use outbox_core::source::{ReadRequest, Row};
 use outbox_core::{Filter, Operation, Payload, Store, StoreErrorKind};
+use time::macros::datetime;
 
-use crate::database::{TestDatabase, above, above_and, eventually, execute, positions, write};
+use crate::database::{TestDatabase, above, above_and, execute, positions, write};
 
 #[tokio::test]
 async fn rows_come_in_order_and_in_limits() {
@@ -92,11 +95,14 @@ async fn a_log_that_counts_from_1_again_is_refused() {
     let error = source.read(&above_and(3, "{[1,1]}")).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Continuity);
     assert!(error.to_string().contains("positions up to 1 only, and the relay has read up to 3"), "{error}");
-    eventually("a look at an idle log", async || match source.read(&above(3)).await {
-        Ok(read) => !positions(&read).is_empty(),
-        Err(error) => error.kind() == StoreErrorKind::Continuity,
-    })
-    .await;
+    let mut source = database.source().await;
+    assert!(positions(&source.read(&above(3)).await.unwrap()).is_empty(), "believed for a while");
+    let believed_for = Duration::from_secs(2);
+    tokio::time::pause();
+    tokio::time::advance(believed_for).await;
+    tokio::time::resume();
+    let error = source.read(&above(3)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Continuity);
 }
 
 #[tokio::test]
@@ -105,31 +111,33 @@ async fn what_a_filter_leaves_out_comes_with_its_position_alone() {
     let mut session = database.session().await;
     execute(
         &mut session,
-        "INSERT INTO outbox_event (topic, event_key, aggregate_type, operation, tenant_id, payload) VALUES
-            ('shop.orders', 'k', 'orders', 'insert', 'acme', '1'),
-            ('shop.orders', 'k', 'orders', 'delete', 'acme', repeat('x', 5000)),
-            ('shop_orders', 'k', 'orders', 'insert', 'acme', repeat('x', 5000)),
-            ('shop.orders', 'k', NULL, NULL, 'acme', repeat('x', 5000)),
-            ('shop.orders', 'k', 'orders', 'insert', NULL, repeat('x', 5000)),
-            ('shop.items', 'k', 'orders', 'insert', 'acme', '2')",
+        "INSERT INTO outbox_event (topic, event_key, aggregate_type, operation, tenant_id, payload, occurred_at) VALUES
+            ('shop.orders', 'k', 'orders', 'insert', 'acme', '1', '2026-01-01 00:00:00+00'),
+            ('shop.orders', 'k', 'orders', 'delete', 'acme', repeat('x', 5000), '2026-01-01 00:00:00+00'),
+            ('shop_orders', 'k', 'orders', 'insert', 'acme', repeat('x', 5000), '2026-01-01 00:00:00+00'),
+            ('shop.orders', 'k', NULL, NULL, 'acme', repeat('x', 5000), '2026-01-01 00:00:00+00'),
+            ('shop.orders', 'k', 'orders', 'insert', NULL, repeat('x', 5000), '2026-01-01 00:00:00+00'),
+            ('shop.orders', 'K', 'orders', 'insert', 'acme', repeat('x', 5000), '2026-01-01 00:00:00+00'),
+            ('shop.orders', 'k', 'orders', 'insert', 'acme', repeat('x', 5000), '2025-12-31 23:59:59.999999+00'),
+            ('shop.orders', 'k', 'orders', 'insert', 'acme', repeat('x', 5000), '2026-01-02 00:00:00+00'),
+            ('shop.items', 'k', 'orders', 'insert', 'acme', '2', '2026-01-01 23:59:59.999999+00')",
     )
     .await;
     let filter = Filter {
         topics: vec!["none".into(), "shop.*".into()],
         tables: vec!["orders".into()],
+        keys: vec!["k".into(), "l".into()],
         tenants: vec!["acme".into()],
         operations: vec![Operation::Insert, Operation::Update],
+        since: Some(datetime!(2026-01-01 00:00 UTC)),
+        until: Some(datetime!(2026-01-02 00:00 UTC)),
     };
     let mut source = database.store.source(&filter).await.unwrap();
     for request in [above(0), above_and(3, "{[1,3]}")] {
         let read = source.read(&ReadRequest { max_bytes: 50, ..request }).await.unwrap();
         let events: Vec<_> = read.rows.iter().map(|row| matches!(row, Row::Event(_))).collect();
-        assert_eq!(
-            (positions(&read), read.complete),
-            (vec![1, 2, 3, 4, 5, 6], true),
-            "unwanted payloads count for nothing"
-        );
-        assert_eq!(events, [true, false, false, false, false, true]);
+        assert_eq!((positions(&read), read.complete), ((1..=9).collect(), true), "unwanted payloads count for nothing");
+        assert_eq!(events, [true, false, false, false, false, false, false, false, true]);
     }
 }
 
@@ -220,6 +228,13 @@ async fn a_time_limit_of_the_role_does_not_reach_the_reader() {
     let mut source = database.source().await;
     execute(&mut session, "BEGIN; LOCK TABLE outbox_event IN ACCESS EXCLUSIVE MODE").await;
     let reading = tokio::spawn(async move { source.read(&above(0)).await });
-    execute(&mut session, "SELECT pg_sleep(0.5); COMMIT").await;
+    let waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND database = (
+        SELECT oid FROM pg_database WHERE datname = current_database()))";
+    while !sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut session).await.unwrap() {}
+    // Whoever begins to wait now and is under the limit gives up, and the reader has waited for longer by then.
+    let mut limited = database.session().await;
+    let refused = sqlx::query("SELECT FROM outbox_event").execute(&mut limited).await.unwrap_err();
+    assert!(refused.to_string().contains("statement timeout"), "{refused}");
+    execute(&mut session, "COMMIT").await;
     assert_eq!(positions(&reading.await.unwrap().unwrap()), [1]);
 }

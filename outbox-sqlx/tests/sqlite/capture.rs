@@ -1,6 +1,6 @@
 //! What an application writes is what a relay reads.
 
-use outbox_core::{CaptureError, Entity, NewEvent, Operation, Payload};
+use outbox_core::{CaptureError, Context, Entity, NewEvent, Operation, Payload};
 use outbox_sqlx::SqliteOutbox;
 use sqlx::Connection;
 
@@ -144,4 +144,12 @@ async fn plain_sql_needs_three_columns() {
     assert_eq!(event.event_id.get_version_num(), 7);
     let age = time::OffsetDateTime::now_utc() - event.occurred_at;
     assert!(age.whole_seconds().abs() < 60, "{age}");
+}
+
+#[test]
+fn a_context_can_be_built_upon() {
+    let outbox = SqliteOutbox::new().with_context(Context::new().tenant("acme"));
+    let outbox = outbox.with_context(outbox.context().clone().actor("ann"));
+    assert_eq!(outbox.context(), &Context::new().tenant("acme").actor("ann"));
+    assert_eq!(SqliteOutbox::new().context(), &Context::new());
 }

@@ -8,6 +8,8 @@ mod lease;
 mod source;
 mod status;
 mod store;
+#[cfg(all(feature = "chrono", feature = "decimal", feature = "json"))]
+mod types;
 
 use std::time::Duration;
 

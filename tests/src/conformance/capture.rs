@@ -9,14 +9,15 @@ use std::task::Poll;
 
 use outbox_core::event::JSON;
 use outbox_core::{NewEvent, Operation, Payload};
+use serde_json::json;
 use sqlx::Connection;
 use time::OffsetDateTime;
 
-use super::log::{event, events, number, only_event};
-use super::{Backend, Order};
+use super::log::{event, events, number, only_event, write};
+use super::{Backend, Business, Order, SqlBackend};
 
 /// Business rows and events of an order.
-async fn rows_and_events<B: Backend>(backend: &B, id: &str) -> (String, String) {
+async fn rows_and_events<B: SqlBackend>(backend: &B, id: &str) -> (String, String) {
     // In one statement, and so of one moment.
     let sql = format!(
         "SELECT CAST((SELECT count(*) FROM orders WHERE id = '{id}') AS text) || ' ' || \
@@ -27,12 +28,12 @@ async fn rows_and_events<B: Backend>(backend: &B, id: &str) -> (String, String) 
     (rows.to_owned(), events.to_owned())
 }
 
-async fn place<B: Backend>(tx: &mut sqlx::Transaction<'_, B::Database>, id: &str) {
+async fn place<B: SqlBackend>(tx: &mut sqlx::Transaction<'_, B::Database>, id: &str) {
     B::execute(tx, &format!("INSERT INTO orders (id, total) VALUES ('{id}', 1)")).await;
     B::append(tx, &event(id, 1)).await.unwrap();
 }
 
-pub async fn an_event_is_stored_if_and_only_if_its_transaction_commits<B: Backend>(backend: &B) {
+pub async fn an_event_is_stored_if_and_only_if_its_transaction_commits<B: SqlBackend>(backend: &B) {
     let mut tx = backend.begin().await;
     place::<B>(&mut tx, "committed").await;
     tx.commit().await.unwrap();
@@ -49,7 +50,7 @@ pub async fn an_event_is_stored_if_and_only_if_its_transaction_commits<B: Backen
     assert_eq!(only_event(backend).await.key, "committed");
 }
 
-pub async fn a_savepoint_rolled_back_takes_its_event_along<B: Backend>(backend: &B) {
+pub async fn a_savepoint_rolled_back_takes_its_event_along<B: SqlBackend>(backend: &B) {
     let mut tx = backend.begin().await;
     place::<B>(&mut tx, "before").await;
     let mut savepoint = tx.begin().await.unwrap();
@@ -68,7 +69,7 @@ pub async fn a_savepoint_rolled_back_takes_its_event_along<B: Backend>(backend: 
     assert_eq!(keys, ["before", "kept", "after"]);
 }
 
-pub async fn a_future_dropped_at_any_await_leaves_both_or_none<B: Backend>(backend: &B) {
+pub async fn a_future_dropped_at_any_await_leaves_both_or_none<B: SqlBackend>(backend: &B) {
     let mut polls = 0;
     loop {
         polls += 1;
@@ -113,7 +114,7 @@ async fn poll_at_most(polls: usize, future: impl Future<Output = ()>) -> bool {
     .await
 }
 
-pub async fn a_retried_transaction_leaves_one_event<B: Backend>(backend: &B) {
+pub async fn a_retried_transaction_leaves_one_event<B: SqlBackend>(backend: &B) {
     for attempt in 1..=3 {
         let mut tx = backend.begin().await;
         place::<B>(&mut tx, "retried").await;
@@ -124,6 +125,27 @@ pub async fn a_retried_transaction_leaves_one_event<B: Backend>(backend: &B) {
         }
     }
     assert_eq!(rows_and_events(backend, "retried").await, ("1".to_owned(), "1".to_owned()));
+}
+
+pub async fn what_a_transaction_captured_is_told_and_no_more<B: Backend>(backend: &B) {
+    write(backend, &["before"], 1, 2).await;
+    let mut tx = backend.begin().await;
+    B::captured(&mut tx).await.unwrap().assert_none();
+    B::append(&mut tx, &event("k", 1)).await.unwrap();
+    B::change(&mut tx, Some(&order(1)), Some(&order(2))).await.unwrap();
+    let image = |total| json!({"id": "o-7", "tenant": "eu", "total": total});
+    B::captured(&mut tx)
+        .await
+        .unwrap()
+        .assert_topics(["shop.orders", "shop.orders"])
+        .assert_event("shop.orders", "k", json!({"n": 1}))
+        .assert_updated("shop.orders", "o-7", image(1), image(2));
+    tx.commit().await.unwrap();
+    let mut tx = backend.begin().await;
+    B::captured(&mut tx).await.unwrap().assert_none();
+    B::append(&mut tx, &event("k", 2)).await.unwrap();
+    B::captured(&mut tx).await.unwrap().assert_topics(["shop.orders"]);
+    tx.rollback().await.unwrap();
 }
 
 pub async fn append_all_keeps_the_order_of_its_events<B: Backend>(backend: &B) {
@@ -254,7 +276,7 @@ pub async fn keys_of_any_characters_come_back<B: Backend>(backend: &B) {
     assert_eq!(stored, keys);
 }
 
-pub async fn plain_sql_needs_three_columns<B: Backend>(backend: &B) {
+pub async fn plain_sql_needs_three_columns<B: SqlBackend>(backend: &B) {
     let before = OffsetDateTime::now_utc();
     backend.admin("INSERT INTO outbox_event (topic, event_key, payload) VALUES ('shop', 'k', '{\"n\":1}')").await;
     backend.admin("INSERT INTO outbox_event (topic, event_key, payload) VALUES ('shop', 'k', '{\"n\":2}')").await;

@@ -7,11 +7,11 @@ use outbox_sqlx::AppendError;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::Backend;
 use super::log::{SUBSCRIPTION, drain, event, numbered, relay, subscription, write};
 use super::postgres::Postgres;
 use super::sink::Sink;
 use super::waiting::{DEADLINE, eventually, within};
+use super::{Backend, SqlBackend};
 
 async fn status(backend: &Postgres) -> SubscriptionStatus {
     let status = backend.store().status().await.unwrap();

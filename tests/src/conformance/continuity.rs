@@ -8,11 +8,11 @@ use outbox_core::StoreErrorKind;
 use outbox_relay::{Outcome, RelayError, RunningRelay};
 use uuid::Uuid;
 
-use super::Backend;
 use super::interposed::Interposed;
 use super::log::{drain, numbered, relay, subscription, write};
 use super::sink::Sink;
 use super::waiting::within;
+use super::{Backend, SqlBackend};
 
 /// Five events published, by a relay at work.
 async fn running<B: Backend>(backend: &B) -> (Sink, Interposed<B::Store>, RunningRelay) {
@@ -36,7 +36,7 @@ pub(super) fn is_continuity(ended: Result<Outcome, RelayError>) {
     }
 }
 
-pub async fn a_log_set_back_under_a_running_relay_stops_it<B: Backend>(backend: &B) {
+pub async fn a_log_set_back_under_a_running_relay_stops_it<B: SqlBackend>(backend: &B) {
     let (sink, store, running) = running(backend).await;
     backend.admin(B::SET_BACK).await;
     store.break_connections();
@@ -44,7 +44,7 @@ pub async fn a_log_set_back_under_a_running_relay_stops_it<B: Backend>(backend: 
     assert_eq!(sink.by_key(), numbered(&["k"], 1, 5));
 }
 
-pub async fn another_event_under_a_known_position_stops_it<B: Backend>(backend: &B) {
+pub async fn another_event_under_a_known_position_stops_it<B: SqlBackend>(backend: &B) {
     let (sink, store, running) = running(backend).await;
     backend.admin(&format!("UPDATE outbox_event SET event_id = '{}' WHERE position = 4", Uuid::now_v7())).await;
     store.break_connections();
@@ -52,7 +52,7 @@ pub async fn another_event_under_a_known_position_stops_it<B: Backend>(backend: 
     assert_eq!(sink.by_key(), numbered(&["k"], 1, 5));
 }
 
-pub async fn a_log_set_back_while_no_relay_ran_is_noticed<B: Backend>(backend: &B) {
+pub async fn a_log_set_back_while_no_relay_ran_is_noticed<B: SqlBackend>(backend: &B) {
     let (sink, _, running) = running(backend).await;
     within("the relay to stop", running.stop()).await.unwrap();
     backend.admin(B::SET_BACK).await;
@@ -71,7 +71,7 @@ pub async fn the_same_log_after_a_reconnect_goes_on<B: Backend>(backend: &B) {
 }
 
 /// Rows that a person removed are not missed when the floor says so.
-pub async fn rows_pruned_below_the_floor_are_not_missed<B: Backend>(backend: &B) {
+pub async fn rows_pruned_below_the_floor_are_not_missed<B: SqlBackend>(backend: &B) {
     let sink = Sink::new();
     write(backend, &["a"], 1, 30).await;
     drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();

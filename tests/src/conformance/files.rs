@@ -3,13 +3,13 @@
 use std::fs;
 use std::time::Duration;
 
-use super::Backend;
 use super::continuity::is_continuity;
 use super::interposed::Interposed;
 use super::log::{drain, numbered, relay, subscription, write};
 use super::sink::Sink;
 use super::sqlite::Sqlite;
 use super::waiting::within;
+use super::{Backend, SqlBackend};
 
 /// Puts an older copy in the place of the file, as a restore does.
 fn restore(backend: &Sqlite, copy: &str) {

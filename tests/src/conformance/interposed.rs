@@ -8,8 +8,9 @@ use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Report};
 use outbox_core::source::{Proof, Read, ReadRequest, Row, Source, Start};
 use outbox_core::status::Status;
-use outbox_core::store::Database;
+use outbox_core::store::{Count, Database};
 use outbox_core::{Event, Filter, Position, PositionSet, Store, StoreError, StoreErrorKind, async_trait};
+use tokio::sync::watch;
 
 /// A store that a test can disturb. Clones share the disturbances.
 #[derive(Clone)]
@@ -22,6 +23,16 @@ pub struct Interposed<S> {
 #[derive(Clone, Default)]
 struct Line(Arc<Counters>);
 
+/// Whether the answer of a read is held back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Gate {
+    #[default]
+    Open,
+    Closed,
+    /// An answer stands before it.
+    Waiting,
+}
+
 #[derive(Default)]
 struct Counters {
     /// Connections of an earlier generation are broken.
@@ -29,6 +40,8 @@ struct Counters {
     /// So many checkpoints are still to be written without an answer.
     answers_to_lose: AtomicU64,
     bytes_read: AtomicU64,
+    /// What becomes of the next read's answer.
+    gate: watch::Sender<Gate>,
     leases_refused: AtomicU64,
 }
 
@@ -53,6 +66,22 @@ impl<S> Interposed<S> {
         self.line.0.answers_to_lose.load(Ordering::SeqCst)
     }
 
+    /// Holds back the answer of the next read, and returns once the database has given it.
+    ///
+    /// # Panics
+    ///
+    /// Never: the store itself holds the sender.
+    pub async fn hold_back_a_read(&self) {
+        self.line.0.gate.send_replace(Gate::Closed);
+        let mut gate = self.line.0.gate.subscribe();
+        gate.wait_for(|gate| *gate == Gate::Waiting).await.expect("the store itself holds the sender");
+    }
+
+    /// Lets the answer that is held back through.
+    pub fn let_through(&self) {
+        self.line.0.gate.send_replace(Gate::Open);
+    }
+
     /// So many bytes of payload were read so far.
     pub fn bytes_read(&self) -> u64 {
         self.line.0.bytes_read.load(Ordering::SeqCst)
@@ -65,6 +94,20 @@ impl<S> Interposed<S> {
 }
 
 impl Line {
+    /// Passes the gate, or waits before it.
+    async fn pass(&self) {
+        let gate = &self.0.gate;
+        if gate.send_if_modified(|gate| {
+            let closed = *gate == Gate::Closed;
+            if closed {
+                *gate = Gate::Waiting;
+            }
+            closed
+        }) {
+            gate.subscribe().wait_for(|gate| *gate == Gate::Open).await.expect("the line itself holds the sender");
+        }
+    }
+
     fn connect<T: ?Sized>(&self, inner: Box<T>) -> Connected<T> {
         Connected { inner, line: self.clone(), generation: self.0.generation.load(Ordering::SeqCst) }
     }
@@ -78,6 +121,10 @@ impl<S: Store + Clone> Store for Interposed<S> {
 
     async fn check(&self) -> Result<Database, StoreError> {
         self.inner.check().await
+    }
+
+    async fn inspect(&self) -> Result<Database, StoreError> {
+        self.inner.inspect().await
     }
 
     async fn source(&self, filter: &Filter) -> Result<Box<dyn Source>, StoreError> {
@@ -94,6 +141,10 @@ impl<S: Store + Clone> Store for Interposed<S> {
 
     async fn status(&self) -> Result<Status, StoreError> {
         self.inner.status().await
+    }
+
+    async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {
+        self.inner.stats(after, filter).await
     }
 }
 
@@ -122,6 +173,7 @@ fn broken() -> StoreError {
 impl Source for Connected<dyn Source> {
     async fn read(&mut self, request: &ReadRequest) -> Result<Read, StoreError> {
         let read = self.up()?.read(request).await?;
+        self.line.pass().await;
         self.line.0.bytes_read.fetch_add(read.rows.iter().map(payload_bytes).sum(), Ordering::SeqCst);
         Ok(read)
     }
@@ -132,6 +184,10 @@ impl Source for Connected<dyn Source> {
 
     async fn locate(&mut self, start: Start) -> Result<(Position, PositionSet), StoreError> {
         self.up()?.locate(start).await
+    }
+
+    async fn open_positions(&mut self, above: Position, to: Position) -> Result<PositionSet, StoreError> {
+        self.up()?.open_positions(above, to).await
     }
 
     async fn verify(&mut self, proof: &Proof) -> Result<(), StoreError> {
@@ -169,6 +225,10 @@ impl Checkpoints for Connected<dyn Checkpoints> {
 
     async fn forgive(&mut self, subscription: &str, epoch: i64, positions: &[Position]) -> Result<(), StoreError> {
         self.up()?.forgive(subscription, epoch, positions).await
+    }
+
+    async fn sweep(&mut self) -> Result<(), StoreError> {
+        self.up()?.sweep().await
     }
 }
 

@@ -137,12 +137,13 @@ pub async fn a_silent_owner_is_waited_out<B: Backend>(backend: &B) {
 pub async fn a_dead_process_of_the_same_name_is_taken_over_at_once<B: Backend>(backend: &B) {
     // What a relay of this host calls the host is its own business: one is asked.
     let probe = relay(backend.store()).subscription(subscription(Sink::new())).start().await.unwrap();
-    let listed = "SELECT (SELECT max(host) FROM outbox_relay)";
-    let host =
-        eventually("the relay to show itself", async || backend.ask(listed).await, Option::is_some).await.unwrap();
+    within("the relay to be at work", probe.drain()).await.unwrap();
+    let Claim::Taken { owner, .. } = acquire(leases(backend).await.as_mut(), &stranger("b"), LONG).await else {
+        panic!("a relay at work holds its lease")
+    };
     within("the relay to stop", probe.stop()).await.unwrap();
     let mut child = std::process::Command::new("true").spawn().unwrap();
-    let dead = RelayIdentity { host, process_id: i64::from(child.id()), ..stranger("relay-a") };
+    let dead = RelayIdentity { host: owner.host, process_id: i64::from(child.id()), ..stranger("relay-a") };
     child.wait().unwrap();
     epoch_of(leases(backend).await.as_mut(), &dead, LONG).await;
 
@@ -163,7 +164,9 @@ pub async fn a_lost_lease_stops_publishing_and_checkpoints<B: Backend>(backend: 
 
     let other = stranger("b");
     let mut leases = leases(backend).await;
-    let epoch = backend.ask("SELECT CAST(epoch AS text) FROM outbox_lease").await.unwrap().parse().unwrap();
+    let Claim::Taken { epoch, .. } = acquire(leases.as_mut(), &other, LONG).await else {
+        panic!("a relay at work holds its lease")
+    };
     // A renewal may come between the two, so both are tried until they meet.
     let steal = async || {
         leases.take_over(SUBSCRIPTION, epoch).await.unwrap();

@@ -7,8 +7,8 @@ use outbox_core::source::{Read, ReadRequest, Row};
 use outbox_core::{Event, Filter, NewEvent, PositionSet, Store};
 use outbox_relay::{Outcome, Relay, RelayBuilder, RelayError, Retry, Subscription};
 
-use super::Backend;
 use super::waiting::{DEADLINE, within};
+use super::{Backend, Business};
 
 /// The name every subscription has that is alone in its test.
 pub const SUBSCRIPTION: &str = "billing";

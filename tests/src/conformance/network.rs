@@ -5,11 +5,11 @@ use std::time::Duration;
 use outbox_core::{Names, Store};
 use outbox_sqlx::PgStore;
 
-use super::Backend;
 use super::log::{numbered, relay, subscription, write};
 use super::postgres::Postgres;
 use super::sink::Sink;
 use super::waiting::{DEADLINE, eventually, within};
+use super::{Backend, SqlBackend};
 use crate::proxy::Proxy;
 
 /// What the protocol calls the message that has a prepared statement carried out.

@@ -2,13 +2,15 @@
 
 use std::str::FromStr;
 
+use outbox_core::testing::Captured;
 use outbox_core::{Entity, Names, NewEvent};
 use outbox_sqlx::{AppendError, PgOutbox, PgStore};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Transaction};
 use uuid::Uuid;
 
-use super::Backend;
+use super::adapter::Adapter;
+use super::{Backend, LAST_DEAD_LETTER, SqlBackend};
 
 /// The variable that says where the server is.
 const URL_VARIABLE: &str = "OUTBOX_TEST_POSTGRES_URL";
@@ -18,7 +20,7 @@ pub struct Postgres {
     options: PgConnectOptions,
     pool: PgPool,
     store: PgStore,
-    _database: OwnDatabase,
+    database: OwnDatabase,
 }
 
 impl Postgres {
@@ -38,10 +40,9 @@ impl Postgres {
 }
 
 impl Backend for Postgres {
-    type Database = sqlx::Postgres;
     type Store = PgStore;
-    const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
-        SELECT setval(pg_get_serial_sequence('outbox_event', 'position'), 1)";
+
+    type Transaction<'t> = Transaction<'t, sqlx::Postgres>;
 
     async fn create() -> Self {
         let url =
@@ -52,7 +53,7 @@ impl Backend for Postgres {
         let store = PgStore::from_options(options.clone(), Names::default());
         store.migrate(8).await.unwrap();
         let pool = PgPoolOptions::new().max_connections(5).connect_with(options.clone()).await.unwrap();
-        let backend = Self { options, pool, store, _database: database };
+        let backend = Self { options, pool, store, database };
         backend.admin("CREATE TABLE orders (id text PRIMARY KEY, total bigint NOT NULL)").await;
         backend
     }
@@ -63,6 +64,51 @@ impl Backend for Postgres {
 
     async fn begin(&self) -> Transaction<'static, sqlx::Postgres> {
         self.pool.begin().await.unwrap()
+    }
+
+    async fn last_dead_letter(&self) -> Option<String> {
+        self.ask(LAST_DEAD_LETTER).await
+    }
+
+    async fn append(tx: &mut Self::Transaction<'_>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
+        PgOutbox::new().append(tx, event).await
+    }
+
+    async fn append_all(tx: &mut Self::Transaction<'_>, events: &[NewEvent<'_>]) -> Result<Vec<Uuid>, AppendError> {
+        PgOutbox::new().append_all(tx, events).await
+    }
+
+    async fn change<E: Entity>(
+        tx: &mut Self::Transaction<'_>,
+        before: Option<&E>,
+        after: Option<&E>,
+    ) -> Result<Option<Uuid>, AppendError> {
+        Adapter::change(&PgOutbox::new(), tx, before, after).await
+    }
+
+    async fn captured(tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError> {
+        PgOutbox::new().captured(tx).await
+    }
+}
+
+impl SqlBackend for Postgres {
+    type Database = sqlx::Postgres;
+    type Adapter = PgOutbox;
+    const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
+        SELECT setval(pg_get_serial_sequence('outbox_event', 'position'), 1)";
+    const TABLES: &'static str = "SELECT string_agg(schemaname || '.' || tablename, ',' \
+        ORDER BY schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
+
+    async fn auditor(&self) -> PgStore {
+        let role = &self.database.name;
+        self.admin(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT ON outbox_event, outbox_meta TO {role}")).await;
+        PgStore::from_options(self.options.clone().username(role), Names::default())
+    }
+
+    async fn another(&self, names: Names) -> (PgOutbox, PgStore) {
+        let store = PgStore::from_options(self.options.clone(), names.clone());
+        store.migrate(1).await.unwrap();
+        (PgOutbox::with_names(names), store)
     }
 
     async fn execute(tx: &mut Transaction<'_, sqlx::Postgres>, sql: &str) {
@@ -76,33 +122,9 @@ impl Backend for Postgres {
     async fn ask(&self, sql: &str) -> Option<String> {
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap()
     }
-
-    async fn append(tx: &mut Transaction<'_, sqlx::Postgres>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
-        PgOutbox::new().append(tx, event).await
-    }
-
-    async fn append_all(
-        tx: &mut Transaction<'_, sqlx::Postgres>,
-        events: &[NewEvent<'_>],
-    ) -> Result<Vec<Uuid>, AppendError> {
-        PgOutbox::new().append_all(tx, events).await
-    }
-
-    async fn change<E: Entity>(
-        tx: &mut Transaction<'_, sqlx::Postgres>,
-        before: Option<&E>,
-        after: Option<&E>,
-    ) -> Result<Option<Uuid>, AppendError> {
-        match (before, after) {
-            (None, Some(after)) => PgOutbox::new().insert(tx, after).await,
-            (Some(before), Some(after)) => PgOutbox::new().update(tx, before, after).await,
-            (Some(before), None) => PgOutbox::new().delete(tx, before).await,
-            (None, None) => Ok(None),
-        }
-    }
 }
 
-/// Drops the database at the end, whoever is still connected to it.
+/// Drops the database at the end, whoever is still connected to it, and the role of its name if there is one.
 struct OwnDatabase {
     server: PgConnectOptions,
     name: String,
@@ -118,12 +140,15 @@ impl OwnDatabase {
 
 impl Drop for OwnDatabase {
     fn drop(&mut self) {
-        let (server, sql) = (self.server.clone(), format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        let (server, name) = (self.server.clone(), self.name.clone());
         // The runtime of the test may be on its way out: a thread with one of its own does not depend on it.
         let thread = std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(sqlx::Error::Io)?;
-            runtime.block_on(run(&server, sql))
+            runtime.block_on(async {
+                run(&server, format!("DROP DATABASE {name} WITH (FORCE)")).await?;
+                run(&server, format!("DROP ROLE IF EXISTS {name}")).await
+            })
         });
         if let Ok(Err(error)) = thread.join() {
             eprintln!("the database {} stays behind: {error}", self.name);

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::log::{SUBSCRIPTION, drain, event, number, relay, subscription, write};
 use super::waiting::{eventually, within};
-use super::{Backend, Order};
+use super::{Backend, Business, Order};
 
 /// The lines of a file, each a JSON object.
 fn lines(path: &Path) -> Vec<Value> {
@@ -160,8 +160,8 @@ pub async fn a_payload_that_is_not_json_blocks_its_key<B: Backend>(backend: &B) 
     assert_eq!(outcome, Outcome { blocked: 1 });
     assert_eq!(numbers(&path), [1, 4]);
 
-    let reason = backend.ask("SELECT reason FROM outbox_dead_letter WHERE position = 2").await.unwrap();
-    assert!(reason.contains("payload is not JSON"), "{reason}");
+    let reason = backend.last_dead_letter().await.unwrap();
+    assert!(reason.starts_with("2 bad ") && reason.contains("payload is not JSON"), "{reason}");
     let status = backend.store().status().await.unwrap();
     assert_eq!((status.subscriptions[0].parked_keys, status.subscriptions[0].parked_events), (1, 1));
     assert_eq!(status.subscriptions[0].partitions[0].open, "{[2,3]}");

@@ -15,7 +15,7 @@ use super::interposed::Interposed;
 use super::log::{SUBSCRIPTION, drain, event, numbered, relay, subscription, write};
 use super::sink::{ORDERED, Sink};
 use super::waiting::within;
-use super::{Backend, Order};
+use super::{Backend, Business, Order, SqlBackend};
 
 const KEYS: [&str; 3] = ["a", "b", "c"];
 
@@ -158,7 +158,7 @@ pub async fn a_publisher_that_never_answers_runs_out_of_time<B: Backend>(backend
     drop(stuck);
 }
 
-pub async fn a_schema_of_another_version_is_refused<B: Backend>(backend: &B) {
+pub async fn a_schema_of_another_version_is_refused<B: SqlBackend>(backend: &B) {
     backend.admin("UPDATE outbox_meta SET value = '99' WHERE name = 'schema_version'").await;
     let refused = relay(backend.store()).subscription(subscription(Sink::new())).start().await;
     match refused {

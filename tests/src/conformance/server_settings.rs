@@ -5,12 +5,12 @@ use std::time::Duration;
 use outbox_core::{Store, StoreErrorKind};
 use outbox_relay::RelayError;
 
-use super::Backend;
 use super::continuity::is_continuity;
 use super::log::{drain, event, numbered, relay, subscription, write};
 use super::postgres::Postgres;
 use super::sink::Sink;
 use super::waiting::{eventually, within};
+use super::{Backend, SqlBackend};
 
 /// Settings of the database that hurry sessions along do no harm.
 pub async fn short_timeouts_of_the_database_do_no_harm(backend: &Postgres) {

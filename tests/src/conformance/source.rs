@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::log::{event, events, everything, number, read, write};
-use super::{Backend, Order};
+use super::{Backend, Business, Order, SqlBackend};
 
 fn positions(rows: &[Row]) -> Vec<Position> {
     rows.iter().map(Row::position).collect()
@@ -106,7 +106,7 @@ pub async fn an_open_transaction_is_unseen_until_it_commits<B: Backend>(backend:
     assert_eq!(positions(&frontier.absorb(read)), [3]);
 }
 
-pub async fn a_start_is_found_by_each_name<B: Backend>(backend: &B) {
+pub async fn a_start_is_found_by_each_name<B: SqlBackend>(backend: &B) {
     write(backend, &["k"], 1, 9).await;
     // Whole milliseconds, which is as fine as any backend's clock: a time between two events is made, not waited for.
     for position in 1..=9 {
@@ -136,7 +136,7 @@ pub async fn a_start_is_found_by_each_name<B: Backend>(backend: &B) {
     assert_eq!(events(backend).await.iter().map(number).max(), Some(10));
 }
 
-pub async fn the_last_position_is_known<B: Backend>(backend: &B) {
+pub async fn the_last_position_is_known<B: SqlBackend>(backend: &B) {
     let mut source = backend.store().source(&Filter::default()).await.unwrap();
     assert_eq!(source.last_position().await.unwrap(), 0);
     write(backend, &["k"], 1, 3).await;

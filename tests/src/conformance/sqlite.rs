@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use outbox_core::testing::Captured;
 use outbox_core::{Entity, Names, NewEvent};
 use outbox_sqlx::{AppendError, SqliteOutbox, SqliteStore};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
@@ -9,7 +10,8 @@ use sqlx::{AssertSqlSafe, Transaction};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::Backend;
+use super::adapter::Adapter;
+use super::{Backend, LAST_DEAD_LETTER, SqlBackend};
 
 /// A file in a folder of its own.
 pub struct Sqlite {
@@ -31,10 +33,9 @@ impl Sqlite {
 }
 
 impl Backend for Sqlite {
-    type Database = sqlx::Sqlite;
     type Store = SqliteStore;
-    const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
-        UPDATE sqlite_sequence SET seq = 1 WHERE name = 'outbox_event'";
+
+    type Transaction<'t> = Transaction<'t, sqlx::Sqlite>;
 
     async fn create() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -54,6 +55,50 @@ impl Backend for Sqlite {
         self.pool.begin_with("BEGIN IMMEDIATE").await.unwrap()
     }
 
+    async fn last_dead_letter(&self) -> Option<String> {
+        self.ask(LAST_DEAD_LETTER).await
+    }
+
+    async fn append(tx: &mut Self::Transaction<'_>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
+        SqliteOutbox::new().append(tx, event).await
+    }
+
+    async fn append_all(tx: &mut Self::Transaction<'_>, events: &[NewEvent<'_>]) -> Result<Vec<Uuid>, AppendError> {
+        SqliteOutbox::new().append_all(tx, events).await
+    }
+
+    async fn change<E: Entity>(
+        tx: &mut Self::Transaction<'_>,
+        before: Option<&E>,
+        after: Option<&E>,
+    ) -> Result<Option<Uuid>, AppendError> {
+        Adapter::change(&SqliteOutbox::new(), tx, before, after).await
+    }
+
+    async fn captured(tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError> {
+        SqliteOutbox::new().captured(tx).await
+    }
+}
+
+impl SqlBackend for Sqlite {
+    type Database = sqlx::Sqlite;
+    type Adapter = SqliteOutbox;
+    const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
+        UPDATE sqlite_sequence SET seq = 1 WHERE name = 'outbox_event'";
+    const TABLES: &'static str = "SELECT group_concat(name) FROM (SELECT name FROM sqlite_master ORDER BY name)";
+
+    async fn auditor(&self) -> SqliteStore {
+        let options = SqliteConnectOptions::new().filename(self.file()).read_only(true);
+        SqliteStore::from_options(options, Names::default()).unwrap()
+    }
+
+    async fn another(&self, names: Names) -> (SqliteOutbox, SqliteStore) {
+        let options = SqliteConnectOptions::new().filename(self.file());
+        let store = SqliteStore::from_options(options, names.clone()).unwrap();
+        store.migrate().await.unwrap();
+        (SqliteOutbox::with_names(names), store)
+    }
+
     async fn execute(tx: &mut Transaction<'_, sqlx::Sqlite>, sql: &str) {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await.unwrap();
     }
@@ -64,29 +109,5 @@ impl Backend for Sqlite {
 
     async fn ask(&self, sql: &str) -> Option<String> {
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap()
-    }
-
-    async fn append(tx: &mut Transaction<'_, sqlx::Sqlite>, event: &NewEvent<'_>) -> Result<Uuid, AppendError> {
-        SqliteOutbox::new().append(tx, event).await
-    }
-
-    async fn append_all(
-        tx: &mut Transaction<'_, sqlx::Sqlite>,
-        events: &[NewEvent<'_>],
-    ) -> Result<Vec<Uuid>, AppendError> {
-        SqliteOutbox::new().append_all(tx, events).await
-    }
-
-    async fn change<E: Entity>(
-        tx: &mut Transaction<'_, sqlx::Sqlite>,
-        before: Option<&E>,
-        after: Option<&E>,
-    ) -> Result<Option<Uuid>, AppendError> {
-        match (before, after) {
-            (None, Some(after)) => SqliteOutbox::new().insert(tx, after).await,
-            (Some(before), Some(after)) => SqliteOutbox::new().update(tx, before, after).await,
-            (Some(before), None) => SqliteOutbox::new().delete(tx, before).await,
-            (None, None) => Ok(None),
-        }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How often a condition is looked at that sends no signal.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Awaits the future no longer than the deadline.
 ///
@@ -35,6 +35,13 @@ pub async fn eventually<T: Debug>(what: &str, mut look: impl AsyncFnMut() -> T, 
             return seen;
         }
         assert!(tokio::time::Instant::now() < give_up, "{what}: not within {DEADLINE:?}, last seen: {seen:?}");
-        tokio::time::sleep(LOOK).await;
+        between_looks().await;
     }
+}
+
+/// The pause before the next look at a process, a file or a server that sends no signal. Nothing is ever right because it
+/// was waited for: the loop around it looks at a condition and has a deadline.
+#[expect(clippy::disallowed_methods, reason = "the one place where tests sleep")]
+pub async fn between_looks() {
+    tokio::time::sleep(LOOK).await;
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use sqlx::{Error, Executor, PgConnection};
-use tokio::time::sleep;
 
-use super::{Context, TICK};
+use super::Context;
+use crate::conformance::waiting::between_looks;
 use crate::database::Database;
 
 /// The last of the segments.
@@ -83,7 +83,7 @@ pub(super) async fn settle_without_end(database: &Database) -> Result<()> {
     let mut random = fastrand::Rng::with_seed(0);
     loop {
         settle(&mut session, &mut random).await?;
-        sleep(TICK).await;
+        between_looks().await;
     }
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn settle_everything(session: &mut PgConnection) -> Result<()> 
     let mut random = fastrand::Rng::with_seed(0);
     while sqlx::query_scalar::<_, i64>(LEFT).fetch_one(&mut *session).await? > 0 {
         settle(session, &mut random).await?;
-        sleep(TICK).await;
+        between_looks().await;
     }
     Ok(())
 }

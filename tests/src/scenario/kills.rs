@@ -4,9 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use tokio::time::sleep;
 
-use super::{Plan, figures};
+use super::{Plan, at_a_random_moment, figures};
 use crate::database::Database;
 use crate::load::Load;
 use crate::output::{self, Tail};
@@ -38,12 +37,12 @@ pub async fn kills(database: &Database, folder: &Path, plan: &Plan) -> Result<Ve
         let mut tail = Tail::from_end(relay.output());
         let process = relay.spawn()?;
         if random.bool() {
-            sleep(Duration::from_millis(random.u64(0..EARLY))).await;
+            at_a_random_moment(Duration::from_millis(random.u64(0..EARLY))).await;
         } else {
             let line = tail.wait_for("partitionkey", FIRST_LINE).await;
             line.with_context(|| format!("the relay publishes nothing after kill {faults}: {}", relay.end_of_log()))?;
             published += 1;
-            sleep(Duration::from_millis(random.u64(0..LATE))).await;
+            at_a_random_moment(Duration::from_millis(random.u64(0..LATE))).await;
         }
         process.kill().await?;
         faults += 1;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use sqlx::{Executor, PgConnection};
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
 use xtask::postgres::{Cluster, StopMode};
 
-use super::{Plan, figures};
+use super::{Plan, at_a_random_moment, figures};
+use crate::conformance::waiting::between_looks;
 use crate::database::Database;
 use crate::load::Load;
 use crate::output::{self, Tail};
@@ -22,9 +22,6 @@ const PUBLISH_AT_LAST: Duration = Duration::from_mins(3);
 
 /// How long the server runs between two faults, in milliseconds.
 const BETWEEN: std::ops::Range<u64> = 300..1_500;
-
-/// How soon it is noticed that the server accepts connections.
-const TICK: Duration = Duration::from_millis(2);
 
 /// Runs it on a server that nobody else uses; a fault repeats at most a window, and is survived when
 /// something comes out in time after the server accepts connections.
@@ -41,7 +38,8 @@ pub async fn restarts(cluster: &Arc<Cluster>, database: &Database, folder: &Path
     let mut random = fastrand::Rng::with_seed(plan.load.seed);
     let mut recoveries = Vec::new();
     while u64::try_from(recoveries.len())? < plan.faults && (recoveries.is_empty() || start.elapsed() < plan.at_most) {
-        sleep(Duration::from_millis(random.u64(BETWEEN))).await;
+        let at_work = Duration::from_millis(random.u64(BETWEEN));
+        at_a_random_moment(at_work).await;
         let recovery = restart(cluster, database, &relay, recoveries.len()).await;
         process.must_run()?;
         recoveries.push(recovery?);
@@ -112,7 +110,7 @@ async fn accepted(database: &Database) -> Result<PgConnection> {
             Err(error) if start.elapsed() > PUBLISH_AT_LAST => {
                 return Err(error).context("the server did not come back");
             }
-            Err(_) => sleep(TICK).await,
+            Err(_) => between_looks().await,
         }
     }
 }

@@ -1,6 +1,10 @@
 //! The command line. Values are read as text here and judged with those of the environment and the file.
 
+mod events;
+
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use events::Events;
 
 /// Moves events from a transactional outbox to publishers, in order and without losing any.
 #[derive(Debug, Parser)]
@@ -52,7 +56,7 @@ pub(crate) struct Global {
     /// Write results as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Log errors only, and let migrate say nothing when it is done
+    /// Log errors only, and let migrate and export say nothing when they are done
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     /// Log more; twice for everything
@@ -94,12 +98,34 @@ Examples:
   outbox-relay status --database-url sqlite:shop.db
   outbox-relay status --json | jq '.subscriptions[] | {name, state, lag_events}'")]
     Status,
+    /// Say in plain words why something is not being published, and what to do
+    #[command(after_help = "\
+Examples:
+  outbox-relay why --database-url postgres://localhost/shop
+  outbox-relay why --subscription billing")]
+    Why {
+        /// Only this subscription
+        #[arg(long, value_name = "S")]
+        subscription: Option<String>,
+    },
     /// Check settings, privileges and state of the database and the outbox; exit code 1 if a check fails
     #[command(after_help = "\
 Examples:
   outbox-relay doctor --database-url postgres://localhost/shop
   outbox-relay doctor --json | jq '.[] | select(.verdict != \"ok\")'")]
     Doctor,
+    /// The change log: show, follow, count or export what happened
+    #[command(after_help = "\
+Examples:
+  outbox-relay events show --database-url sqlite:shop.db --table orders
+  outbox-relay events tail --tenant north
+  outbox-relay events stats --since 7d
+  outbox-relay events export --format jsonl --since-last hourly --output events.jsonl")]
+    Events {
+        /// Which of them.
+        #[command(subcommand)]
+        command: Box<Events>,
+    },
 }
 
 /// Flags of `migrate`.

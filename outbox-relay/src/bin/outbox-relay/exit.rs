@@ -53,6 +53,17 @@ pub(crate) enum Failure {
     /// Standard output takes nothing more.
     #[error("standard output was closed before everything was written")]
     Output(#[source] std::io::Error),
+    /// The target of an export takes nothing more.
+    #[error("{target} cannot be written; the export is not complete")]
+    Target {
+        /// Where the export was to go.
+        target: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A signal came before an export was complete.
+    #[error("stopped before the export was complete")]
+    Stopped,
     /// The system gave no runtime or no signals.
     #[error("the program could not be set up")]
     System(#[source] std::io::Error),
@@ -78,7 +89,12 @@ impl Failure {
                 PublishErrorKind::Misconfigured => Exit::Refused,
                 _ => Exit::Failed,
             },
-            Self::Migrate(_) | Self::Relay(_) | Self::Output(_) | Self::System(_) => Exit::Failed,
+            Self::Migrate(_)
+            | Self::Relay(_)
+            | Self::Output(_)
+            | Self::Target { .. }
+            | Self::Stopped
+            | Self::System(_) => Exit::Failed,
         }
     }
 

@@ -7,13 +7,19 @@ mod adapter;
 mod allocator;
 mod arguments;
 mod commands;
+mod events;
 mod exit;
 mod logging;
+mod moment;
+mod paint;
 mod printable;
 mod problem;
 mod quantity;
 mod settings;
+mod signals;
 mod status_table;
+mod table;
+mod why;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -23,6 +29,7 @@ use clap::Parser as _;
 
 use arguments::{Arguments, Command};
 use exit::{Exit, Failure};
+use printable::{printable_text, without_secrets};
 use settings::{Environment, Settings};
 
 fn main() -> ExitCode {
@@ -45,7 +52,8 @@ fn main() -> ExitCode {
 fn usage(error: &clap::Error) -> Exit {
     let text = error.render();
     if error.use_stderr() {
-        let _ = write!(std::io::stderr(), "{}", printable::without_secrets(&text.to_string()));
+        let text = text.to_string();
+        let _ = write!(std::io::stderr(), "{}", printable_text(&without_secrets(&text)));
         return Exit::Refused;
     }
     match error.print() {
@@ -62,6 +70,10 @@ fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
             Command::Migrate(flags) => commands::migrate::execute(flags, &settings.database, &arguments.global).await,
             Command::Run(_) => commands::run::execute(settings).await,
             Command::Doctor => commands::doctor::execute(&settings.database, arguments.global.json).await,
+            Command::Why { subscription } => {
+                commands::why::execute(&settings.database, subscription.as_deref(), arguments.global.json).await
+            }
+            Command::Events { command } => commands::events::execute(command, settings, &arguments.global).await,
             Command::Status => commands::status::execute(&settings.database, arguments.global.json).await,
         }
     });

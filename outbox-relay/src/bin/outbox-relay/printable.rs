@@ -4,7 +4,16 @@ use std::borrow::Cow;
 
 /// The text with every character that could move a cursor, change colours or turn the reading direction written out.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_dangerous) {
+    written_out(text, is_dangerous)
+}
+
+/// Text of several lines as it is, but for the characters that could move a cursor elsewhere or change colours.
+pub(crate) fn printable_text(text: &str) -> Cow<'_, str> {
+    written_out(text, |c| c.is_control() && !matches!(c, '\n' | '\t'))
+}
+
+fn written_out(text: &str, is_dangerous: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_dangerous) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);

@@ -8,10 +8,12 @@ use std::time::Duration;
 mod database;
 mod environment;
 mod file;
+mod filter;
 mod flags;
 mod publisher;
 mod relay;
 mod section;
+mod selection;
 mod subscription;
 mod table;
 
@@ -19,6 +21,7 @@ pub(crate) use database::{Database, Kind};
 pub(crate) use environment::Environment;
 pub(crate) use publisher::PublisherUrl;
 pub(crate) use relay::Relay;
+pub(crate) use selection::Selection;
 pub(crate) use subscription::Subscription;
 
 use crate::arguments::{Command, Global, Run};
@@ -40,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) subscriptions: Vec<Subscription>,
     /// With `--until-empty`: how long to go on without progress.
     pub(crate) until_empty: Option<Duration>,
+    /// For `events`: which of them; all where nothing else was said.
+    pub(crate) selection: Selection,
 }
 
 impl Settings {
@@ -79,10 +84,14 @@ impl Settings {
             Some(run) => chosen(run, from_file, problems),
             None => from_file.subscriptions,
         };
+        let selection = match command {
+            Command::Events { command } => Selection::read(command, environment, problems),
+            _ => Selection::default(),
+        };
         subscription::refuse_contradictions(&subscriptions, problems);
         std::mem::take(problems).settle()?;
         let database = database.ok_or_else(Problems::default)?;
-        Ok(Self { database, relay, subscriptions, until_empty })
+        Ok(Self { database, relay, subscriptions, until_empty, selection })
     }
 }
 

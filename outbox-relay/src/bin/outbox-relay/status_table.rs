@@ -1,34 +1,30 @@
-//! The status as a table for people, 100 columns wide at most.
+//! The status as a table for people.
 
 use std::fmt::Write as _;
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use comfy_table::Table;
 use outbox_core::PositionSet;
 use outbox_core::status::{HolderStatus, HoleStatus, RelayStatus, Status, SubscriptionStatus};
 
+use crate::paint::Tone;
 use crate::printable::{printable, without_secrets};
 use crate::quantity::{age, bytes};
-
-/// Tables wrap here.
-const WIDTH: u16 = 100;
+use crate::table::{self, align_right, counted, marked, table, unknown};
 
 /// So many ranges of open positions, and so many holes, are shown; the rest is counted.
 const SHOWN: usize = 3;
 
-/// Stands on both sides of a word to be coloured, has no width, and never comes out of [`printable`].
-const MARK: char = '\u{2060}';
-
 /// The whole status; coloured if the reader is a terminal.
 pub(crate) fn render(status: &Status, coloured: bool) -> String {
+    let tone = coloured.then_some(tone as fn(&str) -> Tone);
     let mut out = header(status);
     if !status.relays.is_empty() {
-        section(&mut out, &relays(&status.relays), coloured);
+        table::write(&mut out, &relays(&status.relays), tone);
     }
     if status.subscriptions.is_empty() {
         out.push_str("\nno subscription has run yet\n");
     } else {
-        section(&mut out, &subscriptions(&status.subscriptions), coloured);
+        table::write(&mut out, &subscriptions(&status.subscriptions), tone);
     }
     for subscription in &status.subscriptions {
         trouble(&mut out, subscription);
@@ -76,11 +72,7 @@ fn relays(relays: &[RelayStatus]) -> Table {
 
 fn subscriptions(subscriptions: &[SubscriptionStatus]) -> Table {
     let mut table = table(["SUBSCRIPTION", "STATE", "LAG", "OLDEST", "POSITION", "OPEN", "OWNER", "PUBLISHER"]);
-    for numbers in [2, 3, 4] {
-        if let Some(column) = table.column_mut(numbers) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    align_right(&mut table, 2..=4);
     for subscription in subscriptions {
         let partition = subscription.partitions.first();
         let owner = partition.and_then(|partition| partition.owner.as_deref());
@@ -135,7 +127,7 @@ fn hole(hole: &HoleStatus) -> String {
     format!("{range} missing for {}; may still be filled by {held}", age(hole.age_seconds))
 }
 
-fn holder(holder: &HolderStatus) -> String {
+pub(crate) fn holder(holder: &HolderStatus) -> String {
     let name = |name: &Option<String>| name.as_deref().map(|name| printable(name).into_owned());
     let mut text = match holder.pid {
         Some(pid) => format!("pid {pid}"),
@@ -167,50 +159,14 @@ fn open(text: &str) -> String {
     if shown.is_empty() { "none".to_owned() } else { shown.join(" ") }
 }
 
-fn table<const N: usize>(names: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
-    table.set_header(names.map(Cell::new));
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+/// How the word of a state looks.
+fn tone(state: &str) -> Tone {
+    match state {
+        "running" | "alive" => Tone::Green,
+        "blocked" | "silent" => Tone::Red,
+        "retrying" | "paused" | "unowned" => Tone::Yellow,
+        _ => Tone::Faint,
     }
-    table
-}
-
-fn section(out: &mut String, table: &Table, coloured: bool) {
-    out.push('\n');
-    for line in table.lines() {
-        out.push_str(&colour(line.trim_end(), coloured));
-        out.push('\n');
-    }
-}
-
-fn marked(word: &str) -> String {
-    format!("{MARK}{}{MARK}", printable(word))
-}
-
-/// Colours the marked word of a line.
-fn colour(line: &str, coloured: bool) -> String {
-    let mut parts = line.split(MARK);
-    let (Some(before), Some(word), Some(after), true) = (parts.next(), parts.next(), parts.next(), coloured) else {
-        return line.replace(MARK, "");
-    };
-    let code = match word {
-        "running" | "alive" => "32",
-        "blocked" | "silent" => "31",
-        "retrying" | "paused" | "unowned" => "33",
-        _ => "2",
-    };
-    format!("{before}\x1b[{code}m{word}\x1b[0m{after}")
-}
-
-fn counted(count: u64, thing: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {thing}{plural}")
-}
-
-fn unknown() -> String {
-    "-".to_owned()
 }
 
 #[cfg(test)]

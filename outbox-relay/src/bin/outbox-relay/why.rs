@@ -4,7 +4,8 @@ use outbox_core::status::{HolderStatus, HoleStatus, RelayStatus, SegmentStatus, 
 use serde::Serialize;
 
 use crate::quantity::age;
-use crate::status_table::{counted, holder};
+use crate::status_table::holder;
+use crate::table::counted;
 
 /// So many holes of a subscription are told of one by one.
 const SHOWN: usize = 3;
@@ -81,7 +82,9 @@ fn state(subscription: &SubscriptionStatus, relays: &[RelayStatus]) -> Option<Re
             format!("no relay works it{}{because}", silent(relays)),
             "start `outbox-relay run` with this subscription, and see its log if it ends",
         )),
-        ("paused", _) => Some(Reason::of("it is paused", format!("outbox-relay resume --subscription {}", subscription.name))),
+        ("paused", _) => {
+            Some(Reason::of("it is paused", format!("outbox-relay resume --subscription {}", subscription.name)))
+        }
         ("retrying", _) => Some(Reason::of(
             format!("its publisher or database does not answer as it should{because}"),
             "mend the far side; the relay tries again by itself",

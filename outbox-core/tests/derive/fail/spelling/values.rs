@@ -17,6 +17,12 @@ struct Unusable {
 }
 
 #[derive(Serialize, Outbox)]
+#[outbox(topic = "orders", key = "self.id + ", tenant = self., rename_all = "camelcase")]
+struct Unfinished {
+    id: u64,
+}
+
+#[derive(Serialize, Outbox)]
 #[outbox(topic = "orders", unordered = true, version = 4000000000)]
 struct TooMuch {
     id: u64,

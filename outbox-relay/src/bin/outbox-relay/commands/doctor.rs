@@ -1,5 +1,6 @@
 //! `outbox-relay doctor`: what is wrong with the database and the outbox in it, and what to do about it.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 use outbox_core::doctor::{Finding, Verdict};
@@ -7,6 +8,7 @@ use outbox_core::doctor::{Finding, Verdict};
 use crate::adapter;
 use crate::exit::{Exit, Failure};
 use crate::logging::colours;
+use crate::paint::Tone;
 use crate::printable::{printable, printable_json, without_secrets};
 use crate::settings::Database;
 
@@ -27,30 +29,33 @@ pub(crate) async fn execute(database: &Database, json: bool) -> Result<Exit, Fai
 }
 
 fn render(findings: &[Finding], coloured: bool) -> String {
-    let mut out: String = findings.iter().map(|finding| line(finding, coloured)).collect();
+    let mut out = String::new();
+    for finding in findings {
+        line(&mut out, finding, coloured);
+    }
     let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
-    let (failed, warnings) = (count(Verdict::Failed), count(Verdict::Warning));
-    out.push_str(&match (failed, warnings) {
-        (0, 0) => format!("\nall {} checks are well\n", findings.len()),
-        _ => format!("\n{} checks, {failed} failed, {warnings} with a warning\n", findings.len()),
-    });
+    let (all, failed, warnings) = (findings.len(), count(Verdict::Failed), count(Verdict::Warning));
+    _ = if failed + warnings == 0 {
+        writeln!(out, "\nall {all} checks are well")
+    } else {
+        writeln!(out, "\n{all} checks, {failed} failed, {warnings} with a warning")
+    };
     out
 }
 
-fn line(finding: &Finding, coloured: bool) -> String {
-    let (word, code) = match finding.verdict {
-        Verdict::Ok => ("ok", "32"),
-        Verdict::Warning => ("warning", "33"),
-        Verdict::Failed => ("failed", "31"),
+fn line(out: &mut String, finding: &Finding, coloured: bool) {
+    let (word, tone) = match finding.verdict {
+        Verdict::Ok => ("ok", Tone::Green),
+        Verdict::Warning => ("warning", Tone::Yellow),
+        Verdict::Failed => ("failed", Tone::Red),
     };
-    let word = format!("{word:<8}");
-    let word = if coloured { format!("\x1b[{code}m{word}\x1b[0m") } else { word };
+    let tone = if coloured { tone } else { Tone::Plain };
+    let word = tone.paint(&format!("{word:<8}"));
     let text = |text: &str| printable(&without_secrets(text)).into_owned();
-    let mut line = format!("{word} {:<NAME$} {}\n", text(&finding.check), text(&finding.found));
+    _ = writeln!(out, "{word} {:<NAME$} {}", text(&finding.check), text(&finding.found));
     if let Some(remedy) = &finding.remedy {
-        line.push_str(&format!("{:8} {:<NAME$} → {}\n", "", "", text(remedy)));
+        _ = writeln!(out, "{:8} {:<NAME$} → {}", "", "", text(remedy));
     }
-    line
 }
 
 #[cfg(test)]

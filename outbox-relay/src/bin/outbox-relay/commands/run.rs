@@ -5,17 +5,17 @@ use std::sync::Arc;
 use outbox_core::Publisher;
 use outbox_relay::publisher::{File, Null, Stdout};
 use outbox_relay::{RelayBuilder, Subscription};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use crate::adapter;
 use crate::exit::{Exit, Failure};
 use crate::settings::{self, PublisherUrl, Settings};
+use crate::signals;
 
 /// Runs the subscriptions.
 pub(crate) async fn execute(settings: Settings) -> Result<Exit, Failure> {
-    let stop = CancellationToken::new();
-    watch_signals(stop.clone())?;
+    let stop = signals::watch(|| {
+        tracing::info!("stopping: what is in flight is finished first; a second signal ends at once");
+    })?;
     let relay = builder(settings)?;
     let running = tokio::select! {
         started = relay.start() => started?,
@@ -35,7 +35,7 @@ pub(crate) async fn execute(settings: Settings) -> Result<Exit, Failure> {
 }
 
 fn builder(settings: Settings) -> Result<RelayBuilder, Failure> {
-    let Settings { database, relay, subscriptions, until_empty } = settings;
+    let Settings { database, relay, subscriptions, until_empty, .. } = settings;
     let mut builder = adapter::relay(&database)?.until_empty(until_empty);
     if let Some(name) = relay.name {
         builder = builder.name(name);
@@ -72,25 +72,4 @@ fn subscription_of(settings: settings::Subscription) -> Subscription {
         .start(settings.start)
         .strict_order(settings.strict_order)
         .retry(settings.retry)
-}
-
-/// The first signal asks for a drained shutdown, the second ends the program at once.
-fn watch_signals(stop: CancellationToken) -> Result<(), Failure> {
-    let listen = |kind| signal(kind).map_err(Failure::System);
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    tokio::spawn(async move {
-        either(&mut terminate, &mut interrupt).await;
-        tracing::info!("stopping: what is in flight is finished first; a second signal ends at once");
-        stop.cancel();
-        either(&mut terminate, &mut interrupt).await;
-        std::process::exit(Exit::Interrupted as i32);
-    });
-    Ok(())
-}
-
-async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }

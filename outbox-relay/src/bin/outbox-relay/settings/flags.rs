@@ -1,7 +1,7 @@
 //! The command line as groups of settings.
 
 use super::section::Section;
-use crate::arguments::{Global, RelayFlags, SubscriptionFlags};
+use crate::arguments::{Events, Global, RelayFlags, SubscriptionFlags};
 use crate::problem::{Place, Placed, Problems};
 
 /// A group of flags, each under the key its setting has in the file; flags do not nest.
@@ -39,6 +39,28 @@ impl Flags {
             .with("tables", "--table", &flags.table)
             .with("tenants", "--tenant", &flags.tenant)
             .with("operations", "--operation", &flags.operation)
+    }
+
+    /// The flags of a command under `events`.
+    pub(crate) fn selection(command: &Events) -> Self {
+        let filter = command.filter();
+        let flags = Self::default()
+            .with("topics", "--topic", &filter.topic)
+            .with("tables", "--table", &filter.table)
+            .with("tenants", "--tenant", &filter.tenant)
+            .with("operations", "--operation", &filter.operation)
+            .with("keys", "--key", &filter.key)
+            .with("since", "--since", &filter.since)
+            .with("until", "--until", &filter.until)
+            .with("after", "--after", &filter.after);
+        match command {
+            Events::Show(show) | Events::Tail(show) => flags.with("last", "--last", &show.last),
+            Events::Stats(_) => flags,
+            Events::Export(export) => flags
+                .with("format", "--format", &export.format)
+                .with("output", "--output", &export.output)
+                .with("since_last", "--since-last", &export.since_last),
+        }
     }
 
     /// The same with this where the key was not given.

@@ -1,10 +1,12 @@
 //! A subscription's settings.
 
-use outbox_core::{Filter, Operation, Start};
+use outbox_core::checkpoint::{RESERVED, is_reserved};
+use outbox_core::{Filter, Start};
 use outbox_relay::Retry;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::filter;
 use super::publisher::PublisherUrl;
 use super::relay::name_of_anything;
 use super::section::Section;
@@ -30,13 +32,17 @@ pub(crate) struct Subscription {
 
 /// Reads one subscription; every key is looked at even where an earlier one is wrong.
 pub(crate) fn read(section: &mut dyn Section, problems: &mut Problems) -> Option<Subscription> {
-    let name = section.text("name", problems).and_then(|name| name.parse(problems, name_of_anything));
+    let name = section.text("name", problems).and_then(|name| name.parse(problems, name_of_subscription));
     let start = parsed(section, "start", problems, start);
     let strict_order = parsed(section, "order", problems, strict_order);
     let _: Option<Placed<()>> = parsed(section, "envelope", problems, envelope);
     let _: Option<Placed<()>> =
         section.number("partitions", problems).and_then(|partitions| partitions.parse(problems, one_partition));
-    let filter = section.group("filter", problems).map(|mut group| filter(&mut *group, problems));
+    let filter = section.group("filter", problems).map(|mut group| {
+        let filter = filter::read(&mut *group, problems);
+        group.finish(problems);
+        filter
+    });
     let retry = section.group("retry", problems).map(|mut group| retry(&mut *group, problems));
     let publisher = section.group("publisher", problems).and_then(|mut group| {
         let url = group.text("url", problems).and_then(|url| url.parse(problems, PublisherUrl::parse));
@@ -61,6 +67,11 @@ fn parsed<T>(
     parse: impl FnOnce(&str) -> Result<T, String>,
 ) -> Option<Placed<T>> {
     section.text(key, problems)?.parse(problems, parse)
+}
+
+fn name_of_subscription(name: &str) -> Result<String, String> {
+    let name = name_of_anything(name)?;
+    if is_reserved(&name) { Err(RESERVED.to_owned()) } else { Ok(name) }
 }
 
 fn start(text: &str) -> Result<Start, String> {
@@ -102,27 +113,6 @@ fn one_partition(text: &str) -> Result<(), String> {
         1 => Ok(()),
         _ => Err(format!("{text} partitions are not in this version; write 1, or leave it out")),
     }
-}
-
-fn filter(section: &mut dyn Section, problems: &mut Problems) -> Filter {
-    let mut words = |key| {
-        let words = section.list(key, problems).into_iter();
-        words.filter_map(|word| Some(word.parse(problems, not_empty)?.value)).collect::<Vec<_>>()
-    };
-    let (topics, tables, tenants) = (words("topics"), words("tables"), words("tenants"));
-    let operations = section.list("operations", problems).into_iter();
-    let operations = operations.filter_map(|word| Some(word.parse(problems, operation)?.value)).collect();
-    section.finish(problems);
-    Filter { topics, tables, tenants, operations }
-}
-
-fn not_empty(text: &str) -> Result<String, String> {
-    if text.is_empty() { Err("an empty text matches nothing; leave it out".to_owned()) } else { Ok(text.to_owned()) }
-}
-
-fn operation(text: &str) -> Result<Operation, String> {
-    Operation::parse(text)
-        .ok_or_else(|| format!("`{text}` is not an operation; write insert, update, delete or snapshot"))
 }
 
 fn retry(section: &mut dyn Section, problems: &mut Problems) -> Retry {

@@ -248,3 +248,33 @@ fn a_timeout_counts_with_until_empty_only() {
     assert_eq!(until_empty("--until-empty"), Some(Duration::from_mins(1)));
     assert_eq!(until_empty("--timeout 5s"), None);
 }
+
+#[test]
+fn a_selection_is_read_from_flags_and_the_tenant_from_the_environment() {
+    let events = |line: &str, variables: &[_]| {
+        read(&format!("events {line} --database-url sqlite:a.db"), variables, "").map(|settings| settings.selection)
+    };
+    let tenant = ("OUTBOX_TENANT", "south");
+    let given = "show --tenant a --tenant b --table t --topic x.* --key k --operation delete --since 2026-01-01 --until \
+                 2026-01-02 --after 7 --last 3";
+    let selection = events(given, &[tenant]).unwrap();
+    let filter = &selection.filter;
+    assert_eq!((&filter.tenants[..], &filter.tables[..]), (&["a".into(), "b".into()][..], &["t".into()][..]));
+    assert_eq!((&filter.topics[..], &filter.keys[..]), (&["x.*".into()][..], &["k".into()][..]));
+    assert_eq!(filter.operations, [Operation::Delete]);
+    assert_eq!(filter.since, Some(time::macros::datetime!(2026-01-01 00:00 UTC)));
+    assert_eq!(filter.until, Some(time::macros::datetime!(2026-01-02 00:00 UTC)));
+    assert_eq!((selection.after, selection.last), (7, 3));
+
+    let selection = events("stats", &[tenant]).unwrap();
+    assert_eq!((&selection.filter.tenants[..], selection.after, selection.last), (&["south".into()][..], 0, 10));
+    let selection = events("export --format cdc-json --since-last hourly", &[]).unwrap();
+    assert_eq!(selection.filter.operations, [Operation::Insert, Operation::Update, Operation::Delete]);
+    assert_eq!(selection.since_last.as_deref(), Some("hourly"));
+    assert_eq!(events("export --json", &[]).unwrap().format, crate::events::Format::Json);
+
+    let problems = events("show --since soon --until never --last x --after y --operation z", &[]).unwrap_err();
+    assert_eq!(problems.len(), 5, "all at once: {problems:?}");
+    let misspelt = events("show", &[("OUTBOX_TENNANT", "south")]).unwrap_err();
+    assert!(misspelt[0].contains("the nearest is OUTBOX_TENANT"), "{misspelt:?}");
+}

@@ -1,0 +1,99 @@
+//! Two ways of writing events, measured in turns so short that a machine grown slower hits both.
+
+use std::process;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use futures_util::future::try_join_all;
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+
+use crate::processor;
+use crate::report::Table;
+use crate::server::Server;
+
+/// How many turns each variant has in a round.
+const TURNS: u32 = 8;
+
+/// Transactions of a turn, which the clients share.
+const TRANSACTIONS: u32 = 1600;
+
+/// What is compared: clients commit transactions, each of which captures one event.
+pub(crate) trait Variant: Copy + Send + 'static {
+    /// What the table calls it.
+    fn name(self) -> &'static str;
+
+    /// Commits so many transactions.
+    fn commit(self, connection: &mut PgConnection, transactions: u32) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// What the turns of one variant took in all.
+#[derive(Default)]
+struct Tally {
+    wall: Duration,
+    server: Duration,
+    client: Duration,
+}
+
+/// Clients of one database.
+pub(crate) struct Clients<'a> {
+    server: &'a Server,
+    connections: Vec<PgConnection>,
+}
+
+impl<'a> Clients<'a> {
+    /// Connects them. Their commits wait for no disk, whose moods would hide what capture costs.
+    pub(crate) async fn connect(server: &'a Server, url: &str, clients: u32) -> Result<Self> {
+        let mut connections = Vec::new();
+        for _ in 0..clients {
+            let mut connection = PgConnection::connect(url).await?;
+            sqlx::query("SET synchronous_commit = off").execute(&mut connection).await?;
+            connections.push(connection);
+        }
+        Ok(Self { server, connections })
+    }
+
+    /// One round of the variants; every one of them in another place of the order from turn to turn.
+    pub(crate) async fn round<V: Variant>(&mut self, table: &mut Table, variants: [V; 2]) -> Result<()> {
+        let mut tallies = [Tally::default(), Tally::default()];
+        for turn in 0..TURNS as usize {
+            for index in [turn % 2, (turn + 1) % 2] {
+                self.turn(variants[index], &mut tallies[index]).await?;
+            }
+        }
+        let transactions = f64::from(TURNS * TRANSACTIONS);
+        for (variant, tally) in variants.into_iter().zip(tallies) {
+            let each = |time: Duration| time.as_secs_f64() * 1e6 / transactions;
+            table.record(variant.name(), "transactions/s", transactions / tally.wall.as_secs_f64());
+            table.record(variant.name(), "server µs each", each(tally.server));
+            table.record(variant.name(), "client µs each", each(tally.client));
+            table.record(variant.name(), "processor µs each", each(tally.server + tally.client));
+        }
+        Ok(())
+    }
+
+    async fn turn<V: Variant>(&mut self, variant: V, tally: &mut Tally) -> Result<()> {
+        let (postmaster, client) = (self.server.postmaster(), process::id());
+        let before = (processor::of_server(postmaster)?, processor::of_process(client)?, Instant::now());
+        let share = TRANSACTIONS / u32::try_from(self.connections.len())?;
+        let clients = self.connections.drain(..).map(|mut connection| {
+            tokio::spawn(async move { variant.commit(&mut connection, share).await.map(|()| connection) })
+        });
+        for connection in try_join_all(clients).await? {
+            self.connections.push(connection?);
+        }
+        tally.wall += before.2.elapsed();
+        tally.server += processor::of_server(postmaster)?.saturating_sub(before.0);
+        tally.client += processor::of_process(client)?.saturating_sub(before.1);
+        Ok(())
+    }
+
+    /// Fails if not every transaction left an event.
+    pub(crate) async fn check(&mut self, rounds: u32) -> Result<()> {
+        let wanted = i64::from(2 * TURNS * TRANSACTIONS * rounds);
+        let count = sqlx::query_scalar("SELECT count(*) FROM outbox_event");
+        let events: i64 = count.fetch_one(&mut self.connections[0]).await?;
+        ensure!(events == wanted, "{events} events were written instead of {wanted}");
+        Ok(())
+    }
+}
