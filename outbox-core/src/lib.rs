@@ -16,12 +16,14 @@
 //! - [`publisher`]: the contract with the outside; [`envelope`]: how an event is written for it.
 //! - [`checkpoint`] and [`lease`]: where to go on, and who may.
 //! - [`clock`]: the time that a relay goes by.
+//! - [`status`] and [`doctor`]: how it all stands, and what is wrong with it.
 //! - [`store`]: all of it for one database. `outbox-sqlx` implements it, `outbox-relay` drives it.
 
 pub mod capture;
 pub mod checkpoint;
 pub mod clock;
 pub mod context;
+pub mod doctor;
 pub mod envelope;
 mod error;
 pub mod event;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::checkpoint::Checkpoints;
+use crate::doctor::Finding;
 use crate::error::StoreError;
 use crate::event::Position;
 use crate::filter::Filter;
@@ -111,4 +112,15 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// [`StoreError`] as for [`Store::inspect`].
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError>;
+
+    /// Looks at everything that may be wrong with the database and the outbox in it, also where [`Store::check`] refuses it.
+    ///
+    /// Default: what [`Store::check`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the database cannot be asked at all.
+    async fn examine(&self) -> Result<Vec<Finding>, StoreError> {
+        Ok(vec![Finding::told("database", "as a relay needs it", self.check().await.map(drop))?])
+    }
 }

@@ -1,4 +1,4 @@
-//! Every word of every place has a case that must not compile, in `outbox-core/tests/derive/fail`.
+//! Every word of every place has a case that must not compile, in `tests/fail`.
 
 use std::collections::HashSet;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::attribute::items;
 use crate::errors::Errors;
 use crate::names::{CONTAINER, FIELD, Place, VARIANT};
 
-const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../outbox-core/tests/derive/fail");
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fail");
 
 /// The words of one case that the compiler accuses, each with the place it stands in.
 #[derive(Default)]

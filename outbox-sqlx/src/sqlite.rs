@@ -6,6 +6,7 @@ mod captured;
 mod changelog;
 mod checkpoint;
 mod connection;
+mod doctor;
 mod filter;
 mod lease;
 mod migrate;

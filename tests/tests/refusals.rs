@@ -162,3 +162,61 @@ async fn a_standby_is_refused_because_it_shows_too_little() {
     assert_refused(said(&output), &["standby", "primary"]);
     drop((standby, primary));
 }
+
+/// What `doctor` finds wrong, as `check: remedy`, and its exit code.
+fn complaints(url: &str) -> (Option<i32>, Vec<String>) {
+    let output = relay(&["doctor", "--json", "--database-url", url]);
+    let findings: serde_json::Value = serde_json::from_slice(&output.stdout).expect("doctor writes JSON");
+    let wrong = findings.as_array().expect("a list").iter().filter(|finding| finding["verdict"] != "ok");
+    let told = |finding: &serde_json::Value| {
+        format!("{}: {}", finding["check"].as_str().unwrap_or_default(), finding["remedy"].as_str().unwrap_or_default())
+    };
+    (output.status.code(), wrong.map(told).collect())
+}
+
+#[tokio::test]
+async fn doctor_names_what_is_wrong_and_the_statement_that_mends_it() {
+    let shop = Shop::new().await;
+    let (code, wrong) = complaints(&shop.url);
+    assert_eq!(code, Some(1));
+    assert!(
+        wrong.iter().any(|complaint| complaint.starts_with("tables: ") && complaint.contains("migrate")),
+        "{wrong:?}"
+    );
+
+    assert_eq!(relay(&["migrate", "--quiet", "--database-url", &shop.url]).status.code(), Some(0));
+    assert_eq!(complaints(&shop.url), (Some(0), Vec::new()));
+
+    shop.sql(
+        "ALTER SEQUENCE outbox_event_position_seq CACHE 20;
+         CREATE TABLE child (position bigint REFERENCES outbox_event_0 (position));
+         CREATE PUBLICATION everything FOR ALL TABLES",
+    )
+    .await;
+    let (code, wrong) = complaints(&shop.url);
+    assert_eq!(code, Some(1));
+    let remedies = ["positions: ", "foreign keys: ", "publications: "].map(|check| {
+        let found = wrong.iter().find_map(|complaint| complaint.strip_prefix(check));
+        found.unwrap_or_else(|| panic!("nothing of {check}{wrong:?}")).to_owned()
+    });
+    shop.sql(&remedies.join(";")).await;
+    assert_eq!(complaints(&shop.url), (Some(0), Vec::new()), "the remedies mend it");
+    shop.drop().await;
+}
+
+#[tokio::test]
+async fn doctor_tells_a_user_without_privileges_what_to_grant() {
+    let shop = Shop::migrated().await;
+    let role = &shop.name;
+    shop.sql(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT ON outbox_event, outbox_meta TO {role}")).await;
+    let url = shop.url.replacen("postgres@", &format!("{role}@"), 1);
+    let (code, wrong) = complaints(&url);
+    assert_eq!(code, Some(1));
+    let grants =
+        wrong.iter().find_map(|complaint| complaint.strip_prefix("privileges: ")).expect("privileges are missing");
+    let grants = grants.split_once(": ").expect("statements follow").1;
+    shop.sql(grants).await;
+    assert_eq!(complaints(&url).0, Some(0), "the grants suffice");
+    shop.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+    shop.drop().await;
+}

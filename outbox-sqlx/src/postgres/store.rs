@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoints;
+use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
 use outbox_core::status::Status;
@@ -15,6 +16,7 @@ use sqlx::postgres::PgConnectOptions;
 use super::changelog;
 use super::checkpoint::PgCheckpoints;
 use super::connection::{CALL, Link, READ, statement};
+use super::doctor::examine;
 use super::fault::{precondition, store_error};
 use super::lease::PgLeases;
 use super::migrate::migrate;
@@ -32,7 +34,7 @@ const OLDEST_SERVER: i32 = 140_000;
 
 /// What somebody needs privileges for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
+pub(super) enum Purpose {
     Relay,
     Reading,
 }
@@ -43,7 +45,7 @@ enum Purpose {
 #[derive(Clone)]
 pub struct PgStore {
     options: PgConnectOptions,
-    names: Names,
+    pub(super) names: Names,
 }
 
 impl PgStore {
@@ -113,7 +115,7 @@ impl PgStore {
         Ok((link, Database { kind: "postgres", name, server_version, instance: instance.unwrap_or_default() }))
     }
 
-    fn not_migrated(&self) -> StoreError {
+    pub(super) fn not_migrated(&self) -> StoreError {
         let place =
             if self.names == Names::default() { String::new() } else { format!(" by the names {}", self.names) };
         precondition(format!(
@@ -121,7 +123,7 @@ impl PgStore {
         ))
     }
 
-    async fn check_privileges(&self, link: &mut Link, purpose: Purpose) -> Result<(), StoreError> {
+    pub(super) async fn check_privileges(&self, link: &mut Link, purpose: Purpose) -> Result<(), StoreError> {
         let query = sqlx::query(statement(&self.names, PRIVILEGES)).bind(purpose == Purpose::Relay);
         let rows = link.all(CALL, query).await?;
         let missing: Vec<String> =
@@ -201,9 +203,13 @@ impl Store for PgStore {
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {
         changelog::stats(&self.options, &self.names, after, filter).await
     }
+
+    async fn examine(&self) -> Result<Vec<Finding>, StoreError> {
+        examine(Link::open(&self.options, READ).await?, self).await
+    }
 }
 
-fn check_version(found: Option<&str>) -> Result<(), StoreError> {
+pub(super) fn check_version(found: Option<&str>) -> Result<(), StoreError> {
     let known = SCHEMA_VERSION;
     match found.map(str::parse::<u32>) {
         Some(Ok(found)) if found == known => Ok(()),

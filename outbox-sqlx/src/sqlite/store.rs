@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoints;
+use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
 use outbox_core::status::Status;
@@ -15,6 +16,7 @@ use sqlx::{Connection, Row};
 use super::changelog;
 use super::checkpoint::SqliteCheckpoints;
 use super::connection::{BEGIN_WRITE, CALL, bounded, open, statement, store_error};
+use super::doctor::examine;
 use super::lease::SqliteLeases;
 use super::migrate::{META, TABLE, check_names, migrate};
 use super::source::SqliteSource;
@@ -38,8 +40,8 @@ const REFUSED: [(&str, &str); 4] = [
 /// of a few rows that begin with `BEGIN IMMEDIATE`. No read transaction stays open between calls.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    options: SqliteConnectOptions,
-    names: Names,
+    pub(super) options: SqliteConnectOptions,
+    pub(super) names: Names,
 }
 
 impl SqliteStore {
@@ -142,13 +144,17 @@ impl Store for SqliteStore {
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {
         changelog::stats(open(&self.options).await?, &self.names, after, filter).await
     }
+
+    async fn examine(&self) -> Result<Vec<Finding>, StoreError> {
+        examine(self).await
+    }
 }
 
 fn precondition(message: impl Into<String>) -> StoreError {
     StoreError::new(StoreErrorKind::Precondition, message)
 }
 
-fn check_library(version: &str) -> Result<(), StoreError> {
+pub(super) fn check_library(version: &str) -> Result<(), StoreError> {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     let found: (u32, u32) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     if found >= LIBRARY {
@@ -170,7 +176,7 @@ fn check_table(definition: Option<String>) -> Result<(), StoreError> {
     ))
 }
 
-fn check_version(found: Option<String>) -> Result<(), StoreError> {
+pub(super) fn check_version(found: Option<String>) -> Result<(), StoreError> {
     match found {
         Some(found) if found == SCHEMA_VERSION.to_string() => Ok(()),
         Some(found) => Err(precondition(format!(

@@ -98,6 +98,22 @@ Examples:
   outbox-relay status --database-url sqlite:shop.db
   outbox-relay status --json | jq '.subscriptions[] | {name, state, lag_events}'")]
     Status,
+    /// Say in plain words why something is not being published, and what to do
+    #[command(after_help = "\
+Examples:
+  outbox-relay why --database-url postgres://localhost/shop
+  outbox-relay why --subscription billing")]
+    Why {
+        /// Only this subscription
+        #[arg(long, value_name = "S")]
+        subscription: Option<String>,
+    },
+    /// Check settings, privileges and state of the database and the outbox; exit code 1 if a check fails
+    #[command(after_help = "\
+Examples:
+  outbox-relay doctor --database-url postgres://localhost/shop
+  outbox-relay doctor --json | jq '.[] | select(.verdict != \"ok\")'")]
+    Doctor,
     /// The change log: show, follow, count or export what happened
     #[command(after_help = "\
 Examples:

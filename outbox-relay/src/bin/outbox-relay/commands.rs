@@ -4,10 +4,12 @@ use std::io::Write as _;
 
 use crate::exit::Failure;
 
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod migrate;
 pub(crate) mod run;
 pub(crate) mod status;
+pub(crate) mod why;
 
 /// Writes a result to standard output.
 fn print(text: &str) -> Result<(), Failure> {

@@ -19,6 +19,7 @@ mod settings;
 mod signals;
 mod status_table;
 mod table;
+mod why;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -68,6 +69,10 @@ fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
         match &arguments.command {
             Command::Migrate(flags) => commands::migrate::execute(flags, &settings.database, &arguments.global).await,
             Command::Run(_) => commands::run::execute(settings).await,
+            Command::Doctor => commands::doctor::execute(&settings.database, arguments.global.json).await,
+            Command::Why { subscription } => {
+                commands::why::execute(&settings.database, subscription.as_deref(), arguments.global.json).await
+            }
             Command::Events { command } => commands::events::execute(command, settings, &arguments.global).await,
             Command::Status => commands::status::execute(&settings.database, arguments.global.json).await,
         }

@@ -127,7 +127,7 @@ fn hole(hole: &HoleStatus) -> String {
     format!("{range} missing for {}; may still be filled by {held}", age(hole.age_seconds))
 }
 
-fn holder(holder: &HolderStatus) -> String {
+pub(crate) fn holder(holder: &HolderStatus) -> String {
     let name = |name: &Option<String>| name.as_deref().map(|name| printable(name).into_owned());
     let mut text = match holder.pid {
         Some(pid) => format!("pid {pid}"),

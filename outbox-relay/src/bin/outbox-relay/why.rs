@@ -1,0 +1,213 @@
+//! Why something is not being published, in plain words, from what `status` knows.
+
+use outbox_core::status::{HolderStatus, HoleStatus, RelayStatus, SegmentStatus, Status, SubscriptionStatus};
+use serde::Serialize;
+
+use crate::quantity::age;
+use crate::status_table::holder;
+use crate::table::counted;
+
+/// So many holes of a subscription are told of one by one.
+const SHOWN: usize = 3;
+
+/// Why one subscription publishes nothing, or less than there is.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Answer {
+    /// Whose answer it is: a subscription, or the log.
+    pub(crate) subject: String,
+    /// Whether anything is to be done.
+    pub(crate) is_well: bool,
+    /// What is the matter, the nearest cause first.
+    pub(crate) reasons: Vec<Reason>,
+}
+
+/// One thing that is the matter.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Reason {
+    /// What is the matter.
+    pub(crate) what: String,
+    /// What to do about it, if anything.
+    pub(crate) remedy: Option<String>,
+}
+
+impl Reason {
+    fn of(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: Some(remedy.into()) }
+    }
+}
+
+/// Answers for the subscription of that name, or for all of them and the log.
+pub(crate) fn answers(status: &Status, subscription: Option<&str>) -> Vec<Answer> {
+    let asked = |name: &str| subscription.is_none_or(|asked| asked == name);
+    let mut answers: Vec<Answer> = status
+        .subscriptions
+        .iter()
+        .filter(|subscription| asked(&subscription.name))
+        .map(|subscription| answer(subscription, &status.relays))
+        .collect();
+    if subscription.is_none() {
+        answers.extend(log(&status.log.segments));
+    }
+    answers
+}
+
+fn answer(subscription: &SubscriptionStatus, relays: &[RelayStatus]) -> Answer {
+    let mut reasons = Vec::new();
+    reasons.extend(state(subscription, relays));
+    if subscription.parked_events > 0 {
+        let (events, keys) = (counted(subscription.parked_events, "event"), counted(subscription.parked_keys, "key"));
+        reasons.push(Reason::of(
+            format!("{events} of {keys} will not pass; what follows under the same key waits behind, other keys go on"),
+            "the reasons stand in the table of dead letters; mend the cause, then restart the relay: it tries them again",
+        ));
+    }
+    reasons.extend(subscription.holes.iter().take(SHOWN).map(hole));
+    if subscription.holes.len() > SHOWN {
+        let more = counted((subscription.holes.len() - SHOWN) as u64, "hole");
+        reasons.push(Reason { what: format!("and {more} more"), remedy: None });
+    }
+    let is_well = reasons.is_empty();
+    if is_well {
+        reasons.push(Reason { what: progress(subscription), remedy: None });
+    }
+    Answer { subject: format!("subscription {}", subscription.name), is_well, reasons }
+}
+
+/// What the state of a subscription says of it.
+fn state(subscription: &SubscriptionStatus, relays: &[RelayStatus]) -> Option<Reason> {
+    let error = subscription.last_error.as_deref();
+    let because = error.map_or_else(String::new, |error| format!(": {error}"));
+    match (subscription.state.as_str(), error) {
+        ("unowned", _) => Some(Reason::of(
+            format!("no relay works it{}{because}", silent(relays)),
+            "start `outbox-relay run` with this subscription, and see its log if it ends",
+        )),
+        ("paused", _) => {
+            Some(Reason::of("it is paused", format!("outbox-relay resume --subscription {}", subscription.name)))
+        }
+        ("retrying", _) => Some(Reason::of(
+            format!("its publisher or database does not answer as it should{because}"),
+            "mend the far side; the relay tries again by itself",
+        )),
+        (_, Some(error)) if subscription.parked_events == 0 => {
+            Some(Reason::of(error.to_owned(), "see the log of its relay"))
+        }
+        _ => None,
+    }
+}
+
+fn silent(relays: &[RelayStatus]) -> String {
+    let silent: Vec<String> = relays
+        .iter()
+        .filter(|relay| relay.state == "silent")
+        .map(|relay| format!("relay `{}` was last heard of {} ago", relay.name, age(relay.seen_seconds_ago)))
+        .collect();
+    if silent.is_empty() { String::new() } else { format!(" ({})", silent.join(", ")) }
+}
+
+fn hole(hole: &HoleStatus) -> Reason {
+    let range = if hole.from == hole.to { hole.from.to_string() } else { format!("{} to {}", hole.from, hole.to) };
+    let holders: Vec<String> = hole.holders.iter().map(holder).collect();
+    let held = if holders.is_empty() { "a transaction nobody knows any more".to_owned() } else { holders.join(", ") };
+    Reason {
+        what: format!(
+            "position {range} was drawn by an open transaction {} ago and is not committed: {held}; all other events go on",
+            age(hole.age_seconds)
+        ),
+        remedy: hole.holders.first().map(end_of),
+    }
+}
+
+/// How to end a transaction.
+fn end_of(holder: &HolderStatus) -> String {
+    match (holder.pid, &holder.application) {
+        (Some(pid), _) => format!("let it commit or roll back, or end it: SELECT pg_terminate_backend({pid})"),
+        (None, Some(gid)) => format!("COMMIT PREPARED '{0}' or ROLLBACK PREPARED '{0}'", gid.replace('\'', "''")),
+        (None, None) => "see pg_prepared_xacts for its name, then COMMIT PREPARED or ROLLBACK PREPARED it".to_owned(),
+    }
+}
+
+/// How a subscription stands that nothing holds up.
+fn progress(subscription: &SubscriptionStatus) -> String {
+    match (subscription.lag_events, subscription.lag_seconds) {
+        (Some(0), _) => "nothing waits: everything committed is published".to_owned(),
+        (Some(events), Some(seconds)) => {
+            format!("{} on the way, the oldest {} old; nothing holds them up", counted(events, "event"), age(seconds))
+        }
+        _ => "events are on the way, more than could be counted in time; nothing holds them up".to_owned(),
+    }
+}
+
+/// What keeps segments from being emptied.
+fn log(segments: &[SegmentStatus]) -> Option<Answer> {
+    let reason = |segment: &SegmentStatus| {
+        let blocker = segment.blocked_by.as_ref()?;
+        Some(Reason { what: format!("segment {} cannot be emptied: {blocker}", segment.segment), remedy: None })
+    };
+    let reasons: Vec<Reason> = segments.iter().filter_map(reason).collect();
+    (!reasons.is_empty()).then(|| Answer { subject: "log".to_owned(), is_well: false, reasons })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subscription() -> SubscriptionStatus {
+        SubscriptionStatus {
+            name: "billing".into(),
+            publisher: Some("stdout".into()),
+            state: "running".into(),
+            lag_events: Some(0),
+            lag_seconds: Some(0.0),
+            last_error: None,
+            parked_keys: 0,
+            parked_events: 0,
+            holes: Vec::new(),
+            partitions: Vec::new(),
+        }
+    }
+
+    fn only(subscription: &SubscriptionStatus) -> Reason {
+        let mut reasons = answer(subscription, &[]).reasons;
+        assert_eq!(reasons.len(), 1, "{reasons:?}");
+        reasons.remove(0)
+    }
+
+    #[test]
+    fn all_is_well_is_an_answer_too() {
+        assert_eq!(only(&subscription()).what, "nothing waits: everything committed is published");
+        let busy = SubscriptionStatus { lag_events: Some(3), lag_seconds: Some(75.0), ..subscription() };
+        assert_eq!(only(&busy).what, "3 events on the way, the oldest 1m 15s old; nothing holds them up");
+        assert!(answer(&busy, &[]).is_well);
+    }
+
+    #[test]
+    fn a_dead_relay_is_named() {
+        let relays = [RelayStatus { name: "host-a".into(), state: "silent", seen_seconds_ago: 62.0 }];
+        let answer = answer(&SubscriptionStatus { state: "unowned".into(), ..subscription() }, &relays);
+        assert!(!answer.is_well);
+        assert_eq!(answer.reasons[0].what, "no relay works it (relay `host-a` was last heard of 1m 2s ago)");
+    }
+
+    #[test]
+    fn a_session_is_named_with_the_statement_that_ends_it() {
+        let session = HolderStatus {
+            pid: Some(812),
+            user: Some("app".into()),
+            application: Some("import".into()),
+            age_seconds: Some(90.0),
+            prepared: false,
+        };
+        let hole = HoleStatus { from: 7, to: 9, age_seconds: 88.0, holders: vec![session] };
+        let reason = only(&SubscriptionStatus { holes: vec![hole], ..subscription() });
+        assert!(reason.what.contains("position 7 to 9") && reason.what.contains("pid 812"), "{}", reason.what);
+        assert!(reason.remedy.unwrap().ends_with("SELECT pg_terminate_backend(812)"));
+    }
+
+    #[test]
+    fn a_prepared_transaction_is_ended_by_its_name() {
+        let prepared =
+            HolderStatus { pid: None, user: None, application: Some("it's".into()), age_seconds: None, prepared: true };
+        assert_eq!(end_of(&prepared), "COMMIT PREPARED 'it''s' or ROLLBACK PREPARED 'it''s'");
+    }
+}

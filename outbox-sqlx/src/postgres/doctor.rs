@@ -1,0 +1,67 @@
+//! What may be wrong with the server and the outbox in it.
+
+use std::time::SystemTime;
+
+use outbox_core::StoreError;
+use outbox_core::doctor::{Finding, Verdict, clock};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use super::connection::{CALL, Link, READ, statement};
+use super::fault::store_error;
+use super::store::{PgStore, Purpose, check_version};
+
+const SERVER_CHECKS: &str = outbox_core::sql::postgres::DOCTOR_SERVER;
+const OUTBOX_CHECKS: &str = outbox_core::sql::postgres::DOCTOR_OUTBOX;
+const CLOCK: &str = outbox_core::sql::postgres::DOCTOR_CLOCK;
+const SERVER: &str = outbox_core::sql::postgres::STORE_SERVER;
+const META: &str = outbox_core::sql::postgres::STORE_META;
+
+/// Looks at the server first, then, if its tables are there and may be read, at the outbox.
+pub(super) async fn examine(mut link: Link, store: &PgStore) -> Result<Vec<Finding>, StoreError> {
+    let mut findings = findings(&mut link, sqlx::query(SERVER_CHECKS)).await?;
+    findings.push(clocks(&mut link).await?);
+    let tables = tables(&mut link, store).await;
+    let is_there = tables.is_ok();
+    findings.push(Finding::told("tables", "there, in the version this build knows", tables)?);
+    if is_there {
+        let privileges = store.check_privileges(&mut link, Purpose::Relay).await;
+        let may_read = privileges.is_ok();
+        findings.push(Finding::told("privileges", "this user has what a relay needs", privileges)?);
+        if may_read {
+            findings.extend(self::findings(&mut link, sqlx::query(statement(&store.names, OUTBOX_CHECKS))).await?);
+        }
+    }
+    Ok(findings)
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+async fn findings(link: &mut Link, query: Query<'_>) -> Result<Vec<Finding>, StoreError> {
+    let rows = link.all(READ, query).await?;
+    let finding = |row: &PgRow| {
+        let verdict: String = row.try_get("verdict")?;
+        Ok(Finding {
+            check: row.try_get("name")?,
+            verdict: Verdict::parse(&verdict),
+            found: row.try_get("found")?,
+            remedy: row.try_get("remedy")?,
+        })
+    };
+    rows.iter().map(finding).collect::<Result<_, _>>().map_err(store_error)
+}
+
+async fn clocks(link: &mut Link) -> Result<Finding, StoreError> {
+    let row = link.one(CALL, sqlx::query(CLOCK)).await?;
+    let here = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Ok(clock(row.try_get(0).map_err(store_error)?, here.as_secs_f64()))
+}
+
+async fn tables(link: &mut Link, store: &PgStore) -> Result<(), StoreError> {
+    let server = link.one(CALL, sqlx::query(statement(&store.names, SERVER))).await?;
+    if !server.try_get::<bool, _>("migrated").map_err(store_error)? {
+        return Err(store.not_migrated());
+    }
+    let meta = link.one(CALL, sqlx::query(statement(&store.names, META))).await?;
+    check_version(meta.try_get("schema_version").map_err(store_error)?)
+}
