@@ -3,7 +3,7 @@
 //! The way of the data is the table of contents:
 //!
 //! ```text
-//! app transaction ─► capture ─► outbox table ─► source ─► publisher ─► checkpoint
+//! app transaction ─► capture ─► outbox table ─► source ─► publisher ─► checkpoint ─► cleanup
 //!                                                 a lease guards every step after the source
 //! ```
 //!
@@ -12,10 +12,12 @@
 //! - [`source`]: what one read asks and brings; [`frontier`]: how reads lose nothing although positions commit out of order.
 //! - [`publisher`]: the contract with the outside; [`envelope`]: how an event is written for it.
 //! - [`checkpoint`] and [`lease`]: where to go on, and who may.
+//! - [`cleanup`]: how the log gives its disk back, and why no unread event goes with it.
 //! - [`store`]: all of it for one database. `outbox-sqlx` implements it, `outbox-relay` drives it.
 
 pub mod capture;
 pub mod checkpoint;
+pub mod cleanup;
 pub mod envelope;
 mod error;
 pub mod event;
@@ -35,6 +37,7 @@ pub mod store;
 
 pub use async_trait::async_trait;
 pub use capture::{CaptureError, DomainEvent, Entity, NewEvent};
+pub use cleanup::{OnMaxDisk, Retention};
 pub use error::{StoreError, StoreErrorKind};
 pub use event::{Event, Operation, Payload, Position};
 pub use filter::Filter;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::checkpoint::Checkpoints;
+use crate::cleanup::Cleaner;
 use crate::error::StoreError;
 use crate::filter::Filter;
 use crate::lease::Leases;
@@ -64,6 +65,15 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// [`StoreError`] as for [`Store::check`].
     async fn leases(&self) -> Result<Box<dyn Leases>, StoreError>;
+
+    /// The remover of events that everybody has passed; `None` where the log is not to be cleaned.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Store::check`], and for a privilege that only cleaning needs.
+    async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
+        Ok(None)
+    }
 
     /// What is known of the outbox, its relays and its subscriptions.
     ///

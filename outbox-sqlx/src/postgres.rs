@@ -2,6 +2,7 @@
 
 mod capture;
 mod checkpoint;
+mod cleanup;
 mod connection;
 mod fault;
 mod lease;

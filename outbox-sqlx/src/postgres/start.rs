@@ -11,6 +11,7 @@ use super::fault::{precondition, store_error};
 use super::source::PgSource;
 
 const LAST_POSITION: &str = outbox_core::sql::postgres::SOURCE_LAST_POSITION;
+const BOTH_ENDS: &str = outbox_core::sql::postgres::STATUS_LOG;
 const FLOOR: &str = outbox_core::sql::postgres::SOURCE_FLOOR;
 const GAPS: &str = outbox_core::sql::postgres::SOURCE_GAPS;
 const SINCE: &str = outbox_core::sql::postgres::SOURCE_SINCE;
@@ -19,6 +20,7 @@ const PROOF: &str = outbox_core::sql::postgres::SOURCE_PROOF;
 /// The statements that find a start.
 pub(super) struct StartStatements {
     last_position: SqlStr,
+    both_ends: SqlStr,
     floor: SqlStr,
     gaps: SqlStr,
     since: SqlStr,
@@ -29,6 +31,7 @@ impl StartStatements {
     pub(super) fn new(names: &Names) -> Self {
         Self {
             last_position: statement(names, LAST_POSITION),
+            both_ends: statement(names, BOTH_ENDS),
             floor: statement(names, FLOOR),
             gaps: statement(names, GAPS),
             since: statement(names, SINCE),
@@ -46,6 +49,12 @@ impl StartStatements {
         let text: Option<String> = row.map(|row| row.try_get(0)).transpose().map_err(store_error)?;
         let floor = text.and_then(|text| text.parse().ok());
         floor.ok_or_else(|| precondition("the row `floor` of the table `meta` is damaged; restore it from a backup"))
+    }
+
+    /// The lowest visible position.
+    async fn lowest(&self, link: &mut Link) -> Result<Option<Position>, StoreError> {
+        let row = link.one(CALL, sqlx::query(self.both_ends.clone())).await?;
+        row.try_get("first_position").map_err(store_error)
     }
 
     async fn gaps(&self, link: &mut Link, above: Position, to: Position) -> Result<PositionSet, StoreError> {
@@ -92,7 +101,7 @@ impl PgSource {
     pub(super) async fn find_start(&mut self, start: Start) -> Result<(Position, PositionSet), StoreError> {
         let floor = self.start.floor(&mut self.link).await?;
         let time = match start {
-            Start::Beginning => return Ok((floor, PositionSet::new())),
+            Start::Beginning => return Ok((floor, self.left_below(floor).await?)),
             Start::Position(position) => {
                 let last = self.start.last_position(&mut self.link).await?.max(floor);
                 if position.saturating_sub(1) > last {
@@ -118,6 +127,18 @@ impl PgSource {
             open.remove(position + 1..=Position::MAX);
         }
         Ok((position, open))
+    }
+}
+
+impl PgSource {
+    /// What may be found below the floor: segments are emptied in any order, and a transaction that is open now may have
+    /// drawn its position before.
+    async fn left_below(&mut self, floor: Position) -> Result<PositionSet, StoreError> {
+        let lowest = self.start.lowest(&mut self.link).await?;
+        if lowest.is_some_and(|lowest| lowest < floor) || !self.holders().await?.is_empty() {
+            return Ok(std::iter::once(1..=floor - 1).collect());
+        }
+        Ok(PositionSet::new())
     }
 }
 
