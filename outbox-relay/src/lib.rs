@@ -27,6 +27,7 @@
 //! What it promises: every committed event is published at least once; repeats come only after a fault, and only of what
 //! was in flight; events of one key are first published in order; an event that fails holds up its own key alone.
 
+pub mod cleanup;
 mod clock;
 mod connections;
 mod dispatch;

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_core::Store;
 use outbox_core::publisher::PublishErrorKind;
+use outbox_core::{Retention, Store};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::cleanup::Cleanup;
 use crate::error::RelayError;
 use crate::heartbeat::{Heartbeat, Seat};
 use crate::identity;
@@ -82,6 +83,15 @@ impl RelayBuilder {
     /// durable; gives up after so long without progress. Default off.
     pub fn until_empty(mut self, give_up_after: Option<Duration>) -> Self {
         self.settings.until_empty = give_up_after;
+        self
+    }
+
+    /// How long events are kept, and how much of them; `None` leaves cleaning to others. Default [`Retention::default`]: what
+    /// every subscription has passed goes after 7 days.
+    ///
+    /// A relay that ends when all is published ([`RelayBuilder::until_empty`]) does not clean.
+    pub fn retention(mut self, retention: impl Into<Option<Retention>>) -> Self {
+        self.settings.retention = retention.into();
         self
     }
 
@@ -217,6 +227,7 @@ async fn supervise(
         workers.spawn(work(Mandate { subscription, settings, store, seat, stop }));
     }
     let end = CancellationToken::new();
+    let cleanup = clean(&store, &settings, &end);
     let relay = identity::of_this_process(&settings.name);
     let heartbeat = Heartbeat { store, relay, length: settings.lease, seats, end: end.clone() };
     let mut heartbeat = tokio::spawn(heartbeat.run());
@@ -251,5 +262,19 @@ async fn supervise(
     if heart_beats {
         let _ = heartbeat.await;
     }
+    if let Err(panic) = cleanup.await {
+        tracing::error!(reason = %panic, "the cleanup of the log ended early");
+    }
     outcome
+}
+
+/// Starts the chore that cleans the log, where this relay is to.
+fn clean(store: &Arc<dyn Store>, settings: &Settings, end: &CancellationToken) -> JoinHandle<()> {
+    let retention = settings.retention.clone().filter(|_| settings.until_empty.is_none());
+    let chore = retention.map(|retention| Cleanup { store: store.clone(), retention, end: end.clone() });
+    tokio::spawn(async {
+        if let Some(chore) = chore {
+            chore.run().await;
+        }
+    })
 }

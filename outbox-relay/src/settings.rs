@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use outbox_core::Retention;
+
 use crate::error::RelayError;
 
 /// The settings of a relay; [`RelayBuilder`](crate::RelayBuilder) sets them.
@@ -14,6 +16,7 @@ pub(crate) struct Settings {
     pub(crate) window_bytes: u64,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) until_empty: Option<Duration>,
+    pub(crate) retention: Option<Retention>,
 }
 
 impl Default for Settings {
@@ -26,6 +29,7 @@ impl Default for Settings {
             window_bytes: 16 << 20,
             shutdown_timeout: Duration::from_secs(20),
             until_empty: None,
+            retention: Some(Retention::default()),
         }
     }
 }
@@ -48,7 +52,7 @@ impl Settings {
         ];
         match checks.into_iter().find(|(wrong, _)| *wrong) {
             Some((_, message)) => Err(RelayError::Configuration(message.to_owned())),
-            None => Ok(()),
+            None => self.retention.as_ref().map_or(Ok(()), Retention::validate).map_err(RelayError::Configuration),
         }
     }
 }

@@ -47,6 +47,15 @@ pub(crate) async fn migrate(database: &Database, segments: u8) -> Result<bool, F
     }
 }
 
+/// Changes how many segments the log of an outbox uses that is there; `false` where nothing changed.
+pub(crate) async fn resize(database: &Database, segments: u8) -> Result<bool, Failure> {
+    match database.kind {
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => Ok(PgStore::new(&database.url, database.names.clone())?.resize(segments).await?),
+        _ => std::future::ready(Ok(false)).await,
+    }
+}
+
 #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
 fn not_built(kind: Kind) -> StoreError {
     let (database, feature) = match kind {

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use crate::exit::Failure;
 
+pub(crate) mod cleanup;
 pub(crate) mod migrate;
 pub(crate) mod run;
 pub(crate) mod status;

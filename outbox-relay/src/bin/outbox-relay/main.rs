@@ -6,6 +6,7 @@
 mod adapter;
 mod allocator;
 mod arguments;
+mod cleanup_table;
 mod commands;
 mod exit;
 mod logging;
@@ -61,6 +62,10 @@ fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
         match &arguments.command {
             Command::Migrate(flags) => commands::migrate::execute(flags, &settings.database, &arguments.global).await,
             Command::Run(_) => commands::run::execute(settings).await,
+            Command::Cleanup(flags) => {
+                let Settings { database, retention, .. } = &settings;
+                commands::cleanup::execute(flags.dry_run, database, retention, arguments.global.json).await
+            }
             Command::Status => commands::status::execute(&settings.database, arguments.global.json).await,
         }
     });
