@@ -4,7 +4,7 @@
 //! behaviour is then a test of its own, on a database of its own. The modules follow the way of the data:
 //!
 //! ```text
-//! capture ─► source ─► publisher ─► checkpoint        lease and relay hold them together, continuity guards restarts
+//! capture ─► source ─► publisher ─► checkpoint ─► cleanup        lease and relay hold them together, continuity guards restarts
 //! ```
 //!
 //! Waits are signals, or conditions polled until a deadline ([`waiting`]); no behaviour sleeps and hopes.
@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 pub mod capture;
 pub mod checkpoint;
+pub mod cleanup;
 pub mod commit_order;
 pub mod continuity;
 pub mod files;
@@ -33,6 +34,7 @@ pub mod network;
 pub mod postgres;
 pub mod publisher;
 pub mod relay;
+pub mod segments;
 pub mod server_settings;
 pub mod sink;
 pub mod source;
@@ -201,6 +203,19 @@ macro_rules! conformance {
                 a_relay_starts_again_in_the_same_process,
                 a_stop_that_nobody_answers_is_bounded,
                 a_dropped_relay_stops,
+            }
+            $crate::behaviours! { $backend, cleanup:
+                what_everybody_has_passed_is_removed,
+                the_slowest_subscription_keeps_what_it_has_not_passed,
+                an_event_that_is_still_owed_is_kept,
+                without_a_subscription_nothing_is_removed,
+                young_events_are_kept,
+                a_dry_run_changes_nothing,
+                holds_keep_what_lies_above_them,
+                a_new_subscription_begins_with_what_cleanup_has_left,
+                a_start_that_cleanup_overtook_is_refused,
+                a_subscription_below_the_floor_is_told,
+                a_relay_cleans_while_it_works,
             }
             $crate::behaviours! { $backend, continuity:
                 a_log_set_back_under_a_running_relay_stops_it,

@@ -1,0 +1,386 @@
+//! Emptying of segments: who stands in its way, what it never takes along, and what happens when the disk runs full.
+
+#![expect(missing_docs, reason = "the name of a behaviour says what holds")]
+
+use std::time::Duration;
+
+use outbox_core::cleanup::{Cleaner, Obstacle, Removal, Removed};
+use outbox_core::{OnMaxDisk, Retention, Store};
+use outbox_relay::cleanup::Outcome;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, ConnectOptions};
+
+use super::Backend;
+use super::cleanup::{NOTHING, at_once, left, pass, reader, reasons};
+use super::continuity::is_continuity;
+use super::log::{drain, numbered, relay, subscription, write};
+use super::postgres::Postgres;
+use super::sink::Sink;
+use super::waiting::eventually;
+
+/// Lets inserts go on in a segment.
+async fn turn(backend: &Postgres, segment: i16) {
+    backend.admin(&format!("SELECT setval('outbox_segment', {segment}, true)")).await;
+}
+
+/// A session with an open transaction that has run a statement.
+async fn session(backend: &Postgres, application: &str, sql: &str) -> PgConnection {
+    let mut session = backend.options().clone().application_name(application).connect().await.unwrap();
+    run(&mut session, &format!("BEGIN; {sql}")).await;
+    session
+}
+
+async fn run(session: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(session).await.unwrap();
+}
+
+async fn cleaner(backend: &Postgres) -> Box<dyn Cleaner> {
+    backend.store().cleaner().await.unwrap().unwrap()
+}
+
+fn removal(segment: i16, last: i64) -> Removal {
+    Removal { segment, last, keep: Duration::ZERO, cut: None }
+}
+
+async fn current(backend: &Postgres) -> Option<String> {
+    backend.ask("SELECT last_value::text FROM outbox_segment").await
+}
+
+/// Five events in segment 0, passed by `billing`; inserts go on in segment 1.
+async fn passed(backend: &Postgres) {
+    write(backend, &["a"], 1, 5).await;
+    reader(backend, "billing", 5, "{}").await;
+    turn(backend, 1).await;
+}
+
+pub async fn a_writer_keeps_its_own_segment_and_no_other(backend: &Postgres) {
+    passed(backend).await;
+    let insert = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'open', '{}')";
+    let mut writer = session(backend, "nightly import", insert).await;
+    turn(backend, 2).await;
+    let report = pass(backend, &at_once()).await;
+    assert_eq!((report.segments[0].outcome, report.segments[1].outcome), (Outcome::Emptied, Outcome::Empty));
+    run(&mut writer, "COMMIT").await;
+    assert_eq!(left(backend).await, [6], "what it wrote is there");
+}
+
+pub async fn whoever_holds_a_segment_is_named(backend: &Postgres) {
+    passed(backend).await;
+    write(backend, &["a"], 6, 6).await;
+    turn(backend, 2).await;
+    let reading = session(backend, "report", "SELECT count(*) FROM outbox_event_0").await;
+    let mut prepared = session(backend, "coordinator", "INSERT INTO orders VALUES ('1', 1)").await;
+    run(&mut prepared, "LOCK TABLE outbox_event_1 IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'payment 17'").await;
+    backend.admin("UPDATE outbox_checkpoint SET position = 6").await;
+    let report = pass(backend, &at_once()).await;
+    assert_eq!(reasons(&report), ["locked", "locked"], "{report:?}");
+    let words = |segment: usize| report.segments[segment].blocked_by.clone().unwrap();
+    assert!(words(0).contains("pid ") && words(0).contains("report") && words(0).contains("open "), "{}", words(0));
+    assert!(words(1).contains("a prepared transaction") && words(1).contains("payment 17"), "{}", words(1));
+    eventually(
+        "the status names them",
+        async || backend.store().status().await.unwrap().log.segments,
+        |segments| {
+            let blocked =
+                |segment: usize, by: &str| segments[segment].blocked_by.as_ref().is_some_and(|text| text.contains(by));
+            blocked(0, "report") && blocked(1, "payment 17")
+        },
+    )
+    .await;
+    drop(reading);
+    backend.admin("ROLLBACK PREPARED 'payment 17'").await;
+    let emptied = async || {
+        pass(backend, &at_once()).await;
+        left(backend).await
+    };
+    eventually("both are emptied", emptied, Vec::is_empty).await;
+}
+
+/// `max(position) <= checkpoint` alone would lose it.
+pub async fn an_event_that_committed_below_the_checkpoint_is_kept(backend: &Postgres) {
+    let late = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('shop.orders', 'late', '{\"n\":1}')";
+    let mut writer = session(backend, "late", late).await;
+    write(backend, &["a"], 1, 1).await;
+    reader(backend, "billing", 2, "{[1,1]}").await;
+    turn(backend, 1).await;
+    run(&mut writer, "COMMIT").await;
+    assert_eq!(reasons(&pass(backend, &at_once()).await), ["owed"]);
+    let stale = cleaner(backend).await.remove(&removal(0, 2)).await.unwrap();
+    assert_eq!(stale, Removed::Kept(Obstacle::Changing), "the check under the lock says the same");
+    let careless =
+        "SELECT coalesce(max(position), 0) <= (SELECT min(position) FROM outbox_checkpoint) FROM outbox_event_0";
+    assert_eq!(
+        backend.ask(&format!("SELECT ({careless})::text")).await.as_deref(),
+        Some("true"),
+        "a careless check passes"
+    );
+    let sink = Sink::new();
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!(sink.positions(), [1]);
+    pass(backend, &at_once()).await;
+    assert_eq!(left(backend).await, NOTHING);
+}
+
+/// Each is what a cleaner finds that was stopped between its survey and its message.
+pub async fn a_late_cleaner_harms_nothing(backend: &Postgres) {
+    passed(backend).await;
+    let mut late = cleaner(backend).await;
+    let changing = Removed::Kept(Obstacle::Changing);
+    for (meanwhile, undo) in [
+        ("SELECT setval('outbox_segment', 0, true)", "SELECT setval('outbox_segment', 1, true)"),
+        (
+            "INSERT INTO outbox_checkpoint (subscription, partition_id, position) VALUES ('new', 0, 4)",
+            "DELETE FROM outbox_checkpoint WHERE subscription = 'new'",
+        ),
+        (
+            "UPDATE outbox_checkpoint SET open_positions = '{[2,3]}'",
+            "UPDATE outbox_checkpoint SET open_positions = '{}'",
+        ),
+        (
+            "DELETE FROM outbox_checkpoint",
+            "INSERT INTO outbox_checkpoint (subscription, partition_id, position) VALUES ('a', 0, 9)",
+        ),
+        // By hand, with a position of its own.
+        (
+            "INSERT INTO outbox_event_0 (segment, position, topic, event_key) VALUES (0, 77, 't', 'k')",
+            "DELETE FROM outbox_event_0 WHERE position = 77",
+        ),
+    ] {
+        backend.admin(meanwhile).await;
+        assert_eq!(late.remove(&removal(0, 5)).await.unwrap(), changing, "{meanwhile}");
+        assert_eq!(backend.ask("SELECT value FROM outbox_meta WHERE name = 'floor'").await.as_deref(), Some("0"));
+        backend.admin(undo).await;
+    }
+    assert_eq!(late.remove(&removal(0, 5)).await.unwrap(), Removed::Gone(None));
+    assert_eq!(late.remove(&removal(0, 5)).await.unwrap(), changing, "it is empty by now");
+}
+
+/// An error in the last step stands for a crash at any: it is one transaction.
+pub async fn an_emptying_that_fails_leaves_everything_as_it_was(backend: &Postgres) {
+    passed(backend).await;
+    backend
+        .admin(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
+            CREATE TRIGGER fail BEFORE TRUNCATE ON outbox_event_0 EXECUTE FUNCTION fail()",
+        )
+        .await;
+    let error = cleaner(backend).await.remove(&removal(0, 5)).await.unwrap_err();
+    assert!(error.to_string().contains("no"), "{error}");
+    assert_eq!(backend.ask("SELECT value FROM outbox_meta WHERE name = 'floor'").await.as_deref(), Some("0"));
+    assert_eq!(left(backend).await.len(), 5);
+    backend.admin("DROP TRIGGER fail ON outbox_event_0").await;
+    assert_eq!(cleaner(backend).await.remove(&removal(0, 5)).await.unwrap(), Removed::Gone(None));
+}
+
+/// All that `TRUNCATE` itself may wait for is the TOAST table of the segment, which nobody sees.
+pub async fn a_lock_on_the_toast_table_is_not_waited_for(backend: &Postgres) {
+    passed(backend).await;
+    let toast =
+        backend.ask("SELECT reltoastrelid::regclass::text FROM pg_class WHERE relname = 'outbox_event_0'").await;
+    let reading = session(backend, "toast", &format!("SELECT count(*) FROM {}", toast.unwrap())).await;
+    let kept = cleaner(backend).await.remove(&removal(0, 5)).await.unwrap();
+    assert!(
+        matches!(&kept, Removed::Kept(Obstacle::Locked(holders)) if holders[0].application.as_deref() == Some("toast")),
+        "{kept:?}"
+    );
+    drop(reading);
+    eventually(
+        "it is emptied",
+        async || cleaner(backend).await.remove(&removal(0, 5)).await.unwrap(),
+        |removed| *removed == Removed::Gone(None),
+    )
+    .await;
+}
+
+/// Only one row is locked by a cleaner that takes its time.
+pub async fn a_cleaner_at_work_makes_others_give_up(backend: &Postgres) {
+    passed(backend).await;
+    let other = session(backend, "outbox-relay", "SELECT FROM outbox_meta WHERE name = 'floor' FOR UPDATE").await;
+    assert_eq!(cleaner(backend).await.remove(&removal(0, 5)).await.unwrap(), Removed::Kept(Obstacle::Changing));
+    assert!(!cleaner(backend).await.turn(1, 2).await.unwrap());
+    drop(other);
+    eventually("the turn is made", async || cleaner(backend).await.turn(1, 2).await.unwrap(), |turned| *turned).await;
+    assert_eq!(current(backend).await.as_deref(), Some("2"));
+}
+
+pub async fn inserts_go_on_in_an_empty_segment_alone(backend: &Postgres) {
+    passed(backend).await;
+    let mut cleaner = cleaner(backend).await;
+    assert!(!cleaner.turn(1, 0).await.unwrap(), "segment 0 has events");
+    assert!(!cleaner.turn(0, 2).await.unwrap(), "segment 0 is not current");
+    assert!(cleaner.turn(1, 2).await.unwrap());
+    assert!(!cleaner.turn(1, 3).await.unwrap());
+    assert_eq!(current(backend).await.as_deref(), Some("2"));
+}
+
+/// A blocked segment does not stop the others, however often the log goes round.
+pub async fn any_empty_segment_is_the_next(backend: &Postgres) {
+    let sink = Sink::new();
+    write(backend, &["a"], 1, 1).await;
+    let _reading = session(backend, "report", "SELECT count(*) FROM outbox_event_0").await;
+    for n in 2..=20 {
+        write(backend, &["a"], n, n).await;
+        drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+        pass(backend, &at_once()).await;
+    }
+    let left = left(backend).await;
+    assert!(left.len() <= 2 && left.contains(&1), "{left:?}");
+    assert_eq!(sink.by_key(), numbered(&["a"], 1, 20));
+    let late = Sink::new();
+    drain(relay(backend.store()).subscription(outbox_relay::Subscription::new("late", late.clone()))).await.unwrap();
+    assert_eq!(late.positions(), left, "a new subscription begins with what is left, below the floor too");
+}
+
+/// A transaction that is open since before belongs to whoever begins at the beginning.
+pub async fn a_start_at_the_beginning_waits_for_what_is_open_below_the_floor(backend: &Postgres) {
+    let late = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('shop.orders', 'late', '{\"n\":1}')";
+    let mut writer = session(backend, "late", late).await;
+    turn(backend, 1).await;
+    write(backend, &["a"], 1, 3).await;
+    reader(backend, "old", 4, "{[1,1]}").await;
+    turn(backend, 2).await;
+    pass(backend, &at_once()).await;
+    assert_eq!(left(backend).await, NOTHING);
+    let sink = Sink::new();
+    let running = relay(backend.store()).subscription(subscription(sink.clone())).start().await.unwrap();
+    eventually(
+        "it has begun",
+        async || backend.ask("SELECT max(position)::text FROM outbox_checkpoint WHERE subscription = 'billing'").await,
+        Option::is_some,
+    )
+    .await;
+    run(&mut writer, "COMMIT").await;
+    sink.until_taken(1).await;
+    running.stop().await.unwrap();
+    assert_eq!(sink.positions(), [1]);
+}
+
+/// A log of two segments that is larger than it may be.
+fn full(policy: OnMaxDisk) -> Retention {
+    Retention { keep: Duration::from_hours(1), max_disk: 1, on_max_disk: policy, ..Retention::default() }
+}
+
+/// `dead` has been silent for an hour, `billing` is alive and well; both subscriptions have their events in segment 0.
+async fn pinned_by_the_dead(backend: &Postgres) {
+    passed(backend).await;
+    reader(backend, "dead", 2, "{}").await;
+    backend.admin("UPDATE outbox_checkpoint SET updated_at = clock_timestamp() - interval '1 hour' WHERE subscription = 'dead'").await;
+}
+
+pub async fn a_log_that_is_too_large_is_held_and_told(backend: &Postgres) {
+    pinned_by_the_dead(backend).await;
+    let report = pass(backend, &full(OnMaxDisk::Hold)).await;
+    assert_eq!((left(backend).await.len(), report.cut_off.len()), (5, 0));
+    assert!(report.trouble.as_deref().is_some_and(|told| told.contains("on_max_disk is hold")), "{report:?}");
+    let status = backend.store().status().await.unwrap();
+    let told = status.log.segments[0].blocked_by.as_deref().unwrap();
+    assert!(told.contains("`dead` is at position 2 only") && told.contains("may take"), "{told}");
+    pass(backend, &Retention::default()).await;
+    let status = backend.store().status().await.unwrap();
+    assert_eq!(
+        status.log.segments[0].blocked_by.as_deref(),
+        Some("`dead` is at position 2 only"),
+        "once it is well again"
+    );
+}
+
+pub async fn the_dead_are_cut_off_and_told_so(backend: &Postgres) {
+    pinned_by_the_dead(backend).await;
+    let report = pass(backend, &full(OnMaxDisk::Cut)).await;
+    assert_eq!((report.cut_off.as_slice(), left(backend).await), (&["dead".to_owned()][..], NOTHING.to_vec()));
+    write(backend, &["a"], 6, 6).await;
+    for _ in 0..2 {
+        let sink = Sink::new();
+        let dead = outbox_relay::Subscription::new("dead", sink.clone());
+        let ended = drain(relay(backend.store()).subscription(dead)).await;
+        let said = ended.as_ref().unwrap_err().to_string();
+        assert!(
+            said.contains("`dead` was cut off: the log had grown beyond max_disk") && said.contains("position 5"),
+            "{said}"
+        );
+        is_continuity(ended);
+        assert!(sink.taken().is_empty());
+    }
+    let sink = Sink::new();
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!(sink.positions(), [6], "others go on");
+    pass(backend, &at_once()).await;
+    assert_eq!(left(backend).await, NOTHING, "who was cut off holds nothing any more");
+    backend.admin("DELETE FROM outbox_checkpoint WHERE subscription = 'dead'; DELETE FROM outbox_meta WHERE name = 'cut_off:dead'").await;
+    write(backend, &["a"], 7, 7).await;
+    let anew = Sink::new();
+    drain(relay(backend.store()).subscription(outbox_relay::Subscription::new("dead", anew.clone()))).await.unwrap();
+    assert_eq!(anew.positions(), [7], "as the error said");
+}
+
+pub async fn the_living_are_never_cut_off(backend: &Postgres) {
+    pinned_by_the_dead(backend).await;
+    reader(backend, "slow", 3, "{}").await;
+    let report = pass(backend, &full(OnMaxDisk::Cut)).await;
+    assert!(report.trouble.as_deref().is_some_and(|told| told.contains("`slow` lives")), "{report:?}");
+    assert_eq!((report.cut_off.len(), left(backend).await.len()), (0, 5));
+    // Dead when the cleaner looked, back when it removes.
+    backend.admin("DELETE FROM outbox_checkpoint WHERE subscription = 'slow'").await;
+    backend
+        .admin(
+            "INSERT INTO outbox_lease (subscription, partition_id, relay_id, epoch, expires_at)
+            VALUES ('dead', 0, gen_random_uuid(), 1, clock_timestamp() + interval '1 minute')",
+        )
+        .await;
+    let cut = outbox_core::cleanup::Cut { readers: vec!["dead".into()], reason: "late".into() };
+    let late = Removal { cut: Some(cut), ..removal(0, 5) };
+    assert_eq!(cleaner(backend).await.remove(&late).await.unwrap(), Removed::Kept(Obstacle::Changing));
+    assert_eq!(
+        backend.ask("SELECT count(*)::text FROM outbox_meta WHERE name LIKE 'cut_off:%'").await.as_deref(),
+        Some("0")
+    );
+}
+
+pub async fn what_is_cut_off_is_archived_first(backend: &Postgres) {
+    write(backend, &["a"], 1, 3).await;
+    backend.admin("INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'k', 'no json')").await;
+    reader(backend, "billing", 4, "{}").await;
+    reader(backend, "dead", 2, "{}").await;
+    backend.admin("UPDATE outbox_checkpoint SET updated_at = clock_timestamp() - interval '1 hour' WHERE subscription = 'dead'").await;
+    turn(backend, 1).await;
+    let folder = tempfile::tempdir().unwrap();
+    let report = pass(backend, &full(OnMaxDisk::Archive(folder.path().into()))).await;
+    let [path] = &report.archived[..] else { panic!("{report:?}") };
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let sequences: Vec<_> =
+        lines.iter().map(|line| line["sequence"].as_str().unwrap().trim_start_matches('0')).collect();
+    assert_eq!(sequences, ["1", "2", "3", "4"]);
+    assert_eq!((&lines[0]["data"]["n"], &lines[3]["data_base64"]), (&1.into(), &"bm8ganNvbg==".into()));
+    assert_eq!((report.cut_off.as_slice(), left(backend).await), (&["dead".to_owned()][..], NOTHING.to_vec()));
+    let dead = outbox_relay::Subscription::new("dead", Sink::new());
+    let said = drain(relay(backend.store()).subscription(dead)).await.unwrap_err().to_string();
+    assert!(said.contains(&path.display().to_string()), "{said}");
+}
+
+pub async fn nothing_goes_without_its_archive(backend: &Postgres) {
+    pinned_by_the_dead(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let retention = full(OnMaxDisk::Archive(folder.path().into()));
+    // A folder in the place of the file is in everybody's way.
+    std::fs::create_dir(folder.path().join(format!("outbox-{:020}-{:020}.part", 1, 5))).unwrap();
+    let report = pass(backend, &retention).await;
+    assert!(report.trouble.as_deref().is_some_and(|told| told.contains("cannot be written")), "{report:?}");
+    assert_eq!((report.cut_off.len(), left(backend).await.len()), (0, 5));
+}
+
+pub async fn segments_are_added_and_left_while_writers_are_open(backend: &Postgres) {
+    let insert = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('shop.orders', 'a', '{\"n\":1}')";
+    let mut writer = session(backend, "writer", insert).await;
+    assert!(backend.store().resize(3).await.unwrap());
+    assert!(!backend.store().resize(3).await.unwrap());
+    turn(backend, 7).await;
+    reader(backend, "billing", 0, "{}").await;
+    let report = pass(backend, &at_once()).await;
+    assert_eq!(report.turned.map(|turn| turn.from), Some(7), "a surplus segment is left at once: {report:?}");
+    let used: i16 = current(backend).await.unwrap().parse().unwrap();
+    assert!(used < 3, "{used}");
+    run(&mut writer, "COMMIT").await;
+    assert!(backend.store().resize(8).await.unwrap());
+    assert_eq!(left(backend).await, [1]);
+}
