@@ -7,6 +7,7 @@
 mod counted;
 mod drain_file;
 mod drain_postgres;
+mod emptying;
 mod idle;
 mod keyset;
 mod latency;
@@ -34,7 +35,7 @@ struct Options {
     /// How often each variant is measured
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How many events wait to be drained [default: 200000, in `memory` a million]
+    /// How many events wait to be drained [default: 200000, in `memory` and `emptying` a million]
     #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
     events: Option<i64>,
     /// How long a round of `latency` or `idle` lasts [default: 10 and 20]
@@ -52,6 +53,8 @@ enum Bench {
     Memory,
     /// From commit to file at 500 transactions a second
     Latency,
+    /// Giving the disk of a million events back, on PostgreSQL
+    Emptying,
     /// Drain and capture on SQLite
     Sqlite,
     /// What the program does when there is nothing to do
@@ -82,6 +85,7 @@ async fn main() -> Result<()> {
             Bench::DrainFile => drain_file::run(&server, &options).await?,
             Bench::Memory => memory::run(&server, &options).await?,
             Bench::Latency => latency::run(&server, &options).await?,
+            Bench::Emptying => emptying::run(&server, &options).await?,
             Bench::Sqlite => sqlite::run(&options).await?,
             Bench::Idle => idle::run(&server, &options).await?,
         };

@@ -1,5 +1,6 @@
 //! What is done to the relay, and to the controls: short in the tests, at length in the `torture` program.
 
+mod cleanup;
 mod controls;
 mod kills;
 mod order;
@@ -7,6 +8,7 @@ mod restarts;
 
 use std::time::Duration;
 
+pub use self::cleanup::cleanup;
 pub use self::controls::{Controls, controls};
 pub use self::kills::kills;
 pub use self::order::order;

@@ -43,6 +43,8 @@ mod postgres_alone {
         what_is_cut_off_is_archived_first,
         nothing_goes_without_its_archive,
         segments_are_added_and_left_while_writers_are_open,
+        subscriptions_begin_at_a_defined_point_while_segments_are_emptied,
+        a_careless_cleaner_loses_an_event_that_committed_late,
     }
     outbox_tests::behaviours! { Postgres, server_settings:
         short_timeouts_of_the_database_do_no_harm,

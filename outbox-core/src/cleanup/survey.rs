@@ -6,8 +6,9 @@ use super::{DEAD_AFTER, Obstacle, Retention};
 use crate::event::Position;
 use crate::status::HolderStatus;
 
-/// With retention shorter than this a segment is turned away only when it can be emptied: each turn uses an empty one up.
-const SHORT: Duration = Duration::from_mins(1);
+/// A segment receives inserts for at least so long, unless it is large, or could be emptied at once: each turn uses an empty
+/// one up.
+const SHORTEST: Duration = Duration::from_secs(10);
 
 /// How the log stands at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -153,9 +154,10 @@ impl Survey {
     fn is_due(&self, current: &Segment, ends: Ends, retention: &Retention) -> bool {
         let others = u32::from(self.used.min(retention.segments)).saturating_sub(1).max(1);
         let share = retention.keep / others;
-        let old = ends.first_age.is_none_or(|age| age >= share.as_secs_f64());
-        let done = retention.keep >= SHORT || self.pins(current).next().is_none() && self.claims().next().is_some();
-        current.bytes.is_some_and(|bytes| bytes >= retention.segment_bytes) || (old && done)
+        let older_than = |share: Duration| ends.first_age.is_none_or(|age| age >= share.as_secs_f64());
+        let done = self.pins(current).next().is_none() && self.claims().next().is_some();
+        let large = current.bytes.is_some_and(|bytes| bytes >= retention.segment_bytes);
+        large || older_than(share.max(SHORTEST)) || (done && older_than(share))
     }
 
     fn is_used(&self, segment: &Segment, retention: &Retention) -> bool {

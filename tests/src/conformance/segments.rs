@@ -218,14 +218,14 @@ pub async fn any_empty_segment_is_the_next(backend: &Postgres) {
     let sink = Sink::new();
     write(backend, &["a"], 1, 1).await;
     let _reading = session(backend, "report", "SELECT count(*) FROM outbox_event_0").await;
-    for n in 2..=20 {
+    for n in 2..=10 {
         write(backend, &["a"], n, n).await;
         drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
         pass(backend, &at_once()).await;
     }
     let left = left(backend).await;
     assert!(left.len() <= 2 && left.contains(&1), "{left:?}");
-    assert_eq!(sink.by_key(), numbered(&["a"], 1, 20));
+    assert_eq!(sink.by_key(), numbered(&["a"], 1, 10));
     let late = Sink::new();
     drain(relay(backend.store()).subscription(outbox_relay::Subscription::new("late", late.clone()))).await.unwrap();
     assert_eq!(late.positions(), left, "a new subscription begins with what is left, below the floor too");
@@ -383,4 +383,60 @@ pub async fn segments_are_added_and_left_while_writers_are_open(backend: &Postgr
     run(&mut writer, "COMMIT").await;
     assert!(backend.store().resize(8).await.unwrap());
     assert_eq!(left(backend).await, [1]);
+}
+
+/// A subscription that begins while segments are emptied sees everything from some event on, or is told to look again.
+pub async fn subscriptions_begin_at_a_defined_point_while_segments_are_emptied(backend: &Postgres) {
+    let (store, stop) = (backend.store(), tokio_util::sync::CancellationToken::new());
+    reader(backend, "first", 0, "{}").await;
+    let (cleaning, token) = (store.clone(), stop.clone());
+    let cleaner = tokio::spawn(async move {
+        while !token.is_cancelled() {
+            outbox_relay::cleanup::clean(&cleaning, &at_once(), false).await.unwrap();
+        }
+    });
+    for n in 1..=15 {
+        write(backend, &["a", "b", "c"], n, n).await;
+        let last = i64::try_from(n * 3).unwrap();
+        let passed = format!("UPDATE outbox_checkpoint SET position = greatest(position, {last})");
+        let sink = Sink::new();
+        let new = outbox_relay::Subscription::new(format!("new-{n}"), sink.clone());
+        let begin = drain(relay(store.clone()).subscription(new));
+        let (ended, ()) = tokio::join!(begin, backend.admin(&passed));
+        ended.unwrap();
+        let seen = sink.positions();
+        let first = seen.first().copied().unwrap_or(last + 1);
+        assert_eq!(seen, (first..=last).collect::<Vec<_>>());
+    }
+    stop.cancel();
+    cleaner.await.unwrap();
+    let told = backend.ask("SELECT value FROM outbox_meta WHERE name = 'floor'").await.unwrap();
+    assert!(told.parse::<i64>().unwrap() > 0, "nothing was emptied meanwhile");
+}
+
+/// The control: a cleaner that asks for the highest position alone loses what this one keeps.
+pub async fn a_careless_cleaner_loses_an_event_that_committed_late(backend: &Postgres) {
+    let late = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('shop.orders', 'late', '{\"n\":1}')";
+    let mut writer = session(backend, "late", late).await;
+    write(backend, &["a"], 1, 1).await;
+    let sink = Sink::new();
+    let running = relay(backend.store()).subscription(subscription(sink.clone())).start().await.unwrap();
+    sink.until_taken(1).await;
+    running.stop().await.unwrap();
+    turn(backend, 1).await;
+    run(&mut writer, "COMMIT").await;
+    assert_eq!(reasons(&pass(backend, &at_once()).await), ["owed"], "this one keeps it");
+    backend
+        .admin(
+            "DO $$ BEGIN
+                LOCK TABLE ONLY outbox_event_0 IN ACCESS EXCLUSIVE MODE NOWAIT;
+                IF (SELECT max(position) FROM outbox_event_0) <= (SELECT min(position) FROM outbox_checkpoint) THEN
+                    TRUNCATE ONLY outbox_event_0;
+                    UPDATE outbox_meta SET value = '2' WHERE name = 'floor';
+                END IF;
+            END $$",
+        )
+        .await;
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!(sink.positions(), [2], "the careless one came out clean: the control is worth nothing");
 }

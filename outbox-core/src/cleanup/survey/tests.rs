@@ -100,8 +100,10 @@ fn the_current_segment_gives_way_when_it_is_old_or_large_enough() {
 }
 
 #[test]
-fn with_short_retention_only_a_segment_that_is_done_gives_way() {
+fn with_short_retention_a_segment_gives_way_when_it_is_done_or_after_a_while() {
     let mut survey = survey();
+    assert_eq!(survey.turn(&keep(0)), Some((3, 1)));
+    survey.segments[3].ends = Some(Ends { first: 21, last: 30, first_age: Some(9.0) });
     assert_eq!(survey.turn(&keep(0)), None);
     for reader in &mut survey.readers {
         reader.position = 30;
