@@ -30,6 +30,7 @@ pub mod files;
 pub mod interposed;
 pub mod lease;
 pub mod log;
+pub mod max_disk;
 pub mod network;
 pub mod postgres;
 pub mod publisher;

@@ -8,6 +8,9 @@ use outbox_core::{OnMaxDisk, Retention, Store, StoreError};
 use super::archive;
 use super::report::{Report, Turn};
 
+/// An event that stays so much longer than it need be kept is worth a word: before, its readers may just be busy.
+const LATE: Duration = Duration::from_mins(10);
+
 /// What one pass works with.
 pub(super) struct Pass<'p> {
     pub(super) store: &'p dyn Store,
@@ -59,7 +62,7 @@ impl Pass<'_> {
         let turned = self.dry_run && report.turned.is_some_and(|turn| turn.from == segment.number);
         let obstacle = survey.obstacle(segment).filter(|obstacle| !(turned && *obstacle == Obstacle::Current));
         if let Some(obstacle) = obstacle {
-            let overdue = ends.first_age.is_some_and(|age| age >= self.retention.keep.as_secs_f64());
+            let overdue = ends.first_age.is_some_and(|age| age >= (self.retention.keep + LATE).as_secs_f64());
             // A current segment is never shown as blocked for what stands against it in its ordinary life.
             if segment.current && overdue && !obstacle.passes() {
                 report.trouble(format!("events older than they need be kept stay: {obstacle}"));
@@ -115,7 +118,7 @@ impl Pass<'_> {
             return Ok(Some(Obstacle::NobodyReads.to_string()));
         }
         let dead: Vec<String> = survey.pins(segment).map(|reader| reader.name.clone()).collect();
-        let reason = match self.archive(ends, &dead, report).await? {
+        let reason = match self.archive(ends, report).await? {
             Ok(reason) => reason,
             Err(why) => return Ok(Some(why)),
         };
@@ -152,26 +155,19 @@ impl Pass<'_> {
     }
 
     /// Writes what is about to be removed into a file, where that is asked for; returns what those cut off are told.
-    async fn archive(
-        &mut self,
-        ends: Ends,
-        dead: &[String],
-        report: &mut Report,
-    ) -> Result<Result<String, String>, StoreError> {
+    async fn archive(&mut self, ends: Ends, report: &mut Report) -> Result<Result<String, String>, StoreError> {
         let said = format!(
-            "the log had grown beyond max_disk ({} MiB), so the events up to position {} were removed before it had read them",
-            self.retention.max_disk >> 20,
-            ends.last
+            "the log had grown beyond max_disk ({} MiB), so events that it had not read were removed",
+            self.retention.max_disk >> 20
         );
         let OnMaxDisk::Archive(folder) = &self.retention.on_max_disk else { return Ok(Ok(said)) };
-        if self.dry_run || dead.is_empty() {
+        if self.dry_run {
             return Ok(Ok(said));
         }
         match archive::write(self.store, folder, ends).await {
             Ok(path) => {
-                let said = format!("{said}; they are in {}", path.display());
                 report.archived.push(path);
-                Ok(Ok(said))
+                Ok(Ok(format!("{said}; they are in the folder {}", folder.display())))
             }
             Err(archive::Failure::Store(error)) => Err(error),
             Err(failure) => Ok(Err(failure.to_string())),

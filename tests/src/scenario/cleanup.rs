@@ -50,7 +50,7 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
         cleaning.spawn(cleaners::clean_again_and_again(store.clone(), emptied.clone(), stop.clone()));
     }
     let stopped = tokio::spawn(cleaners::stop_at_random(relays[0].clone(), plan.load.seed, stop.clone()));
-    let exports = tokio::spawn(exporter::export_again_and_again(store.clone(), stop.clone()));
+    let exports = tokio::spawn(exporter::export_again_and_again(database.clone(), store.clone(), stop.clone()));
     let waits = tokio::spawn(waits::longest(database.clone(), stop.clone()));
     let inserts = tokio::spawn(inserts::insert_again_and_again(database.clone(), stop.clone()));
 

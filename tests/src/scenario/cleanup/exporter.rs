@@ -9,18 +9,24 @@ use outbox_core::frontier::Frontier;
 use outbox_core::lease::{Claim, RelayIdentity};
 use outbox_core::{Filter, Position, Start, Store, StoreErrorKind};
 use outbox_sqlx::PgStore;
+use sqlx::Connection as _;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::database::Database;
 
 /// How long a hold lasts; nothing here takes a tenth of it.
 const LEASE: Duration = Duration::from_mins(5);
 
 /// How many events come in one page: small, so that many segments are emptied between two of them.
-const PAGE: u32 = 200;
+const PAGE: u32 = 500;
 
 /// How long the reader rests between two pages.
 const REST: Duration = Duration::from_millis(2);
+
+/// How long nobody exports, in milliseconds, so that segments are emptied between two exports as well as beside them.
+const BETWEEN: std::ops::Range<u64> = 0..1_000;
 
 /// What one export saw.
 #[derive(Debug)]
@@ -34,10 +40,18 @@ pub(super) struct Export {
 }
 
 /// Exports until it is told to stop.
-pub(super) async fn export_again_and_again(store: PgStore, stop: CancellationToken) -> Result<Vec<Export>> {
+pub(super) async fn export_again_and_again(
+    database: Database,
+    store: PgStore,
+    stop: CancellationToken,
+) -> Result<Vec<Export>> {
     let mut exports = Vec::new();
     while !stop.is_cancelled() {
         exports.extend(export(&store).await?);
+        let mut session = database.connect().await?;
+        sqlx::raw_sql("DELETE FROM outbox_checkpoint WHERE subscription LIKE 'hold:%'").execute(&mut session).await?;
+        session.close().await?;
+        sleep(Duration::from_millis(fastrand::u64(BETWEEN))).await;
     }
     Ok(exports)
 }
