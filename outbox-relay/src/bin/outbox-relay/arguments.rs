@@ -108,7 +108,7 @@ pub(crate) struct Migrate {
     /// Write the SQL to standard output and touch no database
     #[arg(long)]
     pub(crate) print: bool,
-    /// How many segments the log has on PostgreSQL, also when it is there already; SQLite has none [default: 8]
+    /// How many segments the log uses on PostgreSQL, new or there already; SQLite has none [default: 8]
     #[arg(long, value_name = "N",
         value_parser = clap::value_parser!(u8).range(1..=i64::from(outbox_core::schema::MAX_SEGMENTS)))]
     pub(crate) segments: Option<u8>,

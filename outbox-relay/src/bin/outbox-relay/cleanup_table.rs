@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(
             render(&report, false),
             "inserts go on in segment 2, no longer in 1\n\
-             SEGMENT  SIZE     POSITIONS  OUTCOME  WHY\n      \
+             SEGMENT     SIZE  POSITIONS  OUTCOME  WHY\n      \
              0  8.0 KiB  1 to 9     emptied\n      \
              1  8.0 KiB  1 to 9     kept     it is locked by pid 7 (user a\\u{1b}[2J)\n\
              billing was cut off\n\
