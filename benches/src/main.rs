@@ -11,6 +11,7 @@ mod counted;
 mod derive_compile;
 mod drain_file;
 mod drain_postgres;
+mod emptying;
 mod export;
 mod idle;
 mod keyset;
@@ -41,7 +42,7 @@ struct Options {
     /// How often each variant is measured
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How many events wait to be drained or exported [default: 200000, in `memory` and `export` a million]
+    /// How many events wait to be drained or exported [default: 200000, in `memory`, `export` and `emptying` a million]
     #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
     events: Option<i64>,
     /// How long a round of `latency` or `idle` lasts [default: 10 and 20]
@@ -65,6 +66,8 @@ enum Bench {
     Append,
     /// Capturing the update of a row by the library and by hand, on PostgreSQL
     Update,
+    /// Giving the disk of a million events back, on PostgreSQL
+    Emptying,
     /// Drain and capture on SQLite
     Sqlite,
     /// What the program does when there is nothing to do
@@ -100,6 +103,7 @@ async fn main() -> Result<()> {
             Bench::Latency => latency::run(&server, &options).await?,
             Bench::Append => append::run(&server, &options).await?,
             Bench::Update => update::run(&server, &options).await?,
+            Bench::Emptying => emptying::run(&server, &options).await?,
             Bench::Sqlite => sqlite::run(&options).await?,
             Bench::Idle => idle::run(&server, &options).await?,
             Bench::DeriveCompile => derive_compile::run(&options)?,

@@ -3,7 +3,7 @@
 //! The way of the data is the table of contents:
 //!
 //! ```text
-//! app transaction ─► capture ─► outbox table ─► source ─► publisher ─► checkpoint
+//! app transaction ─► capture ─► outbox table ─► source ─► publisher ─► checkpoint ─► cleanup
 //!                                                 a lease guards every step after the source
 //! ```
 //!
@@ -15,12 +15,14 @@
 //! - [`source`]: what one read asks and brings; [`frontier`]: how reads lose nothing although positions commit out of order.
 //! - [`publisher`]: the contract with the outside; [`envelope`]: how an event is written for it.
 //! - [`checkpoint`] and [`lease`]: where to go on, and who may.
+//! - [`cleanup`]: how the log gives its disk back, and why no unread event goes with it.
 //! - [`clock`]: the time that a relay goes by.
 //! - [`status`] and [`doctor`]: how it all stands, and what is wrong with it.
 //! - [`store`]: all of it for one database. `outbox-sqlx` implements it, `outbox-relay` drives it.
 
 pub mod capture;
 pub mod checkpoint;
+pub mod cleanup;
 pub mod clock;
 pub mod context;
 pub mod doctor;
@@ -50,6 +52,7 @@ pub mod testing;
 
 pub use async_trait::async_trait;
 pub use capture::{CaptureError, DomainEvent, Entity, NewEvent};
+pub use cleanup::{OnMaxDisk, Retention};
 pub use clock::Clock;
 pub use context::Context;
 pub use error::{StoreError, StoreErrorKind};

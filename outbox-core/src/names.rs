@@ -77,6 +77,19 @@ impl Names {
         out.push_str(rest);
         Cow::Owned(out)
     }
+
+    /// As [`Names::render`], for a statement about the segment 0 that is to be about another: both the table
+    /// `outbox_event_0` and the number in `/* segment */ 0` change.
+    pub fn render_for_segment(&self, sql: &'static str, segment: i16) -> String {
+        let table = |number| {
+            if *self == Self::default() {
+                format!("outbox_event_{number}")
+            } else {
+                self.quoted(&format!("event_{number}"))
+            }
+        };
+        self.render(sql).replace(&table(0), &table(segment)).replace("/* segment */ 0", &segment.to_string())
+    }
 }
 
 impl fmt::Display for Names {
@@ -114,6 +127,14 @@ mod tests {
             names.render("SELECT 'outbox_segment'::regclass, my_outbox_x FROM outbox_event e"),
             r#"SELECT '"shop"."ob_segment"'::regclass, my_outbox_x FROM "shop"."ob_event" e"#
         );
+    }
+
+    #[test]
+    fn a_statement_about_one_segment_is_made_one_about_another() {
+        let sql = "LOCK outbox_event_0; SELECT /* segment */ 0 + 0 FROM outbox_event";
+        let names = Names::new(None, Some("ob_")).unwrap();
+        assert_eq!(Names::default().render_for_segment(sql, 5), "LOCK outbox_event_5; SELECT 5 + 0 FROM outbox_event");
+        assert_eq!(names.render_for_segment(sql, 5), r#"LOCK "ob_event_5"; SELECT 5 + 0 FROM "ob_event""#);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What `outbox-relay status` shows: one object, whose JSON form other programs read.
 
+use std::fmt;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::event::Position;
@@ -120,6 +123,21 @@ pub struct HolderStatus {
     pub prepared: bool,
 }
 
+/// `pid 4711 (user app, psql, open 3m 12s)`. Names are as the database has them: they may hold control characters.
+impl fmt::Display for HolderStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "pid {pid}")?,
+            None if self.prepared => f.write_str("a prepared transaction")?,
+            None => f.write_str("a session")?,
+        }
+        let user = self.user.as_ref().map(|user| format!("user {user}"));
+        let open = self.age_seconds.map(|seconds| format!("open {}", age(seconds)));
+        let known: Vec<_> = [user, self.application.clone(), open].into_iter().flatten().collect();
+        if known.is_empty() { Ok(()) } else { write!(f, " ({})", known.join(", ")) }
+    }
+}
+
 /// One partition of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartitionStatus {
@@ -161,3 +179,21 @@ pub struct ReportedHolder {
 
 /// A relay that has said nothing for so many seconds is shown as silent.
 pub const SILENT_AFTER_SECONDS: f64 = 15.0;
+
+/// An age for people: its two largest units, such as `3m 12s`.
+pub fn age(seconds: f64) -> String {
+    if seconds <= 0.0 {
+        return "0s".to_owned();
+    }
+    if seconds < 1.0 {
+        return "<1s".to_owned();
+    }
+    let mut rest = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).as_secs();
+    let parts = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)].map(|(unit, length)| {
+        let count = rest / length;
+        rest %= length;
+        (count, unit)
+    });
+    let two = parts.into_iter().skip_while(|(count, _)| *count == 0).take(2).filter(|(count, _)| *count > 0);
+    two.map(|(count, unit)| format!("{count}{unit}")).collect::<Vec<_>>().join(" ")
+}

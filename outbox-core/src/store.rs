@@ -5,6 +5,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::checkpoint::Checkpoints;
+use crate::cleanup::Cleaner;
 use crate::doctor::Finding;
 use crate::error::StoreError;
 use crate::event::Position;
@@ -96,6 +97,15 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// [`StoreError`] as for [`Store::check`].
     async fn leases(&self) -> Result<Box<dyn Leases>, StoreError>;
+
+    /// The remover of events that everybody has passed; `None` where the log is not to be cleaned.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Store::check`], and for a privilege that only cleaning needs.
+    async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
+        Ok(None)
+    }
 
     /// What is known of the outbox, its relays and its subscriptions.
     ///

@@ -28,6 +28,7 @@
 //! was in flight; events of one key are first published in order; an event that fails holds up its own key alone.
 
 pub mod changelog;
+pub mod cleanup;
 mod clock;
 mod connections;
 mod dispatch;

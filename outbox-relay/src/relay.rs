@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use outbox_core::checkpoint::{RESERVED, is_reserved};
 use outbox_core::publisher::PublishErrorKind;
-use outbox_core::{Clock, Store};
+use outbox_core::{Clock, Retention, Store};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::cleanup::Cleanup;
 use crate::error::RelayError;
 use crate::heartbeat::{Heartbeat, Seat};
 use crate::identity;
@@ -89,6 +90,15 @@ impl RelayBuilder {
     /// What its back-off, its polling and its leases go by; default [`SystemClock`](crate::SystemClock).
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.settings.clock = Arc::new(clock);
+        self
+    }
+
+    /// How long events are kept, and how much of them; `None` leaves cleaning to others. Default [`Retention::default`]: what
+    /// every subscription has passed goes after 7 days.
+    ///
+    /// A relay that ends when all is published ([`RelayBuilder::until_empty`]) does not clean.
+    pub fn retention(mut self, retention: impl Into<Option<Retention>>) -> Self {
+        self.settings.retention = retention.into();
         self
     }
 
@@ -274,6 +284,7 @@ impl Whole {
     async fn supervise(self, subscriptions: Vec<Subscription>) -> Result<Outcome, RelayError> {
         let mut workers = self.workers(subscriptions);
         let end = CancellationToken::new();
+        let cleanup = self.cleanup(end.clone());
         let mut heartbeat = tokio::spawn(self.heartbeat(end.clone()).run());
         let mut heart_beats = true;
         let mut outcome = Ok(Outcome::default());
@@ -306,6 +317,9 @@ impl Whole {
         if heart_beats {
             let _ = heartbeat.await;
         }
+        if let Err(panic) = cleanup.await {
+            tracing::error!(reason = %panic, "the cleanup of the log ended early");
+        }
         outcome
     }
 
@@ -327,5 +341,16 @@ impl Whole {
             seats: self.seats.clone(),
             end,
         }
+    }
+    /// Starts the chore that cleans the log, where this relay is to.
+    fn cleanup(&self, end: CancellationToken) -> JoinHandle<()> {
+        let retention = self.settings.retention.clone().filter(|_| self.settings.until_empty.is_none());
+        let (store, clock) = (self.store.clone(), self.settings.clock.clone());
+        let chore = retention.map(|retention| Cleanup { store, clock, retention, end });
+        tokio::spawn(async {
+            if let Some(chore) = chore {
+                chore.run().await;
+            }
+        })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_core::Clock;
+use outbox_core::{Clock, Retention};
 
 use crate::clock::SystemClock;
 use crate::error::RelayError;
@@ -19,6 +19,7 @@ pub(crate) struct Settings {
     pub(crate) shutdown_timeout: Duration,
     pub(crate) until_empty: Option<Duration>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) retention: Option<Retention>,
 }
 
 impl Default for Settings {
@@ -32,6 +33,7 @@ impl Default for Settings {
             shutdown_timeout: Duration::from_secs(20),
             until_empty: None,
             clock: Arc::new(SystemClock),
+            retention: Some(Retention::default()),
         }
     }
 }
@@ -54,7 +56,7 @@ impl Settings {
         ];
         match checks.into_iter().find(|(wrong, _)| *wrong) {
             Some((_, message)) => Err(RelayError::Configuration(message.to_owned())),
-            None => Ok(()),
+            None => self.retention.as_ref().map_or(Ok(()), Retention::validate).map_err(RelayError::Configuration),
         }
     }
 }

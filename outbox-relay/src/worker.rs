@@ -112,13 +112,17 @@ pub(crate) async fn check(store: &dyn Store, at_work: bool) -> Result<Result<Dat
 }
 
 pub(crate) async fn open(subscription: &Subscription, database: &Database) -> Result<(), PublishError> {
-    let origin =
-        Origin { source: format!("/outbox/{}", segment(&database.name)), subscription: subscription.name.clone() };
+    let origin = Origin { source: source_of(database), subscription: subscription.name.clone() };
     subscription.publisher.open(&origin).await
 }
 
 pub(crate) fn publisher_error(subscription: &Subscription, error: PublishError) -> RelayError {
     RelayError::Publisher { subscription: subscription.name.clone(), error }
+}
+
+/// The `source` of CloudEvents from this database.
+pub(crate) fn source_of(database: &Database) -> String {
+    format!("/outbox/{}", segment(&database.name))
 }
 
 /// A database's name as a path segment: RFC 3986 knows only these characters unescaped.

@@ -1,6 +1,6 @@
 //! Errors of capture and of migration, the same on every database.
 
-use outbox_core::{CaptureError, StoreError};
+use outbox_core::{CaptureError, Position, StoreError, StoreErrorKind};
 
 /// Why an event could not be written. The caller's transaction is what it was; what to do with it is the caller's choice.
 #[derive(Debug, thiserror::Error)]
@@ -39,4 +39,33 @@ pub enum MigrateError {
     /// The database refused a statement, or could not be reached.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why a subscription cannot go on from its checkpoint: events were removed that it had not passed.
+pub(crate) fn lost(
+    subscription: &str,
+    position: Position,
+    floor: Option<Position>,
+    cut_off: Option<&str>,
+) -> Option<StoreError> {
+    let remedy = format!(
+        "begin anew under another subscription name, or delete its row of the table `checkpoint` and the row \
+         `cut_off:{subscription}` of the table `meta`, if there is one, to begin anew under this one"
+    );
+    let message = match (cut_off, floor) {
+        (Some(reason), _) => format!("subscription `{subscription}` was cut off: {reason}; {remedy}"),
+        (None, Some(floor)) if position < floor => format!(
+            "subscription `{subscription}` is at position {position}, and events up to {floor} were removed before it had read \
+             them; {remedy}"
+        ),
+        _ => return None,
+    };
+    Some(StoreError::new(StoreErrorKind::Continuity, message))
+}
+
+/// Cleanup was faster than a new subscription, which looks for its start anew.
+pub(crate) fn overtaken(subscription: &str) -> StoreError {
+    let message =
+        format!("cleanup removed the events at which `{subscription}` was to start; looking for its start again");
+    StoreError::new(StoreErrorKind::Unavailable, message)
 }

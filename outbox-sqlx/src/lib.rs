@@ -2,7 +2,7 @@
 //!
 //! Capture writes with the caller's own open transaction: `PgOutbox` and `SqliteOutbox`. A relay reads through
 //! `PgStore` and `SqliteStore`. Both databases have the same files: `capture`, `migrate`, `source`, `checkpoint`,
-//! `lease`, `store`, `status`. The feature `testing` lets a test ask an open transaction what it captured.
+//! `lease`, `cleanup`, `store`, `status`. The feature `testing` lets a test ask an open transaction what it captured.
 
 mod error;
 #[cfg(feature = "postgres")]

@@ -5,6 +5,7 @@ mod capture;
 mod captured;
 mod changelog;
 mod checkpoint;
+mod cleanup;
 mod connection;
 mod doctor;
 mod fault;

@@ -5,7 +5,7 @@
 //! test of its own, on a database of its own. The modules follow the way of the data:
 //!
 //! ```text
-//! capture ─► source ─► publisher ─► checkpoint        lease and relay hold them together, continuity guards restarts
+//! capture ─► source ─► publisher ─► checkpoint ─► cleanup        lease and relay hold them together, continuity guards restarts
 //!               └────► changelog, export
 //! ```
 //!
@@ -30,6 +30,7 @@ pub mod adapter;
 pub mod capture;
 pub mod changelog;
 pub mod checkpoint;
+pub mod cleanup;
 pub mod commit_order;
 pub mod context;
 pub mod continuity;
@@ -41,11 +42,13 @@ pub mod hostile;
 pub mod interposed;
 pub mod lease;
 pub mod log;
+pub mod max_disk;
 pub mod memory;
 pub mod network;
 pub mod postgres;
 pub mod publisher;
 pub mod relay;
+pub mod segments;
 pub mod server_settings;
 pub mod sink;
 pub mod source;
@@ -313,6 +316,19 @@ macro_rules! sql_conformance {
             }
             $crate::behaviours! { $backend, relay:
                 a_schema_of_another_version_is_refused,
+            }
+            $crate::behaviours! { $backend, cleanup:
+                what_everybody_has_passed_is_removed,
+                the_slowest_subscription_keeps_what_it_has_not_passed,
+                an_event_that_is_still_owed_is_kept,
+                without_a_subscription_nothing_is_removed,
+                young_events_are_kept,
+                a_dry_run_changes_nothing,
+                holds_keep_what_lies_above_them,
+                a_new_subscription_begins_with_what_cleanup_has_left,
+                a_start_that_cleanup_overtook_is_refused,
+                a_subscription_below_the_floor_is_told,
+                a_relay_cleans_while_it_works,
             }
             $crate::behaviours! { $backend, continuity:
                 a_log_set_back_under_a_running_relay_stops_it,

@@ -52,6 +52,7 @@ impl Truth {
 pub struct Oracle {
     keys: HashMap<String, Key>,
     ids: HashSet<Uuid>,
+    positions: HashSet<u64>,
     findings: Findings,
 }
 
@@ -66,6 +67,7 @@ impl Oracle {
     /// Takes the next sighting, in the order in which they came out.
     pub fn observe(&mut self, sighting: Sighting) {
         let Sighting { key: name, version, id, position } = sighting;
+        self.positions.insert(position);
         let key = self.keys.entry(name.clone()).or_default();
         match key.seen.insert(version, id) {
             Some(earlier) if earlier == id => self.findings.repeated += 1,
@@ -95,6 +97,11 @@ impl Oracle {
     pub fn observe_torn(&mut self, line: &str) {
         let text = format!("torn line: {}", line.chars().take(120).collect::<String>());
         note(&mut self.findings.torn, &mut self.findings.examples, text);
+    }
+
+    /// Where every event stood that was seen, in no order.
+    pub fn positions(&self) -> Vec<i64> {
+        self.positions.iter().filter_map(|position| i64::try_from(*position).ok()).collect()
     }
 
     /// How many different events were seen.
@@ -149,6 +156,15 @@ pub struct Findings {
 }
 
 impl Findings {
+    /// Adds what was found in another reader's output; its examples are left out.
+    pub fn add(&mut self, other: &Self) {
+        self.lost += other.lost;
+        self.reordered += other.reordered;
+        self.repeated += other.repeated;
+        self.ghosts += other.ghosts;
+        self.torn += other.torn;
+    }
+
     /// Nothing is wrong but for at most this many repeats.
     pub fn is_clean(&self, repeats: u64) -> bool {
         self.lost + self.reordered + self.ghosts + self.torn == 0 && self.repeated <= repeats

@@ -32,6 +32,7 @@ pub struct Relay {
     url: String,
     output: PathBuf,
     log: PathBuf,
+    name: String,
 }
 
 impl Relay {
@@ -41,13 +42,27 @@ impl Relay {
     ///
     /// When nobody told where the program is: a test that needs it never passes without.
     pub fn new(database: &Database, folder: &Path) -> Self {
+        Self {
+            output: folder.join("events.jsonl"),
+            log: folder.join("relay.log"),
+            ..Self::named(database, folder, "default")
+        }
+    }
+
+    /// The same for a subscription of this name, in files that have its name.
+    ///
+    /// # Panics
+    ///
+    /// As [`Relay::new`].
+    pub fn named(database: &Database, folder: &Path, name: &str) -> Self {
         let binary =
             env::var_os(BIN_VARIABLE).expect("run `cargo xtask test`: it builds the relay that this test needs");
         Self {
             binary: binary.into(),
             url: database.url().to_owned(),
-            output: folder.join("events.jsonl"),
-            log: folder.join("relay.log"),
+            output: folder.join(format!("{name}.jsonl")),
+            log: folder.join(format!("{name}.log")),
+            name: name.to_owned(),
         }
     }
 
@@ -86,10 +101,20 @@ impl Relay {
         self.must_be_done("run --until-empty", status)
     }
 
+    /// Starts one pass of cleanup that keeps nothing longer than it must.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started.
+    pub fn cleanup(&self) -> Result<CleanerProcess> {
+        let child = self.command("cleanup")?.env("OUTBOX_RETENTION_KEEP", "0s").spawn();
+        Ok(CleanerProcess(child.with_context(|| format!("{} cannot be started", self.binary.display()))?))
+    }
+
     fn run(&self) -> Result<Command> {
         let mut command = self.command("run")?;
         command.arg("--publisher").arg(format!("file:{}", self.output.display()));
-        command.args(["--name", "default", "--window-events", &WINDOW.to_string()]);
+        command.args(["--name", &self.name, "--window-events", &WINDOW.to_string()]);
         Ok(command)
     }
 
@@ -156,5 +181,49 @@ impl RelayProcess {
         let ended = timeout(SHUTDOWN, self.child.wait()).await;
         let status = ended.with_context(|| format!("outbox-relay does not end: …{}", self.relay.end_of_log()))??;
         self.relay.must_be_done("run, asked to end,", status)
+    }
+}
+
+/// A pass of cleanup, killed with this value.
+#[derive(Debug)]
+pub struct CleanerProcess(Child);
+
+impl CleanerProcess {
+    /// Stops it where it stands; `false` where it has ended already.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn hold_up(&mut self) -> Result<bool> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn go_on(&mut self) -> Result<bool> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end.
+    pub async fn wait(mut self) -> Result<ExitStatus> {
+        timeout(SHUTDOWN, self.0.wait()).await.context("outbox-relay cleanup does not end")?.map_err(Into::into)
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<bool> {
+        if self.0.try_wait()?.is_some() {
+            return Ok(false);
+        }
+        let Some(id) = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else {
+            return Ok(false);
+        };
+        kill_process(id, signal)?;
+        Ok(true)
     }
 }

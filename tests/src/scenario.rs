@@ -1,5 +1,6 @@
 //! What is done to the relay, and to the controls: short in the tests, at length in the `torture` program.
 
+mod cleanup;
 mod controls;
 mod kills;
 mod order;
@@ -7,6 +8,7 @@ mod restarts;
 
 use std::time::Duration;
 
+pub use self::cleanup::cleanup;
 pub use self::controls::{Controls, controls};
 pub use self::kills::kills;
 pub use self::order::order;
@@ -37,8 +39,8 @@ fn figures(plan: &Plan, truth: &Truth, findings: &Findings) -> Vec<String> {
     notes
 }
 
-/// Lets time pass until a fault: that it comes at any moment whatever is what a scenario is about.
+/// Lets time pass until the next fault or look: that it comes at any moment whatever is what a scenario is about.
 #[expect(clippy::disallowed_methods, reason = "no state is waited for, so no signal can end it")]
-async fn at_a_random_moment(after: Duration) {
+async fn pause(after: Duration) {
     tokio::time::sleep(after).await;
 }

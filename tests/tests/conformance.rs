@@ -38,6 +38,28 @@ mod postgres_alone {
         a_relay_cut_off_from_its_database_is_replaced,
         half_open_connections_are_given_up,
     }
+    outbox_tests::behaviours! { Postgres, segments:
+        a_writer_keeps_its_own_segment_and_no_other,
+        whoever_holds_a_segment_is_named,
+        an_event_that_committed_below_the_checkpoint_is_kept,
+        a_late_cleaner_harms_nothing,
+        an_emptying_that_fails_leaves_everything_as_it_was,
+        a_lock_on_the_toast_table_is_not_waited_for,
+        a_cleaner_at_work_makes_others_give_up,
+        inserts_go_on_in_an_empty_segment_alone,
+        any_empty_segment_is_the_next,
+        a_start_at_the_beginning_waits_for_what_is_open_below_the_floor,
+        segments_are_added_and_left_while_writers_are_open,
+        subscriptions_begin_at_a_defined_point_while_segments_are_emptied,
+        a_careless_cleaner_loses_an_event_that_committed_late,
+    }
+    outbox_tests::behaviours! { Postgres, max_disk:
+        a_log_that_is_too_large_is_held_and_told,
+        the_dead_are_cut_off_and_told_so,
+        the_living_are_never_cut_off,
+        what_is_cut_off_is_archived_first,
+        nothing_goes_without_its_archive,
+    }
     outbox_tests::behaviours! { Postgres, server_settings:
         short_timeouts_of_the_database_do_no_harm,
         a_read_only_database_is_waited_for,

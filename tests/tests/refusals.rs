@@ -163,6 +163,44 @@ async fn a_standby_is_refused_because_it_shows_too_little() {
     drop((standby, primary));
 }
 
+#[tokio::test]
+async fn the_number_of_segments_changes_and_cleanup_names_who_is_in_the_way() {
+    let shop = Shop::new().await;
+    let migrate = |segments: &str| {
+        let output = relay(&["migrate", "--segments", segments, "--database-url", &shop.url]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(migrate("2").starts_with("created"));
+    assert!(migrate("4").ends_with("the log uses 4 segments now\n"));
+    assert!(migrate("4").ends_with("are up to date\n"));
+    shop.sql(
+        "INSERT INTO outbox_event (topic, event_key, payload, occurred_at) VALUES ('t', 'k', '{}', now() - interval '30 days');
+         INSERT INTO outbox_checkpoint (subscription, partition_id, position) VALUES ('billing', 0, 1);
+         SELECT setval('outbox_segment', 3, true)",
+    )
+    .await;
+    let mut reading = PgConnection::connect(&shop.url).await.expect("the database answers");
+    reading
+        .execute("SET application_name = 'report'; BEGIN; SELECT count(*) FROM outbox_event_0")
+        .await
+        .expect("the log can be read");
+    let cleanup = |more: &[&str]| {
+        let output = relay(&[&["cleanup", "--database-url", &shop.url], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let shown = cleanup(&[]);
+    assert!(shown.contains("it is locked by pid") && shown.contains("report"), "{shown}");
+    drop(reading);
+    let mut told = String::new();
+    while !told.contains(r#""outcome":"emptied""#) {
+        told = cleanup(&["--json"]);
+    }
+    assert!(told.starts_with(r#"{"version":1,"dry_run":false,"#), "{told}");
+    shop.drop().await;
+}
+
 /// What `doctor` finds wrong, as `check: remedy`, and its exit code.
 fn complaints(url: &str) -> (Option<i32>, Vec<String>) {
     let output = relay(&["doctor", "--json", "--database-url", url]);
@@ -201,6 +239,27 @@ async fn doctor_names_what_is_wrong_and_the_statement_that_mends_it() {
     });
     shop.sql(&remedies.join(";")).await;
     assert_eq!(complaints(&shop.url), (Some(0), Vec::new()), "the remedies mend it");
+    shop.drop().await;
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_clean_is_told_what_to_grant_and_relays_all_the_same() {
+    let shop = Shop::migrated().await;
+    let user = format!("relay_{}", Uuid::now_v7().simple());
+    shop.sql(&format!(
+        "CREATE ROLE {user} LOGIN PASSWORD 'canary'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user};
+         GRANT INSERT, UPDATE, DELETE ON outbox_checkpoint, outbox_lease, outbox_relay, outbox_dead_letter TO {user};
+         GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {user};
+         INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'k', '{{}}')"
+    ))
+    .await;
+    let url = shop.url.replacen("postgres@", &format!("{user}:canary@"), 1);
+    let refused = said(&relay(&["cleanup", "--database-url", &url]));
+    assert!(!refused.1.contains("canary"), "{}", refused.1);
+    assert_refused(refused, &["GRANT TRUNCATE ON outbox_event_0", "GRANT UPDATE ON SEQUENCE outbox_segment"]);
+    let run = ["run", "--quiet", "--database-url", &url, "--publisher", "null", "--until-empty"];
+    assert_eq!(said(&relay(&run)), (Some(0), String::new()));
+    shop.sql(&format!("DROP OWNED BY {user}; DROP ROLE {user}")).await;
     shop.drop().await;
 }
 

@@ -1,6 +1,6 @@
 -- The statements that give a user what it lacks: for $1 all that a relay needs, else what is needed to read the log. Takes
 -- no lock but the catalog's; uses the catalog's indexes.
-SELECT format('GRANT %s ON %s TO %I', privilege, table_name::regclass, current_user) AS missing
+SELECT format('GRANT %s ON %s TO %I', string_agg(privilege, ', '), table_name::regclass, current_user) AS missing
 FROM (VALUES
     ('outbox_event', 'SELECT'),
     ('outbox_meta', 'SELECT'),
@@ -11,6 +11,7 @@ FROM (VALUES
 ) AS needed (table_name, privilege)
 WHERE ($1 OR (privilege = 'SELECT' AND table_name IN ('outbox_event', 'outbox_meta')))
     AND NOT has_table_privilege(table_name::regclass, privilege)
+GROUP BY table_name
 UNION ALL
 SELECT format('GRANT SELECT ON SEQUENCE %s TO %I', sequence, current_user)
 FROM unnest(ARRAY['outbox_segment'::regclass, pg_get_serial_sequence('outbox_event', 'position')::regclass]) AS sequence

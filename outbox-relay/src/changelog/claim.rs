@@ -131,15 +131,17 @@ pub(super) async fn sweep(store: &dyn Store) {
     }
 }
 
-/// Refuses to go on where events may have been removed that the cursor had not passed.
+/// Refuses to go on where events were removed that the cursor had not passed.
+///
+/// What is open below its position does not count: cleanup leaves it where it is, and what was never there is not missed.
 pub(super) fn refuse_removed(cursor: &Checkpoint, floor: Position) -> Result<(), StoreError> {
-    let owed = cursor.open.first().unwrap_or(cursor.position.saturating_add(1));
-    if floor < owed {
+    if floor <= cursor.position {
         return Ok(());
     }
     let message = format!(
-        "events up to position {floor} were removed from the log, and the export still owed those from {owed} on; export under \
+        "events up to position {floor} were removed from the log, and the export had come no further than {}; export under \
          another name, which begins at {}, and find out who removes events that an export has not seen",
+        cursor.position,
         floor.saturating_add(1)
     );
     Err(StoreError::new(StoreErrorKind::Continuity, message))

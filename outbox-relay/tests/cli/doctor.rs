@@ -6,12 +6,11 @@ use crate::shop::{Running, Shop, until};
 fn complaints(shop: &Shop, code: i32) -> Vec<String> {
     let ended = shop.call(&["doctor", "--json"]).expect_code(code);
     let findings = ended.lines().remove(0);
-    let findings = findings.as_array().unwrap();
+    let findings = findings.as_array().expect("a list");
     assert!(findings.iter().all(|finding| finding["found"].is_string()));
+    let text = |finding: &serde_json::Value, field: &str| finding[field].as_str().unwrap_or_default().to_owned();
     let wrong = findings.iter().filter(|finding| finding["verdict"] != "ok");
-    wrong
-        .map(|finding| format!("{}: {}", finding["check"].as_str().unwrap(), finding["remedy"].as_str().unwrap()))
-        .collect()
+    wrong.map(|finding| format!("{}: {}", text(finding, "check"), text(finding, "remedy"))).collect()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "it watches a program, which sends no signal")]
 
+mod cleanup;
 mod doctor;
 mod events;
 mod events_export;

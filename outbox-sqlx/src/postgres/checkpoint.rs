@@ -3,13 +3,17 @@
 use async_trait::async_trait;
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
 use outbox_core::{Names, Position, StoreError};
-use sqlx::postgres::{PgConnectOptions, PgRow};
-use sqlx::{Row, SqlStr};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow, Postgres};
+use sqlx::query::Query;
+use sqlx::{Connection, Row, SqlStr};
 
 use super::connection::{CALL, Link, statement};
 use super::fault::{fenced, store_error};
+use crate::error::{lost, overtaken};
 
 const CLAIM: &str = outbox_core::sql::postgres::CHECKPOINT_CLAIM;
+const LOST: &str = outbox_core::sql::postgres::CHECKPOINT_LOST;
+const LOCK: &str = outbox_core::sql::postgres::CHECKPOINT_LOCK;
 const CREATE: &str = outbox_core::sql::postgres::CHECKPOINT_CREATE;
 const SAVE: &str = outbox_core::sql::postgres::CHECKPOINT_SAVE;
 const RECORD: &str = outbox_core::sql::postgres::CHECKPOINT_RECORD;
@@ -21,6 +25,8 @@ const SWEEP: &str = outbox_core::sql::postgres::CHECKPOINT_SWEEP;
 pub(super) struct PgCheckpoints {
     link: Link,
     claim: SqlStr,
+    lost: SqlStr,
+    lock: SqlStr,
     create: SqlStr,
     save: SqlStr,
     record: SqlStr,
@@ -34,6 +40,8 @@ impl PgCheckpoints {
         Ok(Self {
             link: Link::open(options, CALL).await?,
             claim: statement(names, CLAIM),
+            lost: statement(names, LOST),
+            lock: statement(names, LOCK),
             create: statement(names, CREATE),
             save: statement(names, SAVE),
             record: statement(names, RECORD),
@@ -43,24 +51,34 @@ impl PgCheckpoints {
         })
     }
 
-    async fn write(
-        &mut self,
-        sql: SqlStr,
-        subscription: &str,
-        epoch: i64,
-        checkpoint: &Checkpoint,
-    ) -> Result<(), StoreError> {
-        let query = sqlx::query(sql)
-            .bind(subscription)
-            .bind(epoch)
-            .bind(checkpoint.position)
-            .bind(checkpoint.open.to_string())
-            .bind(checkpoint.proof_column());
-        match self.link.run(CALL, query).await?.rows_affected() {
-            0 => Err(fenced(subscription, epoch)),
-            _ => Ok(()),
-        }
+    /// Refuses to go on from a checkpoint below which events were removed that it says are still to come.
+    async fn check_floor(&mut self, subscription: &str, position: Position) -> Result<(), StoreError> {
+        let row = self.link.one(CALL, sqlx::query(self.lost.clone()).bind(subscription)).await?;
+        let cut_off: Option<String> = row.try_get("cut_off").map_err(store_error)?;
+        let floor: Option<Position> = row.try_get("floor").map_err(store_error)?;
+        lost(subscription, position, floor, cut_off.as_deref()).map_or(Ok(()), Err)
     }
+
+    /// Whether the subscription has a checkpoint, of whatever epoch.
+    async fn is_stored(&mut self, subscription: &str, epoch: i64) -> Result<bool, StoreError> {
+        let query = sqlx::query(self.claim.clone()).bind(subscription).bind(epoch);
+        Ok(self.link.optional(CALL, query).await?.is_some())
+    }
+}
+
+/// A statement that writes a checkpoint.
+fn written<'q>(
+    sql: &SqlStr,
+    subscription: &'q str,
+    epoch: i64,
+    checkpoint: &Checkpoint,
+) -> Query<'q, Postgres, PgArguments> {
+    sqlx::query(sql.clone())
+        .bind(subscription)
+        .bind(epoch)
+        .bind(checkpoint.position)
+        .bind(checkpoint.open.to_string())
+        .bind(checkpoint.proof_column())
 }
 
 #[async_trait]
@@ -70,19 +88,35 @@ impl Checkpoints for PgCheckpoints {
         let Some(row) = self.link.optional(CALL, query).await? else {
             return Ok(None);
         };
-        if row.try_get("claimed").map_err(store_error)? {
-            checkpoint(subscription, &row).map(Some)
-        } else {
-            Err(fenced(subscription, epoch))
+        if !row.try_get::<bool, _>("claimed").map_err(store_error)? {
+            return Err(fenced(subscription, epoch));
         }
+        let checkpoint = checkpoint(subscription, &row)?;
+        self.check_floor(subscription, checkpoint.position).await?;
+        Ok(Some(checkpoint))
     }
 
     async fn create(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        self.write(self.create.clone(), subscription, epoch, checkpoint).await
+        let (lock, query) = (self.lock.clone(), written(&self.create, subscription, epoch, checkpoint));
+        let create = async |connection: &mut PgConnection| {
+            let mut tx = connection.begin().await?;
+            sqlx::query(lock).execute(&mut *tx).await?;
+            let created = query.execute(&mut *tx).await?.rows_affected();
+            tx.commit().await?;
+            Ok(created)
+        };
+        match self.link.call(CALL, create).await? {
+            0 if self.is_stored(subscription, epoch).await? => Err(fenced(subscription, epoch)),
+            0 => Err(overtaken(subscription)),
+            _ => Ok(()),
+        }
     }
 
     async fn save(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        self.write(self.save.clone(), subscription, epoch, checkpoint).await
+        match self.link.run(CALL, written(&self.save, subscription, epoch, checkpoint)).await?.rows_affected() {
+            0 => Err(fenced(subscription, epoch)),
+            _ => Ok(()),
+        }
     }
 
     async fn record(&mut self, subscription: &str, epoch: i64, letters: &[DeadLetter]) -> Result<(), StoreError> {

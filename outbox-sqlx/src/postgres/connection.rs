@@ -29,6 +29,11 @@ pub(super) fn statement(names: &Names, sql: &'static str) -> SqlStr {
     AssertSqlSafe(names.render(sql)).into_sql_str().clone()
 }
 
+/// As [`statement`], about one segment.
+pub(super) fn segment_statement(names: &Names, sql: &'static str, segment: i16) -> SqlStr {
+    assembled(names.render_for_segment(sql, segment))
+}
+
 /// As [`statement`], for a text put together from the project's own files.
 pub(super) fn assembled(sql: String) -> SqlStr {
     AssertSqlSafe(sql).into_sql_str().clone()

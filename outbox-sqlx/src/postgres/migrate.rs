@@ -6,13 +6,17 @@ use outbox_core::store::SCHEMA_VERSION;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Acquire, Row, SqlStr};
 
-use super::connection::{Link, READ, assembled, statement};
+use super::connection::{Link, READ, assembled, segment_statement, statement};
 use super::fault::precondition;
 use crate::MigrateError;
 
 const SERVER: &str = outbox_core::sql::postgres::STORE_SERVER;
 const META: &str = outbox_core::sql::postgres::STORE_META;
 const LOCK: &str = outbox_core::sql::postgres::MIGRATE_LOCK;
+const SEGMENTS: &str = outbox_core::sql::postgres::STATUS_SEGMENTS;
+const SEGMENT: &str = outbox_core::sql::postgres::MIGRATE_SEGMENT;
+const NOTED: &str = outbox_core::sql::postgres::CLEANUP_NOTED;
+const USED: &str = outbox_core::sql::postgres::MIGRATE_USED;
 
 /// The SQL that makes the tables, and their schema where one is set.
 pub(super) fn migration(names: &Names, segments: u8) -> String {
@@ -25,9 +29,7 @@ pub(super) fn migration(names: &Names, segments: u8) -> String {
 
 /// Makes the tables where they are missing; returns whether anything changed.
 pub(super) async fn migrate(options: &PgConnectOptions, names: &Names, segments: u8) -> Result<bool, MigrateError> {
-    if !(1..=MAX_SEGMENTS).contains(&segments) {
-        return Err(precondition(format!("{segments} segments cannot be made; choose 1 to {MAX_SEGMENTS}")).into());
-    }
+    check_number(segments)?;
     let plan = Plan {
         server: statement(names, SERVER),
         meta: statement(names, META),
@@ -41,6 +43,39 @@ pub(super) async fn migrate(options: &PgConnectOptions, names: &Names, segments:
         Some(found) if found == known.to_string() => Ok(false),
         Some(found) => Err(MigrateError::Newer { found, known }),
     }
+}
+
+/// Changes how many segments are used; returns whether anything changed.
+pub(super) async fn resize(options: &PgConnectOptions, names: &Names, segments: u8) -> Result<bool, MigrateError> {
+    check_number(segments)?;
+    let mut link = Link::open(options, READ).await?;
+    Ok(link.call(READ, async |connection| add_segments(connection, names, segments).await).await?)
+}
+
+/// Attaches what is missing, and records the number, in one transaction.
+async fn add_segments(connection: &mut PgConnection, names: &Names, segments: u8) -> Result<bool, sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    sqlx::query(LOCK).execute(&mut *tx).await?;
+    let rows = sqlx::query(statement(names, SEGMENTS)).fetch_all(&mut *tx).await?;
+    let there: Vec<i16> = rows.iter().map(|row| row.try_get("segment")).collect::<Result<_, _>>()?;
+    let noted = sqlx::query(statement(names, NOTED)).fetch_one(&mut *tx).await?;
+    let used = noted.try_get::<Option<String>, _>("segments")?.and_then(|used| used.parse().ok());
+    if used.unwrap_or(there.len()) == usize::from(segments) {
+        return Ok(false);
+    }
+    for segment in (0..i16::from(segments)).filter(|segment| !there.contains(segment)) {
+        sqlx::raw_sql(segment_statement(names, SEGMENT, segment)).execute(&mut *tx).await?;
+    }
+    sqlx::query(statement(names, USED)).bind(segments.to_string()).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+fn check_number(segments: u8) -> Result<(), MigrateError> {
+    if (1..=MAX_SEGMENTS).contains(&segments) {
+        return Ok(());
+    }
+    Err(precondition(format!("{segments} segments cannot be made; choose 1 to {MAX_SEGMENTS}")).into())
 }
 
 struct Plan {

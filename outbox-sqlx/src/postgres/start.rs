@@ -60,6 +60,12 @@ impl StartStatements {
         floor.ok_or_else(|| precondition("the row `floor` of the table `meta` is damaged; restore it from a backup"))
     }
 
+    /// The lowest visible position.
+    async fn lowest(&self, link: &mut Link) -> Result<Option<Position>, StoreError> {
+        let row = link.one(CALL, sqlx::query(self.both_ends.clone())).await?;
+        row.try_get("first_position").map_err(store_error)
+    }
+
     async fn gaps(&self, link: &mut Link, above: Position, to: Position) -> Result<PositionSet, StoreError> {
         let rows = link.all(WALK, sqlx::query(self.gaps.clone()).bind(above).bind(to)).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?..=row.try_get(1)?)).collect::<Result<_, _>>().map_err(store_error)
@@ -113,7 +119,7 @@ impl PgSource {
     pub(super) async fn find_start(&mut self, start: Start) -> Result<(Position, PositionSet), StoreError> {
         let floor = self.start.floor(&mut self.link).await?;
         let time = match start {
-            Start::Beginning => return Ok((floor, PositionSet::new())),
+            Start::Beginning => return Ok((floor, self.left_below(floor).await?)),
             Start::Position(position) => {
                 let last = self.start.last_position(&mut self.link).await?.max(floor);
                 if position.saturating_sub(1) > last {
@@ -134,6 +140,18 @@ impl PgSource {
             open.remove(position + 1..=Position::MAX);
         }
         Ok((position, open))
+    }
+}
+
+impl PgSource {
+    /// What may be found below the floor: segments are emptied in any order, and a transaction that is open now may have
+    /// drawn its position before.
+    async fn left_below(&mut self, floor: Position) -> Result<PositionSet, StoreError> {
+        let lowest = self.start.lowest(&mut self.link).await?;
+        if lowest.is_some_and(|lowest| lowest < floor) || !self.holders().await?.is_empty() {
+            return Ok(std::iter::once(1..=floor - 1).collect());
+        }
+        Ok(PositionSet::new())
     }
 }
 

@@ -12,6 +12,7 @@ use outbox_core::{Names, Position, PositionSet, StoreError};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use super::cleanup::Surveyor;
 use super::connection::{Link, READ, statement};
 use super::fault::store_error;
 
@@ -31,9 +32,18 @@ const FORM: u32 = 1;
 /// What the server knows of holders, by transaction.
 type Known = BTreeMap<String, HolderStatus>;
 
+/// What keeps each segment from being emptied, or why that is not known.
+type Blocked = Result<BTreeMap<i16, String>, StoreError>;
+
 /// Reads the status.
-pub(super) async fn status(mut link: Link, names: &Names, database: Database) -> Result<Status, StoreError> {
+pub(super) async fn status(
+    mut link: Link,
+    mut surveying: Link,
+    names: &Names,
+    database: Database,
+) -> Result<Status, StoreError> {
     let segments = link.all(READ, sqlx::query(statement(names, SEGMENTS))).await?;
+    let blocked = blocked(&mut surveying, names).await;
     let log = link.one(READ, sqlx::query(statement(names, LOG))).await?;
     let relays = link.all(READ, sqlx::query(statement(names, RELAYS))).await?;
     let rows = link.all(READ, sqlx::query(statement(names, SUBSCRIPTIONS))).await?;
@@ -55,14 +65,20 @@ pub(super) async fn status(mut link: Link, names: &Names, database: Database) ->
     Ok(Status {
         version: FORM,
         database: DatabaseStatus { kind, server_version, instance },
-        log: log_status(&log, &segments).map_err(store_error)?,
+        log: log_status(&log, &segments, &blocked).map_err(store_error)?,
         relays: relays.iter().map(relay).collect::<Result<_, _>>().map_err(store_error)?,
         subscriptions,
     })
 }
 
-fn log_status(log: &PgRow, segments: &[PgRow]) -> Result<LogStatus, sqlx::Error> {
-    let segments: Vec<SegmentStatus> = segments.iter().map(segment).collect::<Result<_, _>>()?;
+/// What keeps segments from being emptied; over a connection of its own, whose session is made for that look.
+async fn blocked(surveying: &mut Link, names: &Names) -> Blocked {
+    let survey = Surveyor::open(surveying, names).await?.survey(surveying).await?;
+    Ok(survey.segments.iter().filter_map(|segment| Some((segment.number, survey.blocked_by(segment)?))).collect())
+}
+
+fn log_status(log: &PgRow, segments: &[PgRow], blocked: &Blocked) -> Result<LogStatus, sqlx::Error> {
+    let segments: Vec<SegmentStatus> = segments.iter().map(|row| segment(row, blocked)).collect::<Result<_, _>>()?;
     Ok(LogStatus {
         first_position: log.try_get("first_position")?,
         last_position: log.try_get("last_position")?,
@@ -71,12 +87,18 @@ fn log_status(log: &PgRow, segments: &[PgRow]) -> Result<LogStatus, sqlx::Error>
     })
 }
 
-fn segment(row: &PgRow) -> Result<SegmentStatus, sqlx::Error> {
+fn segment(row: &PgRow, blocked: &Blocked) -> Result<SegmentStatus, sqlx::Error> {
     let state: String = row.try_get("state")?;
     let state = ["current", "filled", "empty"].into_iter().find(|known| *known == state).unwrap_or("filled");
     let bytes: Option<i64> = row.try_get("bytes")?;
     let bytes = bytes.and_then(|bytes| u64::try_from(bytes).ok());
-    Ok(SegmentStatus { segment: row.try_get("segment")?, bytes, state, blocked_by: None })
+    let segment: i16 = row.try_get("segment")?;
+    let blocked_by = match blocked {
+        Ok(blocked) => blocked.get(&segment).cloned(),
+        // A segment that somebody has locked cannot even be looked at.
+        Err(error) => Some(error.to_string()).filter(|_| state != "empty"),
+    };
+    Ok(SegmentStatus { segment, bytes, state, blocked_by })
 }
 
 fn relay(row: &PgRow) -> Result<RelayStatus, sqlx::Error> {

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoints;
+use outbox_core::cleanup::Cleaner;
 use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
@@ -15,11 +16,12 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::changelog;
 use super::checkpoint::PgCheckpoints;
+use super::cleanup::PgCleaner;
 use super::connection::{CALL, Link, READ, statement};
 use super::doctor::examine;
 use super::fault::{precondition, store_error};
 use super::lease::PgLeases;
-use super::migrate::migrate;
+use super::migrate::{migrate, resize};
 use super::source::PgSource;
 use super::status::status;
 use crate::MigrateError;
@@ -82,6 +84,19 @@ impl PgStore {
     /// [`MigrateError`]; nothing has changed then.
     pub async fn migrate(&self, segments: u8) -> Result<bool, MigrateError> {
         migrate(&self.options, &self.names, segments).await
+    }
+
+    /// Changes how many segments an outbox uses while it is in use; returns whether anything changed.
+    ///
+    /// More segments are made and attached, which no writer waits for. With fewer, those with the highest numbers stay, empty
+    /// once cleanup has been there, and are not chosen again.
+    ///
+    /// # Errors
+    ///
+    /// [`MigrateError`]; nothing has changed then.
+    pub async fn resize(&self, segments: u8) -> Result<bool, MigrateError> {
+        self.check().await?;
+        resize(&self.options, &self.names, segments).await
     }
 
     /// The SQL that [`PgStore::migrate`] runs.
@@ -195,9 +210,13 @@ impl Store for PgStore {
         Ok(Box::new(PgLeases::open(&self.options, &self.names).await?))
     }
 
+    async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
+        Ok(Some(Box::new(PgCleaner::open(&self.options, &self.names).await?)))
+    }
+
     async fn status(&self) -> Result<Status, StoreError> {
         let (link, database) = self.inspected(Purpose::Relay).await?;
-        status(link, &self.names, database).await
+        status(link, Link::open(&self.options, READ).await?, &self.names, database).await
     }
 
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {

@@ -7,8 +7,10 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row, SqlStr};
 
 use super::connection::{BEGIN_WRITE, CALL, bounded, fenced, json_list, statement, store_error};
+use crate::error::{lost, overtaken};
 
 const CLAIM: &str = outbox_core::sql::sqlite::CHECKPOINT_CLAIM;
+const FLOOR: &str = outbox_core::sql::sqlite::SOURCE_FLOOR;
 const NEWER: &str = outbox_core::sql::sqlite::CHECKPOINT_NEWER;
 const CREATE: &str = outbox_core::sql::sqlite::CHECKPOINT_CREATE;
 const SAVE: &str = outbox_core::sql::sqlite::CHECKPOINT_SAVE;
@@ -23,6 +25,7 @@ const SWEEP_LEASES: &str = outbox_core::sql::sqlite::CHECKPOINT_SWEEP_LEASES;
 pub(super) struct SqliteCheckpoints {
     connection: SqliteConnection,
     claim: SqlStr,
+    floor: SqlStr,
     newer: SqlStr,
     create: SqlStr,
     save: SqlStr,
@@ -40,6 +43,7 @@ impl SqliteCheckpoints {
         Ok(Self {
             connection,
             claim: statement(names, CLAIM),
+            floor: statement(names, FLOOR),
             newer: statement(names, NEWER),
             create: statement(names, CREATE),
             save: statement(names, SAVE),
@@ -70,15 +74,26 @@ impl SqliteCheckpoints {
         }
     }
 
-    /// The outer `None`: a newer epoch is stored.
-    async fn try_claim(&mut self, subscription: &str, epoch: i64) -> Result<Option<Option<SqliteRow>>, sqlx::Error> {
+    /// The checkpoint and the floor. The outer `None`: a newer epoch is stored.
+    async fn try_claim(
+        &mut self,
+        subscription: &str,
+        epoch: i64,
+    ) -> Result<Option<(Option<SqliteRow>, Option<Position>)>, sqlx::Error> {
         let mut tx = self.connection.begin_with(BEGIN_WRITE).await?;
         if is_newer(&self.newer, &mut tx, subscription, epoch).await? {
             return Ok(None);
         }
         let row = sqlx::query(self.claim.clone()).bind(subscription).bind(epoch).fetch_optional(&mut *tx).await?;
+        let floor = sqlx::query_scalar(self.floor.clone()).fetch_optional(&mut *tx).await?;
         tx.commit().await?;
-        Ok(Some(row))
+        Ok(Some((row, floor)))
+    }
+
+    /// Whether the first checkpoint was refused because the floor lies above it, and not because of an epoch.
+    async fn is_overtaken(&mut self, position: Position) -> Result<bool, StoreError> {
+        let floor = sqlx::query_scalar(self.floor.clone()).fetch_optional(&mut self.connection);
+        Ok(bounded(CALL, floor).await?.is_some_and(|floor: Position| position < floor))
     }
 
     async fn try_sweep(&mut self) -> Result<(), sqlx::Error> {
@@ -144,13 +159,20 @@ async fn is_newer(
 impl Checkpoints for SqliteCheckpoints {
     async fn claim(&mut self, subscription: &str, epoch: i64) -> Result<Option<Checkpoint>, StoreError> {
         match bounded(CALL, self.try_claim(subscription, epoch)).await? {
-            Some(row) => row.map(|row| checkpoint(subscription, &row)).transpose(),
+            Some((None, _)) => Ok(None),
+            Some((Some(row), floor)) => {
+                let checkpoint = checkpoint(subscription, &row)?;
+                lost(subscription, checkpoint.position, floor, None).map_or(Ok(Some(checkpoint)), Err)
+            }
             None => Err(fenced(subscription, epoch)),
         }
     }
 
     async fn create(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        self.write(self.create.clone(), subscription, epoch, checkpoint).await
+        match self.write(self.create.clone(), subscription, epoch, checkpoint).await {
+            Err(_) if self.is_overtaken(checkpoint.position).await? => Err(overtaken(subscription)),
+            written => written,
+        }
     }
 
     async fn save(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {

@@ -22,6 +22,7 @@ const READ: &str = outbox_core::sql::sqlite::SOURCE_READ;
 const LAST_POSITION: &str = outbox_core::sql::sqlite::SOURCE_LAST_POSITION;
 const SINCE: &str = outbox_core::sql::sqlite::SOURCE_SINCE;
 const PROOF: &str = outbox_core::sql::sqlite::SOURCE_PROOF;
+const BOTH_ENDS: &str = outbox_core::sql::sqlite::STATUS_LOG;
 const FLOOR: &str = outbox_core::sql::sqlite::SOURCE_FLOOR;
 
 /// How long a log is believed to be the one it was.
@@ -37,6 +38,7 @@ pub(super) struct SqliteSource {
     last_position: SqlStr,
     since: SqlStr,
     proof: SqlStr,
+    both_ends: SqlStr,
     floor: SqlStr,
     looked: Instant,
 }
@@ -59,6 +61,7 @@ impl SqliteSource {
             last_position: statement(names, LAST_POSITION),
             since: statement(names, SINCE),
             proof: statement(names, PROOF),
+            both_ends: statement(names, BOTH_ENDS),
             floor: statement(names, FLOOR),
             looked: Instant::now(),
         })
@@ -96,6 +99,14 @@ impl SqliteSource {
     async fn floor(&mut self) -> Result<Position, StoreError> {
         let query = sqlx::query_scalar::<_, Option<Position>>(self.floor.clone());
         Ok(bounded(CALL, query.fetch_one(&mut self.connection)).await?.unwrap_or_default())
+    }
+
+    /// What may be found below the floor: cleanup leaves events there that another subscription still owes.
+    async fn left_below(&mut self, floor: Position) -> Result<PositionSet, StoreError> {
+        let ends = bounded(CALL, sqlx::query(self.both_ends.clone()).fetch_one(&mut self.connection)).await?;
+        let lowest: Option<Position> = ends.try_get("first_position").map_err(store_error)?;
+        let left = lowest.filter(|lowest| *lowest < floor).map(|lowest| lowest..=floor - 1);
+        Ok(left.into_iter().collect())
     }
 
     /// Refuses a log that ends below what was read of it.
@@ -150,7 +161,10 @@ impl Source for SqliteSource {
 
     async fn locate(&mut self, start: Start) -> Result<(Position, PositionSet), StoreError> {
         let position = match start {
-            Start::Beginning => self.floor().await?,
+            Start::Beginning => {
+                let floor = self.floor().await?;
+                return Ok((floor, self.left_below(floor).await?));
+            }
             Start::Now => self.last_position().await?,
             Start::Position(position) => self.before(position).await?,
             Start::Time(time) => match self.time(time).await? {

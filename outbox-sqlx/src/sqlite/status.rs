@@ -13,6 +13,7 @@ use super::connection::{WALK, bounded, statement};
 
 const LOG: &str = outbox_core::sql::sqlite::STATUS_LOG;
 const BYTES: &str = outbox_core::sql::sqlite::STATUS_BYTES;
+const TROUBLE: &str = outbox_core::sql::sqlite::CLEANUP_NOTED;
 const RELAYS: &str = outbox_core::sql::sqlite::STATUS_RELAYS;
 const SUBSCRIPTIONS: &str = outbox_core::sql::sqlite::STATUS_SUBSCRIPTIONS;
 const OLDEST: &str = outbox_core::sql::sqlite::STATUS_OLDEST;
@@ -44,14 +45,16 @@ pub(super) async fn status(
 
 async fn log(connection: &mut SqliteConnection, names: &Names) -> Result<LogStatus, sqlx::Error> {
     let row = sqlx::query(statement(names, LOG)).fetch_one(&mut *connection).await?;
-    let bytes = sqlx::query_scalar::<_, Option<i64>>(statement(names, BYTES)).fetch_one(connection).await;
+    let bytes = sqlx::query_scalar::<_, Option<i64>>(statement(names, BYTES)).fetch_one(&mut *connection).await;
     // An error here means an SQLite library built without `dbstat`.
     let bytes = bytes.ok().flatten().and_then(|bytes| u64::try_from(bytes).ok());
+    let trouble = sqlx::query_scalar::<_, String>(statement(names, TROUBLE)).fetch_optional(connection).await?;
+    let trouble = trouble.filter(|trouble| !trouble.is_empty());
     Ok(LogStatus {
         first_position: row.try_get("first_position")?,
         last_position: row.try_get("last_position")?,
         bytes,
-        segments: vec![SegmentStatus { segment: 0, bytes, state: "current", blocked_by: None }],
+        segments: vec![SegmentStatus { segment: 0, bytes, state: "current", blocked_by: trouble }],
     })
 }
 

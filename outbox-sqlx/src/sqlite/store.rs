@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoints;
+use outbox_core::cleanup::Cleaner;
 use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
@@ -15,6 +16,7 @@ use sqlx::{Connection, Row};
 
 use super::changelog;
 use super::checkpoint::SqliteCheckpoints;
+use super::cleanup::SqliteCleaner;
 use super::connection::{BEGIN_WRITE, CALL, bounded, open, statement, store_error};
 use super::doctor::examine;
 use super::lease::SqliteLeases;
@@ -134,6 +136,10 @@ impl Store for SqliteStore {
 
     async fn leases(&self) -> Result<Box<dyn Leases>, StoreError> {
         Ok(Box::new(SqliteLeases::new(open(&self.options).await?, &self.names)))
+    }
+
+    async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
+        Ok(Some(Box::new(SqliteCleaner::new(open(&self.options).await?, &self.names))))
     }
 
     async fn status(&self) -> Result<Status, StoreError> {

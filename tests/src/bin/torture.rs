@@ -1,7 +1,7 @@
 //! The long form of the tests, called by `cargo xtask torture`.
 //!
-//! Four parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
-//! kills of the relay; 50 crashes of the server. Each adds its line to the report.
+//! Five parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
+//! kills of the relay; 50 crashes of the server; 1,000 emptyings of segments. Each adds its line to the report.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -55,6 +55,7 @@ enum Part {
     Order,
     Kills,
     Restarts,
+    Cleanup,
 }
 
 /// What the parts share.
@@ -106,6 +107,11 @@ impl Torture {
             plan.load.bulk = BULK_UNDER_FAULTS;
             let Stage { cluster, database, folder } = Stage::set()?;
             clean &= self.report.verdict(&scenario::restarts(&cluster, &database, folder.path(), &plan).await?)?;
+        }
+        if self.has(Part::Cleanup) {
+            let plan = self.plan(0, 1_000, 100);
+            let Stage { database, folder, cluster: _cluster } = Stage::set()?;
+            clean &= self.report.verdict(&scenario::cleanup(&database, folder.path(), &plan).await?)?;
         }
         Ok(clean)
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
+use outbox_core::cleanup::{Cleaner, Removal, Removed, Survey};
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Report};
 use outbox_core::source::{Proof, Read, ReadRequest, Row, Source, Start};
 use outbox_core::status::Status;
@@ -139,6 +140,11 @@ impl<S: Store + Clone> Store for Interposed<S> {
         Ok(Box::new(self.line.connect(self.inner.leases().await?)))
     }
 
+    async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
+        let cleaner = self.inner.cleaner().await?;
+        Ok(cleaner.map(|cleaner| Box::new(self.line.connect(cleaner)) as Box<dyn Cleaner>))
+    }
+
     async fn status(&self) -> Result<Status, StoreError> {
         self.inner.status().await
     }
@@ -262,6 +268,29 @@ impl Leases for Connected<dyn Leases> {
 
     async fn release(&mut self, relay: &RelayIdentity) -> Result<(), StoreError> {
         self.up()?.release(relay).await
+    }
+}
+
+#[async_trait]
+impl Cleaner for Connected<dyn Cleaner> {
+    async fn survey(&mut self) -> Result<Survey, StoreError> {
+        self.up()?.survey().await
+    }
+
+    async fn turn(&mut self, from: i16, to: i16) -> Result<bool, StoreError> {
+        self.up()?.turn(from, to).await
+    }
+
+    async fn preview(&mut self, removal: &Removal) -> Result<Removed, StoreError> {
+        self.up()?.preview(removal).await
+    }
+
+    async fn remove(&mut self, removal: &Removal) -> Result<Removed, StoreError> {
+        self.up()?.remove(removal).await
+    }
+
+    async fn note(&mut self, trouble: Option<&str>) -> Result<(), StoreError> {
+        self.up()?.note(trouble).await
     }
 }
 

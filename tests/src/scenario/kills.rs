@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::{Plan, at_a_random_moment, figures};
+use super::{Plan, figures, pause};
 use crate::database::Database;
 use crate::load::Load;
 use crate::output::{self, Tail};
@@ -37,12 +37,12 @@ pub async fn kills(database: &Database, folder: &Path, plan: &Plan) -> Result<Ve
         let mut tail = Tail::from_end(relay.output());
         let process = relay.spawn()?;
         if random.bool() {
-            at_a_random_moment(Duration::from_millis(random.u64(0..EARLY))).await;
+            pause(Duration::from_millis(random.u64(0..EARLY))).await;
         } else {
             let line = tail.wait_for("partitionkey", FIRST_LINE).await;
             line.with_context(|| format!("the relay publishes nothing after kill {faults}: {}", relay.end_of_log()))?;
             published += 1;
-            at_a_random_moment(Duration::from_millis(random.u64(0..LATE))).await;
+            pause(Duration::from_millis(random.u64(0..LATE))).await;
         }
         process.kill().await?;
         faults += 1;

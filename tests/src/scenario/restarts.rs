@@ -9,7 +9,7 @@ use sqlx::{Executor, PgConnection};
 use tokio::task::spawn_blocking;
 use xtask::postgres::{Cluster, StopMode};
 
-use super::{Plan, at_a_random_moment, figures};
+use super::{Plan, figures, pause};
 use crate::conformance::waiting::between_looks;
 use crate::database::Database;
 use crate::load::Load;
@@ -39,7 +39,7 @@ pub async fn restarts(cluster: &Arc<Cluster>, database: &Database, folder: &Path
     let mut recoveries = Vec::new();
     while u64::try_from(recoveries.len())? < plan.faults && (recoveries.is_empty() || start.elapsed() < plan.at_most) {
         let at_work = Duration::from_millis(random.u64(BETWEEN));
-        at_a_random_moment(at_work).await;
+        pause(at_work).await;
         let recovery = restart(cluster, database, &relay, recoveries.len()).await;
         process.must_run()?;
         recoveries.push(recovery?);

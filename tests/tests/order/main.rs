@@ -55,6 +55,14 @@ async fn a_restarted_server_repeats_at_most_a_window() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_three_subscribers_have_not_read_is_never_emptied() {
+    let (owned, folder) = (Owned::on_shared_server().await.unwrap(), tempfile::tempdir().unwrap());
+    let verdict = scenario::cleanup(owned.database(), folder.path(), &plan(0, 60, 5_000)).await.unwrap();
+    assert_clean(&verdict);
+    assert!(verdict.faults >= 60, "hardly a segment was emptied: {verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_control_fails() {
     let cluster = Cluster::start(ClusterOptions::default()).unwrap();
     let database = Database::on(&cluster, "shop").unwrap();

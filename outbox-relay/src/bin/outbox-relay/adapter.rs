@@ -47,6 +47,16 @@ pub(crate) async fn migrate(database: &Database, segments: u8) -> Result<bool, F
     }
 }
 
+/// Changes how many segments the log of an outbox uses that is there; `false` where nothing changed.
+pub(crate) async fn resize(database: &Database, segments: u8) -> Result<bool, Failure> {
+    tracing::debug!(?database, segments, "changing the number of segments");
+    match database.kind {
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => Ok(PgStore::new(&database.url, database.names.clone())?.resize(segments).await?),
+        _ => std::future::ready(Ok(false)).await,
+    }
+}
+
 #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
 fn not_built(kind: Kind) -> StoreError {
     let (database, feature) = match kind {

@@ -126,6 +126,12 @@ Examples:
         #[command(subcommand)]
         command: Box<Events>,
     },
+    /// Remove what every subscription has passed, once, as a running relay does by itself
+    #[command(after_help = "\
+Examples:
+  outbox-relay cleanup --dry-run --database-url sqlite:shop.db
+  outbox-relay cleanup --config relay.toml --json | jq '.segments[] | {segment, outcome, blocked_by}'")]
+    Cleanup(Cleanup),
 }
 
 /// Flags of `migrate`.
@@ -134,10 +140,18 @@ pub(crate) struct Migrate {
     /// Write the SQL to standard output and touch no database
     #[arg(long)]
     pub(crate) print: bool,
-    /// How many segments new tables have on PostgreSQL; SQLite has none [default: 8]
+    /// How many segments the log uses on PostgreSQL, new or there already; SQLite has none [default: 8]
     #[arg(long, value_name = "N",
         value_parser = clap::value_parser!(u8).range(1..=i64::from(outbox_core::schema::MAX_SEGMENTS)))]
     pub(crate) segments: Option<u8>,
+}
+
+/// Flags of `cleanup`.
+#[derive(Debug, Args)]
+pub(crate) struct Cleanup {
+    /// Change nothing; say what would be removed, and what stands against the rest
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Flags of `run`.

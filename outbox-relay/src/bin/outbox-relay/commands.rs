@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use crate::exit::Failure;
 
+pub(crate) mod cleanup;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod migrate;

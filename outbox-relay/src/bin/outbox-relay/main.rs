@@ -6,6 +6,7 @@
 mod adapter;
 mod allocator;
 mod arguments;
+mod cleanup_table;
 mod commands;
 mod events;
 mod exit;
@@ -74,6 +75,10 @@ fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
                 commands::why::execute(&settings.database, subscription.as_deref(), arguments.global.json).await
             }
             Command::Events { command } => commands::events::execute(command, settings, &arguments.global).await,
+            Command::Cleanup(flags) => {
+                let Settings { database, retention, .. } = &settings;
+                commands::cleanup::execute(flags.dry_run, database, retention, arguments.global.json).await
+            }
             Command::Status => commands::status::execute(&settings.database, arguments.global.json).await,
         }
     });

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub(crate) use outbox_core::status::age;
+
 /// Units of time in milliseconds.
 const TIMES: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
@@ -38,6 +40,12 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(say)
 }
 
+/// Reads a size above zero.
+pub(crate) fn positive_size(text: &str) -> Result<u64, String> {
+    let bytes = size(text)?;
+    if bytes > 0 { Ok(bytes) } else { Err("0 leaves no room; write 16MiB".into()) }
+}
+
 /// Reads a whole number above zero.
 pub(crate) fn count(text: &str) -> Result<u64, String> {
     let say = || format!("`{text}` is not a count; write a whole number above 0");
@@ -47,31 +55,6 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
 fn measure(text: &str, factor: impl FnOnce(&str) -> Option<u64>) -> Option<u64> {
     let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     digits.parse::<u64>().ok()?.checked_mul(factor(unit.trim_start())?)
-}
-
-/// An age for people: its two largest units, such as `3m 12s`.
-pub(crate) fn age(seconds: f64) -> String {
-    if seconds <= 0.0 {
-        return "0s".to_owned();
-    }
-    if seconds < 1.0 {
-        return "<1s".to_owned();
-    }
-    let whole = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).as_secs();
-    let units = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
-    let mut rest = whole;
-    let parts = units.into_iter().map(|(unit, length)| {
-        let count = rest / length;
-        rest %= length;
-        (count, unit)
-    });
-    let parts: Vec<String> = parts
-        .skip_while(|(count, _)| *count == 0)
-        .take(2)
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, unit)| format!("{count}{unit}"))
-        .collect();
-    parts.join(" ")
 }
 
 /// A size for people, such as `12.3 MiB`.

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use outbox_core::Retention;
+
 mod database;
 mod environment;
 mod file;
@@ -12,6 +14,7 @@ mod filter;
 mod flags;
 mod publisher;
 mod relay;
+mod retention;
 mod section;
 mod selection;
 mod subscription;
@@ -31,6 +34,7 @@ use database::DatabaseLayer;
 use file::{File, FromFile};
 use flags::Flags;
 use relay::RelayLayer;
+use retention::RetentionLayer;
 
 /// Everything that was set, with defaults where nothing was.
 #[derive(Debug)]
@@ -39,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) database: Database,
     /// Limits of the relay, where they were set.
     pub(crate) relay: Relay,
+    /// How long events are kept.
+    pub(crate) retention: Retention,
     /// The subscriptions, at least one for `run`.
     pub(crate) subscriptions: Vec<Subscription>,
     /// With `--until-empty`: how long to go on without progress.
@@ -75,6 +81,11 @@ impl Settings {
             file.as_mut().map(|file| file.relay(problems)).unwrap_or_default(),
         ];
         let relay = Relay::resolve(layers, problems);
+        let layers = [
+            RetentionLayer::read(&mut environment.section("RETENTION"), problems),
+            file.as_mut().map(|file| file.retention(problems)).unwrap_or_default(),
+        ];
+        let retention = RetentionLayer::resolve(layers, database.as_ref().map(|database| database.kind), problems);
         let from_file = file.as_mut().map(|file| file.subscriptions(problems)).unwrap_or_default();
         if let Some(file) = file {
             file.finish(problems);
@@ -91,7 +102,7 @@ impl Settings {
         subscription::refuse_contradictions(&subscriptions, problems);
         std::mem::take(problems).settle()?;
         let database = database.ok_or_else(Problems::default)?;
-        Ok(Self { database, relay, subscriptions, until_empty, selection })
+        Ok(Self { database, relay, retention, subscriptions, until_empty, selection })
     }
 }
 

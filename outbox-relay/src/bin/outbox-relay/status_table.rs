@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::Table;
 use outbox_core::PositionSet;
-use outbox_core::status::{HolderStatus, HoleStatus, RelayStatus, Status, SubscriptionStatus};
+use outbox_core::status::{HoleStatus, RelayStatus, Status, SubscriptionStatus};
 
 use crate::paint::Tone;
 use crate::printable::{printable, without_secrets};
@@ -122,25 +122,9 @@ fn hole(hole: &HoleStatus) -> String {
     } else {
         format!("positions {} to {} are", hole.from, hole.to)
     };
-    let holders: Vec<_> = hole.holders.iter().map(holder).collect();
+    let holders: Vec<_> = hole.holders.iter().map(|holder| printable(&holder.to_string()).into_owned()).collect();
     let held = if holders.is_empty() { "nobody known".to_owned() } else { holders.join(", ") };
     format!("{range} missing for {}; may still be filled by {held}", age(hole.age_seconds))
-}
-
-pub(crate) fn holder(holder: &HolderStatus) -> String {
-    let name = |name: &Option<String>| name.as_deref().map(|name| printable(name).into_owned());
-    let mut text = match holder.pid {
-        Some(pid) => format!("pid {pid}"),
-        None if holder.prepared => "a prepared transaction".to_owned(),
-        None => "a session".to_owned(),
-    };
-    let user = name(&holder.user).map(|user| format!("user {user}"));
-    let open = holder.age_seconds.map(|seconds| format!("open {}", age(seconds)));
-    let known: Vec<_> = [user, name(&holder.application), open].into_iter().flatten().collect();
-    if !known.is_empty() {
-        _ = write!(text, " ({})", known.join(", "));
-    }
-    text
 }
 
 /// The first ranges of open positions.

@@ -4,7 +4,6 @@ use outbox_core::status::{HolderStatus, HoleStatus, RelayStatus, SegmentStatus, 
 use serde::Serialize;
 
 use crate::quantity::age;
-use crate::status_table::holder;
 use crate::table::counted;
 
 /// So many holes of a subscription are told of one by one.
@@ -107,7 +106,7 @@ fn silent(relays: &[RelayStatus]) -> String {
 
 fn hole(hole: &HoleStatus) -> Reason {
     let range = if hole.from == hole.to { hole.from.to_string() } else { format!("{} to {}", hole.from, hole.to) };
-    let holders: Vec<String> = hole.holders.iter().map(holder).collect();
+    let holders: Vec<String> = hole.holders.iter().map(ToString::to_string).collect();
     let held = if holders.is_empty() { "a transaction nobody knows any more".to_owned() } else { holders.join(", ") };
     Reason {
         what: format!(

@@ -17,23 +17,28 @@ pub(crate) async fn execute(flags: &Migrate, database: &Database, global: &Globa
         })?;
         return Ok(Exit::Done);
     }
-    let changed = adapter::migrate(database, segments).await?;
+    let created = adapter::migrate(database, segments).await?;
+    let changed = match flags.segments {
+        Some(segments) if !created => adapter::resize(database, segments).await?,
+        _ => created,
+    };
     if global.json {
         super::print(&format!("{{\"changed\":{changed}}}\n"))?;
     } else if !global.quiet {
-        super::print(&said(flags, database, changed))?;
+        super::print(&said(flags, database, created, changed))?;
     }
     Ok(Exit::Done)
 }
 
-fn said(flags: &Migrate, database: &Database, created: bool) -> String {
+fn said(flags: &Migrate, database: &Database, created: bool, changed: bool) -> String {
     let plain = |name| database.names.quoted(name).replace('"', "");
     let tables = format!("{} and the other {} tables", plain("event"), plain(""));
-    match (created, flags.segments) {
-        (true, _) => format!("created {tables}\n"),
-        (false, None) => format!("{tables} are up to date\n"),
-        (false, Some(_)) => {
-            format!("{tables} are up to date; --segments counts only when the tables are created\n")
+    match (flags.segments, database.kind) {
+        _ if created => format!("created {tables}\n"),
+        (Some(segments), Kind::Postgres) if changed => {
+            format!("{tables} are up to date; the log uses {segments} segments now\n")
         }
+        (Some(_), Kind::Sqlite) => format!("{tables} are up to date; SQLite has no segments\n"),
+        _ => format!("{tables} are up to date\n"),
     }
 }

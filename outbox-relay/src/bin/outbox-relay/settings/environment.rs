@@ -7,7 +7,7 @@ use super::section::Section;
 use crate::problem::{Place, Placed, Problems};
 
 /// Every variable that is read.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 16] = [
     "OUTBOX_DATABASE_URL",
     "OUTBOX_DATABASE_URL_FILE",
     "OUTBOX_DATABASE_SCHEMA",
@@ -19,6 +19,11 @@ const KNOWN: [&str; 11] = [
     "OUTBOX_RELAY_WINDOW_EVENTS",
     "OUTBOX_RELAY_WINDOW_BYTES",
     "OUTBOX_RELAY_SHUTDOWN_TIMEOUT",
+    "OUTBOX_RETENTION_KEEP",
+    "OUTBOX_RETENTION_SEGMENTS",
+    "OUTBOX_RETENTION_MAX_DISK",
+    "OUTBOX_RETENTION_ON_MAX_DISK",
+    "OUTBOX_RETENTION_ARCHIVE",
 ];
 
 /// The variables of this process. An empty one counts as not set.

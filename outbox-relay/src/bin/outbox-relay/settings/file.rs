@@ -4,6 +4,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::database::DatabaseLayer;
 use super::relay::RelayLayer;
+use super::retention::RetentionLayer;
 use super::section::Section as _;
 use super::subscription::{self, Subscription};
 use super::table::{Source, Table};
@@ -64,6 +65,15 @@ impl<'a> File<'a> {
         })
     }
 
+    /// The section `[retention]`.
+    pub(crate) fn retention(&self, problems: &mut Problems) -> RetentionLayer {
+        self.section("retention", problems).map_or_else(RetentionLayer::default, |mut table| {
+            let layer = RetentionLayer::read(&mut table, problems);
+            table.finish(problems);
+            layer
+        })
+    }
+
     /// The sections `[[subscription]]`.
     pub(crate) fn subscriptions(&self, problems: &mut Problems) -> FromFile {
         let Some((key, value)) = self.root.get_key_value("subscription") else {
@@ -93,8 +103,7 @@ impl<'a> File<'a> {
     pub(crate) fn finish(&self, problems: &mut Problems) {
         let place = Place::File(self.source.name.clone());
         let mut root = Table::new(self.source, "the file", place, &self.root);
-        root.know(&["database", "relay", "subscription"]);
-        root.refuse_later("retention", problems);
+        root.know(&["database", "relay", "retention", "subscription"]);
         root.finish(problems);
     }
 

@@ -52,7 +52,9 @@ impl RelayLayer {
             poll_max,
             shutdown_timeout,
             window_events: section.number("window_events", problems).and_then(|n| n.parse(problems, quantity::count)),
-            window_bytes: section.text("window_bytes", problems).and_then(|n| n.parse(problems, positive_size)),
+            window_bytes: section
+                .text("window_bytes", problems)
+                .and_then(|n| n.parse(problems, quantity::positive_size)),
         }
     }
 }
@@ -90,14 +92,6 @@ fn within(range: &RangeInclusive<Duration>, text: &str) -> Result<Duration, Stri
         return Ok(duration);
     }
     Err(format!("`{text}` is out of range; write {:?} to {:?}", range.start(), range.end()))
-}
-
-fn positive_size(text: &str) -> Result<u64, String> {
-    quantity::size(text).and_then(
-        |bytes| {
-            if bytes > 0 { Ok(bytes) } else { Err("0 leaves no room; write 16MiB".into()) }
-        },
-    )
 }
 
 /// A name that a person and a terminal can live with.

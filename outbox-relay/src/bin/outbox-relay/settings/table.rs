@@ -149,7 +149,10 @@ fn kind(value: &DeValue<'_>) -> String {
 fn example(key: &str) -> &'static str {
     match key {
         "lease" | "poll_max" | "shutdown_timeout" | "first" | "max" | "budget" => "\"5s\"",
+        "keep" => "\"7d\"",
         "window_bytes" => "\"16MiB\"",
+        "max_disk" => "\"10GiB\"",
+        "on_max_disk" => "\"hold\"",
         "start" => "\"beginning\"",
         _ => "\"…\"",
     }

@@ -1,5 +1,5 @@
 use clap::Parser as _;
-use outbox_core::{Operation, Start};
+use outbox_core::{OnMaxDisk, Operation, Start};
 
 use super::*;
 use crate::arguments::Arguments;
@@ -109,7 +109,7 @@ window_events = \"ten\"
 window_bytes = \"0B\"
 wake = \"auto\"
 [retention]
-keep = \"7d\"
+keep = \"a week\"
 [[subscription]]
 nam = \"a\"
 partitions = 8
@@ -129,7 +129,7 @@ retry = { first = \"1m\", max = \"1s\", then = \"park\" }
         "relay.toml:6: `window_events` is a number, not a string; write it without quotes",
         "relay.toml:7: 0 leaves no room; write 16MiB",
         "relay.toml:8: `wake` is not in this version; leave it out",
-        "relay.toml:9: `retention` is not in this version; leave it out",
+        "relay.toml:10: `a week` is not a duration; write a whole number with its unit",
         "relay.toml:11: [[subscription]] has no `name`; write one",
         "relay.toml:12: unknown key `nam`; the nearest is `name`; [[subscription]] has",
         "relay.toml:13: 8 partitions are not in this version; write 1",
@@ -157,6 +157,43 @@ fn refused(line: &str, variables: &[(&str, &str)], file: &str, expected: &str) {
     let found = problems.iter().any(|problem| problem.starts_with(expected));
     assert!(found, "{line}: {problems:#?}");
     assert!(!problems.concat().contains("canary"), "{problems:#?}");
+}
+
+#[test]
+fn retention_is_read_and_each_mistake_told() {
+    let line = "cleanup --config FILE --database-url postgres://db/shop";
+    let retention = |file: &str, variables: &[_]| read(line, variables, file).unwrap().retention;
+    assert_eq!(retention("", &[]), Retention::default());
+    let all =
+        "[retention]\nkeep = \"0s\"\nsegments = 3\nmax_disk = \"1GiB\"\non_max_disk = \"archive\"\narchive = \"/a\"\n";
+    let expected = Retention {
+        keep: Duration::ZERO,
+        segments: 3,
+        max_disk: 1 << 30,
+        on_max_disk: OnMaxDisk::Archive("/a".into()),
+        ..Retention::default()
+    };
+    assert_eq!(retention(all, &[]), expected);
+    assert_eq!(retention(all, &[("OUTBOX_RETENTION_KEEP", "1h")]).keep, Duration::from_hours(1));
+    assert_eq!(retention("[retention]\non_max_disk = \"cut\"", &[]).on_max_disk, OnMaxDisk::Cut);
+    for (written, expected) in [
+        ("keep = \"7\"", "relay.toml:2: `7` is not a duration; write a whole number with its unit"),
+        ("keep = 7", "relay.toml:2: `keep` is a text, not an integer; write it in quotes, such as \"7d\""),
+        ("kep = \"7d\"", "relay.toml:2: unknown key `kep`; the nearest is `keep`; [retention] has keep, segments"),
+        ("segments = 9", "relay.toml:2: `9` segments cannot be; write 1 to 8"),
+        ("segments = 0", "relay.toml:2: `0` segments cannot be; write 1 to 8"),
+        ("max_disk = \"0B\"", "relay.toml:2: 0 leaves no room"),
+        ("on_max_disk = \"drop\"", "relay.toml:2: `drop` is nothing to do; write hold, archive or cut"),
+        ("on_max_disk = \"archive\"", "relay.toml:2: `archive` needs a folder beside it"),
+        ("archive = \"/a\"", "relay.toml:2: an archive is written where on_max_disk = \"archive\" alone"),
+    ] {
+        refused(line, &[], &format!("[retention]\n{written}"), expected);
+    }
+    for written in ["segments = 3", "max_disk = \"1GiB\"", "on_max_disk = \"cut\""] {
+        let file = format!("[retention]\n{written}");
+        refused("status --config FILE --database-url sqlite:a", &[], &file, "relay.toml:2: `");
+    }
+    assert!(read("status --config FILE --database-url sqlite:a", &[], "[retention]\nkeep = \"1d\"").is_ok());
 }
 
 #[test]

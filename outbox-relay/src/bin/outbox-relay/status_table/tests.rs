@@ -1,4 +1,4 @@
-use outbox_core::status::{DatabaseStatus, LogStatus, PartitionStatus};
+use outbox_core::status::{DatabaseStatus, HolderStatus, LogStatus, PartitionStatus};
 
 use super::*;
 

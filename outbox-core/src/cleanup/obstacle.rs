@@ -1,0 +1,110 @@
+//! What stands against removing events, and how it is told.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::event::Position;
+use crate::status::{HolderStatus, age};
+
+/// Why events stay.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Obstacle {
+    /// Inserts go into this segment.
+    Current,
+    /// No subscription has run yet, and the first may want everything.
+    NobodyReads,
+    /// A reader has not come that far.
+    Behind {
+        /// Its name.
+        reader: String,
+        /// How far it is.
+        position: Position,
+    },
+    /// A reader still owes an event in it.
+    Owed {
+        /// Its name.
+        reader: String,
+        /// The first such event.
+        position: Position,
+    },
+    /// Its newest event is to be kept for longer.
+    Young {
+        /// How old that is.
+        seconds: f64,
+        /// How old it must be.
+        keep: Duration,
+    },
+    /// Sessions hold locks on it.
+    Locked(Vec<HolderStatus>),
+    /// It changed after it was looked at, or another cleaner is at work: the next pass will see.
+    Changing,
+}
+
+impl Obstacle {
+    /// The word for programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::NobodyReads => "nobody_reads",
+            Self::Behind { .. } => "behind",
+            Self::Owed { .. } => "owed",
+            Self::Young { .. } => "young",
+            Self::Locked(_) => "locked",
+            Self::Changing => "changing",
+        }
+    }
+
+    /// Whether time alone removes it, so that nobody has to do anything.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Current | Self::Young { .. } | Self::Changing)
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Current => f.write_str("inserts go into it"),
+            Self::NobodyReads => f.write_str("no subscription has run yet, and the first may want every event"),
+            Self::Behind { reader, position } => write!(f, "`{reader}` is at position {position} only"),
+            Self::Owed { reader, position } => write!(f, "`{reader}` has still to publish position {position}"),
+            Self::Young { seconds, keep } => {
+                write!(f, "its newest event is {} old and kept for {}", age(*seconds), age(keep.as_secs_f64()))
+            }
+            Self::Locked(holders) => {
+                let holders: Vec<_> = holders.iter().map(ToString::to_string).collect();
+                write!(f, "it is locked by {}", holders.join(", "))
+            }
+            Self::Changing => f.write_str("it was in use at this moment; the next pass tries again"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_obstacle_says_who_and_how_long() {
+        let holder = HolderStatus {
+            pid: Some(4711),
+            user: Some("report".into()),
+            application: Some("psql".into()),
+            age_seconds: Some(7320.0),
+            prepared: false,
+        };
+        let prepared = HolderStatus { pid: None, user: None, application: None, age_seconds: None, prepared: true };
+        for (obstacle, said) in [
+            (Obstacle::Behind { reader: "billing".into(), position: 7 }, "`billing` is at position 7 only"),
+            (
+                Obstacle::Young { seconds: 90_000.0, keep: Duration::from_hours(168) },
+                "its newest event is 1d 1h old and kept for 7d",
+            ),
+            (
+                Obstacle::Locked(vec![holder, prepared]),
+                "it is locked by pid 4711 (user report, psql, open 2h 2m), a prepared transaction",
+            ),
+        ] {
+            assert_eq!(obstacle.to_string(), said);
+        }
+    }
+}
