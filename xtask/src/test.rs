@@ -12,6 +12,8 @@ use crate::server::{Extra, Server};
 
 /// What a run may take on two cores, compiling included.
 const LIMIT: Duration = Duration::from_mins(12);
+/// What each further server may add.
+const LIMIT_OF_EXTRA: Duration = Duration::from_mins(5);
 
 /// What is run once more against a further server: nextest's filter of all that talks to PostgreSQL.
 const ON_POSTGRES: &str = "test(/^postgres/) or binary(postgres) or binary(order) or binary(refusals)";
@@ -33,8 +35,9 @@ pub(crate) fn run(children: &Children, with: &[Extra], arguments: &[String]) -> 
 
     let took = start.elapsed();
     println!("ran against {}: {took:.0?} in all, {building:.0?} of it building", run.servers.join(" and "));
-    if took > LIMIT {
-        eprintln!("warning: the run took longer than the {} minutes it may take", LIMIT.as_secs() / 60);
+    let limit = with.iter().fold(LIMIT, |limit, _| limit + LIMIT_OF_EXTRA);
+    if took > limit {
+        eprintln!("warning: the run took longer than the {} minutes it may take", limit.as_secs() / 60);
         return Ok(ExitCode::FAILURE);
     }
     Ok(run.outcome)
