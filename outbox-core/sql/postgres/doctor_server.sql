@@ -32,10 +32,11 @@ FROM (
             ELSE 'the age of other users'' transactions is hidden' END,
         format('GRANT pg_read_all_stats TO %I', current_user)
     UNION ALL
-    SELECT 7, 'flush on request',
-        CASE WHEN has_function_privilege('pg_logical_emit_message(boolean, text, text)', 'EXECUTE') THEN 'ok' ELSE 'failed' END,
+    SELECT 7, 'flush on request', CASE WHEN bool_and(has_function_privilege(oid, 'EXECUTE')) THEN 'ok' ELSE 'failed' END,
         'pg_logical_emit_message brings the log of a writer to disk that does not wait for it',
-        format('GRANT EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) TO %I', current_user)
+        string_agg(format('GRANT EXECUTE ON FUNCTION %s TO %I', oid::regprocedure, current_user), '; ')
+    FROM pg_proc
+    WHERE proname = 'pg_logical_emit_message' AND pronamespace = 'pg_catalog'::regnamespace
     UNION ALL
     SELECT 8, 'long transactions', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END,
         CASE WHEN count(*) = 0 THEN 'none is older than an hour'

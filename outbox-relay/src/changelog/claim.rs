@@ -131,7 +131,7 @@ pub(super) async fn sweep(store: &dyn Store) {
     }
 }
 
-/// Refuses to go on where events were removed that the cursor had not passed.
+/// Refuses to end an export during which events were removed that it had still to read.
 ///
 /// What is open below its position does not count: cleanup leaves it where it is, and what was never there is not missed.
 pub(super) fn refuse_removed(cursor: &Checkpoint, floor: Position) -> Result<(), StoreError> {
@@ -139,10 +139,9 @@ pub(super) fn refuse_removed(cursor: &Checkpoint, floor: Position) -> Result<(),
         return Ok(());
     }
     let message = format!(
-        "events up to position {floor} were removed from the log, and the export had come no further than {}; export under \
-         another name, which begins at {}, and find out who removes events that an export has not seen",
-        cursor.position,
-        floor.saturating_add(1)
+        "events up to {floor} were removed from the log while the export read those above {}; export again, and find out who \
+         removes events although an export holds them",
+        cursor.position
     );
     Err(StoreError::new(StoreErrorKind::Continuity, message))
 }

@@ -77,7 +77,6 @@ impl Export {
             Some(cursor) => cursor,
             None => first_cursor(log, &mut claim, &mut reader).await?,
         };
-        refuse_removed(&cursor, reader.floor().await?)?;
         let target = reader.last_position().await?;
         // The first read verifies the stored proof, which a connection that is open already would not.
         reader.close();

@@ -142,7 +142,7 @@ pub async fn a_late_cleaner_harms_nothing(backend: &Postgres) {
         // By hand, below everybody's position: it may be young.
         (
             "UPDATE outbox_checkpoint SET position = 100;
-            INSERT INTO outbox_event_0 (segment, position, topic, event_key) VALUES (0, 77, 't', 'k')",
+            INSERT INTO outbox_event_0 (segment, position, topic, event_key) OVERRIDING SYSTEM VALUE VALUES (0, 77, 't', 'k')",
             "DELETE FROM outbox_event_0 WHERE position = 77",
         ),
     ] {
