@@ -44,6 +44,11 @@ impl Verdict {
 }
 
 impl Finding {
+    /// A finding as a `doctor_*.sql` file tells it.
+    pub fn of(check: String, verdict: &str, found: String, remedy: Option<String>) -> Self {
+        Self { check, verdict: Verdict::parse(verdict), found, remedy }
+    }
+
     /// A finding that all is well.
     pub fn ok(check: impl Into<String>, found: impl Into<String>) -> Self {
         Self { check: check.into(), verdict: Verdict::Ok, found: found.into(), remedy: None }
@@ -65,7 +70,8 @@ impl Finding {
             Ok(()) => Ok(Self::ok(check, good)),
             Err(error) if error.kind() == StoreErrorKind::Precondition => {
                 let text = error.to_string();
-                let (found, remedy) = text.split_once("; ").unwrap_or((&text, "see `outbox-relay migrate --help`"));
+                let (found, remedy) =
+                    text.split_once("; ").unwrap_or((&text, "name another database, or restore this one"));
                 Ok(Self::failed(check, found, remedy))
             }
             Err(error) => Err(error),

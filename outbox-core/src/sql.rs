@@ -102,6 +102,7 @@ pub mod sqlite {
         CLEANUP_REMOVE = "cleanup_remove",
         CLEANUP_SEGMENT = "cleanup_segment",
         DOCTOR_OUTBOX = "doctor_outbox",
+        DOCTOR_WRITE = "doctor_write",
         LEASE_ACQUIRE = "lease_acquire",
         LEASE_ANNOUNCE = "lease_announce",
         LEASE_FORGET_SILENT = "lease_forget_silent",

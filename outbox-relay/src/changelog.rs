@@ -37,8 +37,7 @@ mod walk;
 
 use std::sync::Arc;
 
-use outbox_core::source::Source;
-use outbox_core::{Clock, Filter, Position, Start, Store, StoreError};
+use outbox_core::{Clock, Filter, Position, Store, StoreError};
 
 pub use export::{Export, Exported, Progress};
 pub use outbox_core::source::{Row, Unreadable};
@@ -92,8 +91,7 @@ impl ChangeLog {
         self.store.inspect().await?;
         let mut source = self.store.source(&self.filter).await?;
         let to = source.last_position().await?;
-        let above = self.beginning(source.as_mut()).await?;
-        newest::newest(source.as_mut(), above, to, count).await
+        newest::newest(source.as_mut(), self.after, to, count).await
     }
 
     /// The newest `count` events, then what comes.
@@ -142,10 +140,5 @@ impl ChangeLog {
             key(one).cmp(&key(other))
         });
         Ok(counts)
-    }
-
-    /// The position above which events are wanted and there.
-    async fn beginning(&self, source: &mut dyn Source) -> Result<Position, StoreError> {
-        Ok(source.locate(Start::Beginning).await?.0.max(self.after))
     }
 }

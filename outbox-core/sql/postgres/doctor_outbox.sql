@@ -21,10 +21,12 @@ SELECT name, verdict, found, CASE WHEN verdict <> 'ok' THEN remedy END AS remedy
 FROM (
     SELECT 1 AS place, 'positions' AS name,
         CASE WHEN attidentity = 'a' AND seqcache = 1 AND seqincrement = 1 AND NOT seqcycle THEN 'ok' ELSE 'failed' END AS verdict,
-        CASE WHEN attidentity <> 'a' THEN 'writers may choose positions of their own'
-            ELSE format('drawn by the insert, cache %s, increment %s', seqcache, seqincrement) END AS found,
-        format('ALTER TABLE %1$s ALTER COLUMN position SET GENERATED ALWAYS; ALTER SEQUENCE %2$s INCREMENT BY 1 CACHE 1 NO CYCLE',
-            attrelid::regclass, seqrelid::regclass) AS remedy
+        CASE attidentity WHEN 'a' THEN format('drawn by the insert, cache %s, increment %s', seqcache, seqincrement)
+            WHEN '' THEN 'nothing draws them' ELSE 'writers may choose positions of their own' END AS found,
+        CASE attidentity WHEN '' THEN format('ALTER TABLE %s ALTER COLUMN position ADD GENERATED ALWAYS AS IDENTITY (START %s CACHE 1)',
+                attrelid::regclass, (SELECT coalesce(max(position), 0) + 1 FROM outbox_event))
+            ELSE format('ALTER TABLE %1$s ALTER COLUMN position SET GENERATED ALWAYS; ALTER SEQUENCE %2$s INCREMENT BY 1 CACHE 1 NO CYCLE',
+                attrelid::regclass, seqrelid::regclass) END AS remedy
     FROM pg_attribute
     LEFT JOIN pg_sequence ON seqrelid = pg_get_serial_sequence('outbox_event', 'position')::regclass
     WHERE attrelid = 'outbox_event'::regclass AND attname = 'position'
@@ -75,11 +77,13 @@ FROM (
     WHERE session.xact_start < clock_timestamp() - interval '1 minute'
     UNION ALL
     SELECT 8, 'relays', CASE WHEN count(*) FILTER (WHERE seen_at > clock_timestamp() - interval '15 seconds') > 0
-            OR NOT EXISTS (SELECT FROM outbox_checkpoint) THEN 'ok' ELSE 'warning' END,
+            OR NOT EXISTS (SELECT FROM outbox_checkpoint
+                WHERE subscription NOT LIKE 'export:%' AND subscription NOT LIKE 'hold:%') THEN 'ok' ELSE 'warning' END,
         format('%s alive, %s silent', count(*) FILTER (WHERE seen_at > clock_timestamp() - interval '15 seconds'),
             count(*) FILTER (WHERE seen_at <= clock_timestamp() - interval '15 seconds')),
         'nothing is published while no relay runs: start `outbox-relay run`'
     FROM outbox_relay
+    WHERE relay_name NOT LIKE 'export:%' AND relay_name NOT LIKE 'hold:%'
     UNION ALL
     SELECT 9, 'dead letters', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END,
         format('%s events of %s keys will not pass', count(*), count(DISTINCT event_key)),

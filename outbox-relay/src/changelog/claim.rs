@@ -69,7 +69,8 @@ impl Claim {
         }
     }
 
-    /// Writes the row for the first time: from now on nothing above its position is removed.
+    /// Writes the row for the first time: from now on nothing above its position is removed. Refused as
+    /// [`Unavailable`](StoreErrorKind::Unavailable) where cleanup has removed something above it already.
     pub(super) async fn begin(&mut self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
         match &mut self.ledger {
             Some(ledger) => ledger.create(checkpoint).await,

@@ -161,18 +161,19 @@ impl Export {
     }
 }
 
-/// Where a name begins that was never exported, or an export without one.
+/// Where a name begins that was never exported, or an export without one: at the first event that is there, also one that
+/// cleanup has left below others it removed.
 ///
-/// Cleanup may pass by between the look for the beginning and the claim on it. So the claim is made first, and what lies
-/// above it after that stays.
+/// Cleanup may pass by between the look for the beginning and the claim on it, which is then refused: so it looks again.
 async fn first_cursor(log: &ChangeLog, claim: &mut Claim, reader: &mut Reader) -> Result<Checkpoint, StoreError> {
-    let (position, open) = reader.locate(Start::Position(log.after.saturating_add(1))).await?;
-    let mut cursor = Checkpoint { position, open, events: Vec::new() };
-    claim.begin(&cursor).await?;
-    let floor = reader.floor().await?;
-    if floor > cursor.position {
-        cursor.position = floor;
-        claim.save(cursor.clone(), &mut Setbacks::new(log.clock.clone(), Some(PATIENCE))).await?;
+    let start = if log.after == 0 { Start::Beginning } else { Start::Position(log.after.saturating_add(1)) };
+    let mut setbacks = Setbacks::new(log.clock.clone(), Some(PATIENCE));
+    loop {
+        let (position, open) = reader.locate(start).await?;
+        let cursor = Checkpoint { position, open, events: Vec::new() };
+        match claim.begin(&cursor).await {
+            Ok(()) => return Ok(cursor),
+            Err(error) => setbacks.bear(error).await?,
+        }
     }
-    Ok(cursor)
 }

@@ -37,9 +37,8 @@ impl Tail {
     pub(super) async fn begin(log: &ChangeLog, count: usize) -> Result<Self, StoreError> {
         let mut source = log.store.source(&log.filter).await?;
         let end = source.last_position().await?;
-        let above = log.beginning(source.as_mut()).await?;
-        let mut open = source.open_positions(above.max(end - LOOK_BACK).min(end), end).await?;
-        let newest = newest(source.as_mut(), above, end, count).await?;
+        let mut open = source.open_positions(log.after.max(end - LOOK_BACK).min(end), end).await?;
+        let newest = newest(source.as_mut(), log.after, end, count).await?;
         // What committed in between is among the newest, and must not come once more.
         open.remove_all(newest.iter().map(Row::position));
         let checkpoint = Checkpoint { position: end, open, events: Vec::new() };

@@ -42,6 +42,15 @@ fn what_is_wrong_is_told_with_its_remedy() {
 }
 
 #[test]
+fn an_export_is_no_relay() {
+    let shop = Shop::open();
+    shop.event("a", "k", "{}");
+    shop.call(&["events", "export", "--format", "jsonl", "--since-last", "nightly"]).expect_code(0);
+    assert_eq!(complaints(&shop, 0), Vec::<String>::new());
+    assert!(!shop.call(&["status"]).expect_code(0).stdout.contains("export:"));
+}
+
+#[test]
 fn why_names_the_cause_and_what_to_do() {
     let shop = Shop::open();
     let told = |arguments: &[&str]| shop.call(arguments).expect_code(0).stdout;

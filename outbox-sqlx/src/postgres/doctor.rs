@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use outbox_core::StoreError;
-use outbox_core::doctor::{Finding, Verdict, clock};
+use outbox_core::doctor::{Finding, clock};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
@@ -41,12 +41,7 @@ async fn findings(link: &mut Link, query: Query<'_>) -> Result<Vec<Finding>, Sto
     let rows = link.all(READ, query).await?;
     let finding = |row: &PgRow| {
         let verdict: String = row.try_get("verdict")?;
-        Ok(Finding {
-            check: row.try_get("name")?,
-            verdict: Verdict::parse(&verdict),
-            found: row.try_get("found")?,
-            remedy: row.try_get("remedy")?,
-        })
+        Ok(Finding::of(row.try_get("name")?, &verdict, row.try_get("found")?, row.try_get("remedy")?))
     };
     rows.iter().map(finding).collect::<Result<_, _>>().map_err(store_error)
 }

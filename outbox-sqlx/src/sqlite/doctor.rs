@@ -2,47 +2,51 @@
 
 use std::path::Path;
 
-use outbox_core::StoreError;
 use outbox_core::doctor::{Finding, Verdict};
+use outbox_core::{Names, StoreError};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row};
 
-use super::connection::{BEGIN_WRITE, CALL, WALK, bounded, open, statement};
+use super::connection::{BEGIN_WRITE, CALL, WALK, bounded, statement};
 use super::store::SqliteStore;
 
 const CHECKS: &str = outbox_core::sql::sqlite::DOCTOR_OUTBOX;
+const WRITE: &str = outbox_core::sql::sqlite::DOCTOR_WRITE;
 
 /// A write-ahead log beyond this many bytes is one that no checkpoint could shorten for a long time.
 const LARGE_WAL: u64 = 64 << 20;
 
 /// Looks at the file, then, if the tables are there, at the outbox.
 pub(super) async fn examine(store: &SqliteStore) -> Result<Vec<Finding>, StoreError> {
-    let mut findings = Vec::new();
-    let inspected = store.inspected().await;
-    match inspected {
-        Ok((mut connection, database)) => {
-            findings.push(Finding::ok("library", format!("SQLite {}", database.server_version)));
-            findings.push(Finding::ok("tables", "there, in the version this build knows"));
-            findings.extend(checks(&mut connection, store).await?);
-        }
-        Err(error) => findings.push(Finding::told("tables", "", Err(error))?),
-    }
-    if store.options.get_filename().exists() {
-        findings.push(writable(store).await?);
-        findings.push(log_size(store.options.get_filename()));
-    }
+    let (mut connection, database) = match store.inspected().await {
+        Ok(inspected) => inspected,
+        // A file that cannot be opened or read is an answer too.
+        Err(error) => return Ok(vec![refused("tables", &error)]),
+    };
+    let mut findings = vec![
+        Finding::ok("library", format!("SQLite {}", database.server_version)),
+        Finding::ok("tables", "there, in the version this build knows"),
+    ];
+    findings.extend(checks(&mut connection, store).await?);
+    let written = can_write(&mut connection, &store.names).await;
+    findings.push(
+        written.map_or_else(|error| refused("writable", &error), |()| Finding::ok("writable", "file and folder")),
+    );
+    findings.push(log_size(store.options.get_filename()));
     Ok(findings)
+}
+
+/// A refusal with its remedy, which its words have behind a semicolon.
+fn refused(check: &str, error: &StoreError) -> Finding {
+    let text = error.to_string();
+    let (found, remedy) = text.split_once("; ").unwrap_or((&text, "see which file it is, and who else has it open"));
+    Finding::failed(check, found, remedy)
 }
 
 async fn checks(connection: &mut SqliteConnection, store: &SqliteStore) -> Result<Vec<Finding>, StoreError> {
     let finding = |row: &SqliteRow| {
         let verdict: String = row.try_get("verdict")?;
-        Ok(Finding {
-            check: row.try_get("name")?,
-            verdict: Verdict::parse(&verdict),
-            found: row.try_get("found")?,
-            remedy: row.try_get("remedy")?,
-        })
+        Ok(Finding::of(row.try_get("name")?, &verdict, row.try_get("found")?, row.try_get("remedy")?))
     };
     let rows = async {
         let rows = sqlx::query(statement(&store.names, CHECKS)).fetch_all(connection).await?;
@@ -52,20 +56,13 @@ async fn checks(connection: &mut SqliteConnection, store: &SqliteStore) -> Resul
 }
 
 /// Whether a relay could write its checkpoints: a write that is taken back.
-async fn writable(store: &SqliteStore) -> Result<Finding, StoreError> {
-    let mut connection = open(&store.options).await?;
-    let written = bounded(CALL, async { connection.begin_with(BEGIN_WRITE).await?.rollback().await }).await;
-    // That it cannot be written to is the answer, not a failure to ask.
-    Ok(written.map_or_else(
-        |error| {
-            Finding::failed(
-                "writable",
-                error.to_string(),
-                "see who else has the file open, and who may write to its folder",
-            )
-        },
-        |()| Finding::ok("writable", "file and folder"),
-    ))
+pub(super) async fn can_write(connection: &mut SqliteConnection, names: &Names) -> Result<(), StoreError> {
+    let written = async {
+        let mut tx = connection.begin_with(BEGIN_WRITE).await?;
+        sqlx::query(statement(names, WRITE)).execute(&mut *tx).await?;
+        tx.rollback().await
+    };
+    bounded(CALL, written).await
 }
 
 fn log_size(file: &Path) -> Finding {

@@ -11,14 +11,14 @@ use outbox_core::source::Source;
 use outbox_core::status::Status;
 use outbox_core::store::{Count, Database, SCHEMA_VERSION};
 use outbox_core::{Filter, Names, Position, Store, StoreError, StoreErrorKind};
+use sqlx::Row;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{Connection, Row};
 
 use super::changelog;
 use super::checkpoint::SqliteCheckpoints;
 use super::cleanup::SqliteCleaner;
-use super::connection::{BEGIN_WRITE, CALL, bounded, open, statement, store_error};
-use super::doctor::examine;
+use super::connection::{CALL, bounded, open, statement, store_error};
+use super::doctor::{can_write, examine};
 use super::lease::SqliteLeases;
 use super::migrate::{META, TABLE, check_names, migrate};
 use super::source::SqliteSource;
@@ -118,7 +118,7 @@ impl Store for SqliteStore {
 
     async fn check(&self) -> Result<Database, StoreError> {
         let (mut connection, database) = self.inspected().await?;
-        bounded(CALL, async { connection.begin_with(BEGIN_WRITE).await?.rollback().await }).await?;
+        can_write(&mut connection, &self.names).await?;
         Ok(database)
     }
 

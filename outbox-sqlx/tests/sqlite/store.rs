@@ -1,8 +1,10 @@
 //! The tables and what is said when something is wrong with them.
 
 use outbox_core::checkpoint::Checkpoint;
+use outbox_core::doctor::Verdict;
 use outbox_core::{Filter, Names, NewEvent, Store, StoreErrorKind};
 use outbox_sqlx::{MigrateError, SqliteOutbox, SqliteStore};
+use sqlx::sqlite::SqliteConnectOptions;
 use uuid::Uuid;
 
 use crate::{Shop, numbered};
@@ -20,6 +22,19 @@ async fn migrating_twice_changes_nothing_and_newer_tables_are_refused() {
     shop.run("UPDATE outbox_meta SET value = '99' WHERE name = 'schema_version'").await;
     assert!(matches!(shop.store.migrate().await, Err(MigrateError::Newer { found, known: 1 }) if found == "99"));
     assert_eq!(shop.store.check().await.unwrap_err().kind(), StoreErrorKind::Precondition);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_to_is_noticed_before_a_relay_runs() {
+    let shop = Shop::open().await;
+    let options = SqliteConnectOptions::new().filename(shop.file()).read_only(true);
+    let store = SqliteStore::from_options(options, Names::default()).unwrap();
+    assert!(store.check().await.unwrap_err().to_string().contains("read-only"));
+    let findings = store.examine().await.unwrap();
+    let failed: Vec<_> = findings.iter().filter(|finding| finding.verdict == Verdict::Failed).collect();
+    assert_eq!(failed.len(), 1, "{findings:?}");
+    assert_eq!((failed[0].check.as_str(), failed[0].found.as_str()), ("writable", "the database is read-only"));
+    assert!(failed[0].remedy.as_ref().unwrap().starts_with("give the relay write access"));
 }
 
 #[tokio::test]

@@ -17,11 +17,15 @@ pub(crate) async fn execute(database: &Database, subscription: Option<&str>, jso
     {
         let known: Vec<&str> = status.subscriptions.iter().map(|known| known.name.as_str()).collect();
         let mut problems = Problems::default();
-        let message = format!("there is no subscription `{name}`; there is {}", known.join(", "));
+        let message = if known.is_empty() {
+            format!("there is no subscription `{name}`: none has run yet")
+        } else {
+            format!("there is no subscription `{name}`; there is {}", known.join(", "))
+        };
         problems.at(&Place::Flag("--subscription".into()), message);
         return Err(problems.into());
     }
-    let answers = answers(&status, subscription);
+    let answers = answers(&status, &database.names, subscription);
     if json {
         let line = serde_json::to_string(&answers).map_err(|error| Failure::Output(error.into()))?;
         super::print(&format!("{}\n", printable_json(&line)))?;
