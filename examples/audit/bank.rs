@@ -1,7 +1,6 @@
 //! The bank: a table, and one way to change it.
 
-use outbox_core::capture::change;
-use outbox_core::{NewEvent, Outbox};
+use outbox_core::{Context, Outbox};
 use outbox_sqlx::SqliteOutbox;
 use serde::Serialize;
 use sqlx::{Sqlite, SqlitePool, Transaction};
@@ -49,11 +48,15 @@ impl Bank {
 
     /// One transaction: the row, and what `actor` did to it.
     pub(crate) async fn change(&self, actor: &str, before: Option<&Customer>, after: Option<&Customer>) -> Outcome {
+        let outbox = self.outbox.with_context(Context::new().actor(actor));
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        if let Some(event) = change(before, after)? {
-            self.outbox.append(&mut tx, &NewEvent { actor: Some(actor.into()), ..event }).await?;
-        }
         write(&mut tx, before, after).await?;
+        match (before, after) {
+            (None, Some(after)) => outbox.insert(&mut tx, after).await?,
+            (Some(before), Some(after)) => outbox.update(&mut tx, before, after).await?,
+            (Some(before), None) => outbox.delete(&mut tx, before).await?,
+            (None, None) => None,
+        };
         Ok(tx.commit().await?)
     }
 }
