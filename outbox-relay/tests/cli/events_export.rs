@@ -91,6 +91,8 @@ fn what_cannot_be_written_is_exit_2_before_anything_is_read() {
         ("shop.db/out.json", "Not a directory"),
         ("kept.json", "it is read-only"),
         ("", "name a file"),
+        ("missing.db", "it is the database that is exported; name another file"),
+        ("folder/../missing.db-wal", "it is the database that is exported; name another file"),
     ] {
         // A database that nobody could read: it is not asked.
         let arguments = ["events", "export", "--format", "json", "--since-last", "a", "--output", output];
@@ -104,6 +106,28 @@ fn what_cannot_be_written_is_exit_2_before_anything_is_read() {
     assert!(refused.stderr.contains("error: standard output is closed or not writable"), "{}", refused.stderr);
     assert_eq!(shop.read("kept.json"), "kept");
     assert_eq!(shop.files(), ["folder", "kept.json", "shop.db"]);
+}
+
+#[test]
+fn the_database_that_is_exported_is_not_written_to() {
+    let shop = shop();
+    std::os::unix::fs::symlink("shop.db", shop.path("link.db")).unwrap();
+    std::fs::hard_link(shop.path("shop.db"), shop.path("other.db")).unwrap();
+    let outputs = ["shop.db", "./shop.db", "link.db", "other.db", "shop.db-wal", "shop.db-shm", "shop.db-journal"];
+    // Whether what SQLite keeps beside the file is there already or not.
+    for are_there in [false, true] {
+        for part in outputs.iter().filter(|output| output.starts_with("shop.db-") && are_there) {
+            std::fs::OpenOptions::new().append(true).create(true).open(shop.path(part)).unwrap();
+        }
+        for (url, output) in outputs.iter().flat_map(|output| [("sqlite:shop.db", output), ("sqlite:link.db", output)])
+        {
+            let arguments = ["events", "export", "--format", "json", "--output", output];
+            let refused = ended(shop.program(&arguments).env("DATABASE_URL", url)).expect_code(2);
+            let why = "it is the database that is exported; name another file";
+            assert_eq!(refused.stderr, format!("error: --output: cannot write `{output}`: {why}\n"), "{url}");
+        }
+    }
+    assert_eq!(exported(&shop, &["--format", "jsonl"]).lines().count(), 6, "it is as it was");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod cdc;
 mod content;
 mod csv;
+mod database_file;
 mod difference;
 mod flow;
 mod format;

@@ -1,10 +1,12 @@
 //! `outbox-relay events export`: events to a file or to standard output, whole or only what is new.
 
 use std::io::{self, BufWriter, ErrorKind, Write as _};
+use std::path::Path;
 
 use outbox_relay::changelog::{ChangeLog, Export};
 
 use super::{changelog, readable};
+use crate::adapter;
 use crate::arguments::Global;
 use crate::events::{Format, Progress, Target};
 use crate::exit::{Exit, Failure};
@@ -19,7 +21,7 @@ const BUFFER: usize = 256 << 10;
 /// Exports; the next export of the name goes on from here only once everything is durable.
 pub(super) async fn execute(database: &Database, selection: Selection, global: &Global) -> Result<Exit, Failure> {
     let name = selection.since_last.as_deref();
-    let mut target = target(selection.output.clone())?;
+    let mut target = target(selection.output.clone(), adapter::file(database).as_deref())?;
     let stop = signals::watch(|| {
         tracing::info!("stopping: the export is not complete; a second signal ends at once");
     })?;
@@ -44,10 +46,10 @@ pub(super) async fn execute(database: &Database, selection: Selection, global: &
 }
 
 /// Where the export goes, made ready before anything is read.
-fn target(output: Option<Placed<String>>) -> Result<Target, Failure> {
+fn target(output: Option<Placed<String>>, database: Option<&Path>) -> Result<Target, Failure> {
     let mut problems = Problems::default();
     let target = match output {
-        Some(output) => output.parse(&mut problems, Target::open).map(|target| target.value),
+        Some(output) => output.parse(&mut problems, |path| Target::open(path, database)).map(|target| target.value),
         None => Target::stdout().map_err(|message| problems.add(message)).ok(),
     };
     target.ok_or(Failure::Settings(problems))
