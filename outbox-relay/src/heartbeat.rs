@@ -132,13 +132,13 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Beats until the end, then gives the leases back.
+    /// Beats until the end, then gives the leases back; over a connection that is open already, so that leases taken over it
+    /// are given back however soon the end comes, or over one of its own.
     ///
     /// # Errors
     ///
     /// The [`StoreError`] that needs a person.
-    pub(crate) async fn run(self) -> Result<(), StoreError> {
-        let mut leases = None;
+    pub(crate) async fn run(self, mut leases: Option<Box<dyn Leases>>) -> Result<(), StoreError> {
         let mut schedule = Schedule::new(Duration::from_millis(50), Duration::from_secs(1));
         let mut trouble: Option<String> = None;
         let mut at_work = false;

@@ -285,7 +285,7 @@ impl Whole {
         let mut workers = self.workers(subscriptions);
         let end = CancellationToken::new();
         let cleanup = self.cleanup(end.clone());
-        let mut heartbeat = tokio::spawn(self.heartbeat(end.clone()).run());
+        let mut heartbeat = tokio::spawn(self.heartbeat(end.clone()).run(None));
         let mut heart_beats = true;
         let mut outcome = Ok(Outcome::default());
         loop {

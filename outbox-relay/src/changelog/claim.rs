@@ -58,7 +58,7 @@ impl Claim {
             end: end.clone(),
         };
         let ledger = Some(Ledger::new(store.clone(), row, epoch));
-        Ok(Self { store, seat, epoch, ledger, end, heartbeat: Some(tokio::spawn(heartbeat.run())) })
+        Ok(Self { store, seat, epoch, ledger, end, heartbeat: Some(tokio::spawn(heartbeat.run(Some(leases)))) })
     }
 
     /// Where the last export of the name ended, if there was one. Shuts out whoever had the name before.

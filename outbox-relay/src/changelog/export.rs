@@ -29,7 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// the one after that what they have left behind.
 const CLOSING_READS: u32 = 3;
 
-/// An export at work; see [`ChangeLog::export`]. Dropping it moves nothing and gives its claim back.
+/// An export at work; see [`ChangeLog::export`].
+///
+/// Dropping it moves nothing, and a task of the runtime gives its claim back. A program that ends then calls
+/// [`Export::abandon`], which waits for that.
 pub struct Export {
     clock: Arc<dyn Clock>,
     claim: Claim,
@@ -71,18 +74,17 @@ pub struct Exported {
 impl Export {
     pub(super) async fn begin(log: &ChangeLog, name: Option<&str>) -> Result<Self, StoreError> {
         let mut claim = Claim::take(log.store.clone(), log.clock.clone(), name).await?;
-        sweep(log.store.as_ref()).await;
-        let mut reader = Reader::new(log.store.clone(), log.filter.clone());
-        let cursor = match claim.cursor().await? {
-            Some(cursor) => cursor,
-            None => first_cursor(log, &mut claim, &mut reader).await?,
-        };
-        let target = reader.last_position().await?;
-        // The first read verifies the stored proof, which a connection that is open already would not.
-        reader.close();
-        let walk = Walk::new(reader, &cursor, log.clock.clone(), Some(PATIENCE));
-        let stage = if cursor.position < target { Stage::Pages } else { Stage::Missing { reads: CLOSING_READS } };
-        Ok(Self { clock: log.clock.clone(), claim, walk, cursor, target, stage })
+        match first_walk(log, &mut claim).await {
+            Ok((walk, cursor, target)) => {
+                let is_behind = cursor.position < target;
+                let stage = if is_behind { Stage::Pages } else { Stage::Missing { reads: CLOSING_READS } };
+                Ok(Self { clock: log.clock.clone(), claim, walk, cursor, target, stage })
+            }
+            Err(error) => {
+                claim.release().await;
+                Err(error)
+            }
+        }
     }
 
     /// The next page, of about 1 MiB at most, or a single larger event; `None` at the end.
@@ -150,15 +152,44 @@ impl Export {
     /// [`StoreError`] as for [`Export::next`]; [`Continuity`](outbox_core::StoreErrorKind::Continuity) when events were removed
     /// that were still to come. Nothing has moved then, or it is unknown whether the cursor has.
     pub async fn finish(mut self) -> Result<Exported, StoreError> {
+        let exported = self.move_cursor().await;
+        self.abandon().await;
+        exported
+    }
+
+    /// Gives the claim back and moves nothing: the next export of the name brings the same again.
+    ///
+    /// Returns when it is given back, or cannot be and will run out.
+    pub async fn abandon(self) {
+        let Self { claim, walk, .. } = self;
+        // A read under way could hold up what is to be written.
+        drop(walk);
+        claim.release().await;
+    }
+
+    async fn move_cursor(&mut self) -> Result<Exported, StoreError> {
         self.claim.check()?;
         refuse_removed(&self.cursor, self.walk.floor().await?)?;
         let checkpoint = self.walk.checkpoint();
         let open = checkpoint.open.ranges().map(|range| range.end().abs_diff(*range.start()) + 1).sum();
         let exported = Exported { position: checkpoint.position, open };
         self.claim.save(checkpoint.trimmed(), &mut Setbacks::new(self.clock.clone(), Some(PATIENCE))).await?;
-        self.claim.release().await;
         Ok(exported)
     }
+}
+
+/// The way through the log, from where to where.
+async fn first_walk(log: &ChangeLog, claim: &mut Claim) -> Result<(Walk, Checkpoint, Position), StoreError> {
+    sweep(log.store.as_ref()).await;
+    let mut reader = Reader::new(log.store.clone(), log.filter.clone());
+    let cursor = match claim.cursor().await? {
+        Some(cursor) => cursor,
+        None => first_cursor(log, claim, &mut reader).await?,
+    };
+    let target = reader.last_position().await?;
+    // The first read verifies the stored proof, which a connection that is open already would not.
+    reader.close();
+    Ok((Walk::new(reader, &cursor, log.clock.clone(), Some(PATIENCE)), cursor, target))
 }
 
 /// Where a name begins that was never exported, or an export without one: at the first event that is there, also one that

@@ -96,6 +96,8 @@ fn filters_leave_out_the_others() {
     assert_eq!(positions(&["--since", "2026-01-03 12:00:00", "--until", "2026-01-05T12:00:00Z"]), [3, 4]);
     assert_eq!(positions(&["--since", "1h"]), [0_u64; 0]);
     assert_eq!(positions(&["--after", "4"]), [5, 6]);
+    shop.event("shop.notes", "", "{}");
+    assert_eq!(positions(&["--key", ""]), [7], "no order is wanted, but the event is");
 }
 
 #[test]
@@ -128,6 +130,7 @@ fn wrong_values_are_told_with_what_to_write() {
         (&["show", "--after", "-1"], "unexpected argument '-1'"),
         (&["show", "--after=-1"], "--after: `-1` is not a position; write a whole number"),
         (&["show", "--tenant", ""], "--tenant: an empty text matches nothing"),
+        (&["show", "--topic", ""], "--topic: an empty text matches nothing"),
         (&["export"], "--format <F>"),
         (&["export", "--format", "xml"], "--format: `xml` is not a format; the nearest is"),
         (

@@ -80,6 +80,20 @@ fn a_file_is_there_whole_or_not_at_all() {
 }
 
 #[test]
+fn the_summary_names_what_was_left_out() {
+    let shop = shop();
+    let summary = |arguments: &[&str]| {
+        let arguments = [&["events", "export", "--format", "jsonl", "--output", "/dev/null"], arguments].concat();
+        ended(shop.program(&arguments).env("OUTBOX_TENANT", "acme")).expect_code(0).stderr
+    };
+    assert_eq!(summary(&[]), "exported 0 events of tenant 'acme' to /dev/null\n");
+    assert_eq!(
+        summary(&["--tenant", "north", "--table", "orders", "--since", "2026-01-02", "--after", "1"]),
+        "exported 2 events of tenant 'north', table 'orders' since 2026-01-02 00:00:00 after position 1 to /dev/null\n"
+    );
+}
+
+#[test]
 fn what_cannot_be_written_is_exit_2_before_anything_is_read() {
     let shop = shop();
     std::fs::create_dir(shop.path("folder")).unwrap();
@@ -91,6 +105,8 @@ fn what_cannot_be_written_is_exit_2_before_anything_is_read() {
         ("shop.db/out.json", "Not a directory"),
         ("kept.json", "it is read-only"),
         ("", "name a file"),
+        ("missing.db", "it is the database that is exported; name another file"),
+        ("folder/../missing.db-wal", "it is the database that is exported; name another file"),
     ] {
         // A database that nobody could read: it is not asked.
         let arguments = ["events", "export", "--format", "json", "--since-last", "a", "--output", output];
@@ -104,6 +120,28 @@ fn what_cannot_be_written_is_exit_2_before_anything_is_read() {
     assert!(refused.stderr.contains("error: standard output is closed or not writable"), "{}", refused.stderr);
     assert_eq!(shop.read("kept.json"), "kept");
     assert_eq!(shop.files(), ["folder", "kept.json", "shop.db"]);
+}
+
+#[test]
+fn the_database_that_is_exported_is_not_written_to() {
+    let shop = shop();
+    std::os::unix::fs::symlink("shop.db", shop.path("link.db")).unwrap();
+    std::fs::hard_link(shop.path("shop.db"), shop.path("other.db")).unwrap();
+    let outputs = ["shop.db", "./shop.db", "link.db", "other.db", "shop.db-wal", "shop.db-shm", "shop.db-journal"];
+    // Whether what SQLite keeps beside the file is there already or not.
+    for are_there in [false, true] {
+        for part in outputs.iter().filter(|output| output.starts_with("shop.db-") && are_there) {
+            std::fs::OpenOptions::new().append(true).create(true).open(shop.path(part)).unwrap();
+        }
+        for (url, output) in outputs.iter().flat_map(|output| [("sqlite:shop.db", output), ("sqlite:link.db", output)])
+        {
+            let arguments = ["events", "export", "--format", "json", "--output", output];
+            let refused = ended(shop.program(&arguments).env("DATABASE_URL", url)).expect_code(2);
+            let why = "it is the database that is exported; name another file";
+            assert_eq!(refused.stderr, format!("error: --output: cannot write `{output}`: {why}\n"), "{url}");
+        }
+    }
+    assert_eq!(exported(&shop, &["--format", "jsonl"]).lines().count(), 6, "it is as it was");
 }
 
 #[test]
@@ -136,6 +174,7 @@ fn an_export_that_does_not_arrive_moves_no_name() {
     let failed = ended(shop.program(&hourly).stdout(Stdio::from(writer))).expect_code(1);
     let [error] = failed.errors()[..] else { panic!("{}", failed.stderr) };
     assert!(error.contains("standard output cannot be written; the export is not complete"), "{error}");
+    assert_eq!(traces(&shop)[..2], [[""; 0]; 2], "its claim is given back");
     assert_eq!(positions(&shop.call(&hourly).expect_code(0).stdout).len(), 3000);
 
     // Without a name nobody misses the rest.
@@ -143,10 +182,59 @@ fn an_export_that_does_not_arrive_moves_no_name() {
     drop(reader);
     let peeked = ended(shop.program(&hourly[..4]).stdout(Stdio::from(writer))).expect_code(0);
     assert_eq!(peeked.stderr, "");
+    assert_eq!(traces(&shop)[2], ["export:hourly at 3000"], "the hold is gone");
+}
+
+#[test]
+fn an_export_that_is_refused_gives_its_claim_back() {
+    let shop = shop();
+    let hourly = ["events", "export", "--format", "jsonl", "--since-last", "hourly"];
+    shop.call(&hourly).expect_code(0);
+    // A log begun anew, which the first read finds; the row that cannot be read is found before any.
+    let anew = "DELETE FROM outbox_event; UPDATE sqlite_sequence SET seq = 0 WHERE name = 'outbox_event'; ";
+    let spoiled = "UPDATE outbox_checkpoint SET open_positions = 'canary'";
+    for (damage, code) in [(anew.to_owned() + MUCH, 3), (spoiled.to_owned(), 2)] {
+        shop.sql(&damage);
+        shop.call(&hourly).expect_code(code);
+        assert_eq!(traces(&shop)[..2], [[""; 0]; 2], "{damage}");
+    }
+}
+
+/// What exports have left in the database: leases that still run, processes at work, and rows that keep events in place.
+fn traces(shop: &Shop) -> [Vec<String>; 3] {
+    [
+        "SELECT subscription FROM outbox_lease WHERE expires_at > 0",
+        "SELECT relay_name FROM outbox_relay",
+        "SELECT subscription || ' at ' || position FROM outbox_checkpoint",
+    ]
+    .map(|sql| shop.texts(sql))
 }
 
 #[test]
 fn a_signal_ends_an_export_without_a_trace() {
+    let shop = Shop::open();
+    shop.sql(MUCH);
+    for (arguments, kept) in [
+        (&["--format", "jsonl"][..], &[][..]),
+        (&["--format", "jsonl", "--since-last", "hourly"], &["export:hourly at 0"]),
+    ] {
+        let mut export = Running::start(&mut shop.program(&[&["events", "export"], arguments].concat()));
+        let mut stdout = export.0.stdout.take().unwrap();
+        stdout.read_exact(&mut [0; 1]).unwrap();
+        // What nobody reads holds it up, with its claim.
+        assert_eq!(traces(&shop).map(|rows| rows.len()), [1, 1, 1], "{:?}", traces(&shop));
+        export.terminate();
+        export.wait_for_log("stopping");
+        stdout.read_to_end(&mut Vec::new()).unwrap();
+        assert_eq!(export.wait().code(), Some(1));
+        assert_eq!(traces(&shop), [&[][..], &[], kept], "{arguments:?}");
+    }
+    let all = exported(&shop, &["--format", "jsonl", "--since-last", "hourly"]);
+    assert_eq!(positions(&all).len(), 3000, "the name has not moved");
+}
+
+#[test]
+fn a_signal_ends_an_export_that_waits_for_its_claim() {
     let shop = shop();
     let arguments = ["events", "export", "--format", "jsonl", "--since-last", "hourly", "--output", "out.jsonl"];
     // The name cannot be looked up while somebody else writes, so the export stands still at its beginning.
@@ -154,9 +242,11 @@ fn a_signal_ends_an_export_without_a_trace() {
     let mut export = Running::start(&mut shop.program(&arguments));
     until("the export has begun", || shop.files().iter().any(|name| name.starts_with(".outbox-export-")));
     export.terminate();
-    assert_eq!(export.wait().code(), Some(1));
+    export.wait_for_log("stopping");
     drop(writer);
+    assert_eq!(export.wait().code(), Some(1));
     assert_eq!(shop.files(), ["shop.db"]);
+    assert_eq!(traces(&shop)[..2], [[""; 0]; 2]);
     exported(&shop, &arguments[2..]);
     assert_eq!(positions(&shop.read("out.jsonl")).len(), 6, "the name has not moved");
 }

@@ -119,6 +119,19 @@ fn a_closed_pipe_ends_with_exit_1_and_one_line() {
 }
 
 #[test]
+fn a_full_disk_behind_standard_output_is_exit_1_with_its_cause() {
+    let shop = Shop::open();
+    for arguments in [&["events", "show"][..], &["events", "show", "--json"], &["status"], &["why"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let failed = ended(shop.program(arguments).stdout(Stdio::from(full))).expect_code(1);
+        assert!(
+            failed.stderr.starts_with("error: standard output cannot be written\n  caused by: No space"),
+            "{failed:?}"
+        );
+    }
+}
+
+#[test]
 fn standard_output_that_cannot_be_written_is_exit_2() {
     let shop = Shop::open();
     shop.event("a", "k", "{}");

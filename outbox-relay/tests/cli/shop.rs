@@ -67,6 +67,15 @@ impl Shop {
         });
     }
 
+    /// The texts of the only column that a query has.
+    pub(crate) fn texts(&self, query: &'static str) -> Vec<String> {
+        let url = format!("sqlite:{}", self.path("shop.db").display());
+        self.runtime.block_on(async {
+            let mut connection = SqliteConnection::connect(&url).await.unwrap();
+            sqlx::query_scalar(query).fetch_all(&mut connection).await.unwrap()
+        })
+    }
+
     /// Takes the right to write, which others wait for until the connection is dropped.
     pub(crate) fn begin_writing(&self) -> SqliteConnection {
         let url = format!("sqlite:{}", self.path("shop.db").display());

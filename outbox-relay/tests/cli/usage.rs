@@ -24,6 +24,10 @@ fn the_help_of_each_command_has_an_example() {
         assert!(help.stdout.contains("Examples:\n  outbox-relay "), "{}", help.stdout);
         assert!(help.stdout.lines().all(|line| line.chars().count() <= 110), "{}", help.stdout);
         assert_eq!(help.stderr, "");
+        // One file for all would hold the last export alone.
+        let mut examples =
+            help.stdout.lines().filter(|line| line.contains("export") && line.contains("--since-last hourly"));
+        assert!(examples.all(|line| line.ends_with("--output \"events-$(date +%Y%m%dT%H).jsonl\"")), "{}", help.stdout);
     }
 }
 
@@ -96,6 +100,21 @@ fn a_password_never_shows() {
             assert_eq!(failed.code, Some(if cfg!(feature = "postgres") { 1 } else { 2 }), "{}", failed.stderr);
             assert!(!format!("{failed:?}").contains("canary"), "{}", failed.stderr);
         }
+    }
+}
+
+#[test]
+fn what_to_write_instead_is_shown_whole() {
+    let shop = Shop::empty();
+    for (url, hint) in [
+        (&["--database-url", "shop"][..], "write postgres://host/database or sqlite:path"),
+        (&[], "(such as sqlite:shop.db or postgres://host/database)"),
+        #[cfg(feature = "postgres")]
+        (&["--database-url", "postgres://[canary"], "write `postgres://host:5432/database`, user and password before"),
+    ] {
+        let arguments = [&["status"], url].concat();
+        let refused = ended(shop.program(&arguments).env_remove("DATABASE_URL")).expect_code(2);
+        assert!(refused.stderr.contains(hint) && !refused.stderr.contains("***"), "{}", refused.stderr);
     }
 }
 

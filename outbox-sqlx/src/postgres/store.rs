@@ -60,8 +60,8 @@ impl PgStore {
         // The parser's own error is left out: it may show a part of a password it took for something else.
         let bad = || {
             precondition(
-                "the database URL is not understood; write `postgres://user:password@host:5432/database`, special characters in \
-                 user and password as %XX",
+                "the database URL is not understood; write `postgres://host:5432/database`, user and password before the host, \
+                 special characters in them as %XX",
             )
         };
         if !["postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {

@@ -1,5 +1,6 @@
 //! One SQLite file with an outbox in it.
 
+use std::path::Path;
 use std::str::FromStr;
 
 use async_trait::async_trait;
@@ -78,6 +79,11 @@ impl SqliteStore {
             return Err(precondition("an in-memory database is seen by one connection alone; name a file"));
         }
         Ok(Self { options, names })
+    }
+
+    /// The file, as the options name it.
+    pub fn file(&self) -> &Path {
+        self.options.get_filename()
     }
 
     /// Makes the tables where they are missing, and the file too; returns whether anything changed.

@@ -1,5 +1,7 @@
 //! Picks the adapter for a database. The one file that asks which databases this program was built with.
 
+use std::path::PathBuf;
+
 use outbox_core::{Store, StoreError};
 use outbox_relay::RelayBuilder;
 #[cfg(feature = "postgres")]
@@ -31,6 +33,15 @@ pub(crate) fn store(database: &Database) -> Result<Box<dyn Store>, StoreError> {
         Kind::Sqlite => Ok(Box::new(SqliteStore::new(&database.url, database.names.clone())?)),
         #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
         other => Err(not_built(other)),
+    }
+}
+
+/// The file that holds the database, where it is one. A URL that is not understood is refused where it is used.
+pub(crate) fn file(database: &Database) -> Option<PathBuf> {
+    match database.kind {
+        #[cfg(feature = "sqlite")]
+        Kind::Sqlite => Some(SqliteStore::new(&database.url, database.names.clone()).ok()?.file().to_owned()),
+        _ => None,
     }
 }
 

@@ -120,7 +120,7 @@ Examples:
   outbox-relay events show --database-url sqlite:shop.db --table orders
   outbox-relay events tail --tenant north
   outbox-relay events stats --since 7d
-  outbox-relay events export --format jsonl --since-last hourly --output events.jsonl")]
+  outbox-relay events export --format jsonl --since-last hourly --output \"events-$(date +%Y%m%dT%H).jsonl\"")]
     Events {
         /// Which of them.
         #[command(subcommand)]

@@ -1,8 +1,10 @@
 //! The change log written out: for people, and in the formats other programs read.
 
 mod cdc;
+mod chosen;
 mod content;
 mod csv;
+mod database_file;
 mod difference;
 mod flow;
 mod format;
@@ -14,6 +16,7 @@ pub(crate) mod stats;
 mod target;
 mod value;
 
+pub(crate) use chosen::chosen;
 pub(crate) use format::Format;
 pub(crate) use listing::Listing;
 pub(crate) use progress::Progress;

@@ -51,7 +51,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Relay(#[from] RelayError),
     /// Standard output takes nothing more.
-    #[error("standard output was closed before everything was written")]
+    #[error("standard output cannot be written")]
     Output(#[source] std::io::Error),
     /// The target of an export takes nothing more.
     #[error("{target} cannot be written; the export is not complete")]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The text with every character that could move a cursor, change colours or turn the reading direction written out.
+/// The text with every character written out that could move a cursor, change colours, turn the reading direction or not be seen.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     written_out(text, is_dangerous)
 }
@@ -29,7 +29,17 @@ fn written_out(text: &str, is_dangerous: impl Fn(char) -> bool) -> Cow<'_, str> 
 
 fn is_dangerous(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// JSON with the characters written out that a terminal may act on and JSON allows as they are.
@@ -82,6 +92,9 @@ mod tests {
     fn what_a_terminal_acts_on_is_written_out() {
         assert_eq!(printable("a\x1b[31mb\u{9b}2J\u{202e}\u{7f}\nä"), "a\\u{1b}[31mb\\u{9b}2J\\u{202e}\\u{7f}\\nä");
         assert_eq!(printable("shop.orders: ä 你"), "shop.orders: ä 你");
+        for unseen in ['\u{ad}', '\u{61c}', '\u{180e}', '\u{200b}', '\u{2066}', '\u{feff}', '\u{e0000}', '\u{e007f}'] {
+            assert_eq!(printable(&format!("a{unseen}b")), format!("a{}b", unseen.escape_unicode()));
+        }
         assert_eq!(printable_json("{\"a\":\"\u{9b}ä\"}"), "{\"a\":\"\\u009bä\"}");
     }
 

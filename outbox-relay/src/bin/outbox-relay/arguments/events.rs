@@ -38,7 +38,7 @@ first_occurred_at and last_occurred_at.")]
 Examples:
   outbox-relay events export --format jsonl --database-url sqlite:shop.db > events.jsonl
   outbox-relay events export --format csv --since 2026-01-01 --until 2026-02-01 --output january.csv
-  outbox-relay events export --format json --since-last hourly --output \"$(date +%Y%m%dT%H).json\"
+  outbox-relay events export --format jsonl --since-last hourly --output \"events-$(date +%Y%m%dT%H).jsonl\"
 
 Formats:
   json      an array of the objects of `events show --json`

@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use tempfile::{Builder, NamedTempFile};
 
+use super::database_file::is_part_of;
 use crate::printable::printable;
 
 /// Where an export goes.
@@ -38,12 +39,16 @@ impl Target {
         }
     }
 
-    /// Makes ready to write, so that a target that cannot be written is found before anything is read.
+    /// Makes ready to write, so that a target that cannot be written is found before anything is read. The file of the
+    /// database that is exported, where it is one, is none to write to.
     ///
     /// # Errors
     ///
     /// What is wrong with the path and what to write instead.
-    pub(crate) fn open(path: &str) -> Result<Self, String> {
+    pub(crate) fn open(path: &str, database: Option<&Path>) -> Result<Self, String> {
+        if database.is_some_and(|database| is_part_of(Path::new(path), database)) {
+            return Err(format!("cannot write `{path}`: it is the database that is exported; name another file"));
+        }
         // The file behind a link is replaced, not the link.
         let place = fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
         Self::at(place).map_err(|error| {

@@ -82,7 +82,7 @@ impl Database {
         let names = names(schema.as_ref(), prefix.as_ref(), problems);
         let Some(url) = url else {
             problems.add(
-                "no database; give --database-url URL (such as sqlite:shop.db or postgres://user@host/database), or set \
+                "no database; give --database-url URL (such as sqlite:shop.db or postgres://host/database), or set \
                  OUTBOX_DATABASE_URL",
             );
             return None;
@@ -140,6 +140,6 @@ fn kind(url: &str) -> Result<Kind, String> {
         Some(scheme @ ("mysql" | "mariadb")) => {
             Err(format!("`{scheme}:` is not in this version; it has postgres: and sqlite:"))
         }
-        _ => Err("not a database URL; write postgres://user@host/database or sqlite:path".to_owned()),
+        _ => Err("not a database URL; write postgres://host/database or sqlite:path".to_owned()),
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn read(section: &mut dyn Section, problems: &mut Problems) -> Filter
 }
 
 /// Reads a list of texts, none of them empty.
-pub(super) fn words(section: &mut dyn Section, key: &'static str, problems: &mut Problems) -> Vec<String> {
+fn words(section: &mut dyn Section, key: &'static str, problems: &mut Problems) -> Vec<String> {
     let words = section.list(key, problems).into_iter();
     words.filter_map(|word| Some(word.parse(problems, not_empty)?.value)).collect()
 }

@@ -81,7 +81,8 @@ fn filter(flags: &mut Flags, environment: &Environment, problems: &mut Problems)
     if filter.tenants.is_empty() {
         filter.tenants.extend(environment.get("OUTBOX_TENANT").map(|tenant| tenant.value));
     }
-    filter.keys = filter::words(flags, "keys", problems);
+    // The empty key is one like any other: whoever needs no order among keys writes it.
+    filter.keys = flags.list("keys", problems).into_iter().map(|key| key.value).collect();
     filter.since = since.map(|since| since.value);
     filter.until = until.map(|until| until.value);
     filter
