@@ -101,9 +101,9 @@ impl Context {
         self.header(TRACESTATE, value)
     }
 
-    /// Sets a header; [`TRACEPARENT`] and [`TRACESTATE`] as the methods of their names do.
+    /// Sets a header; [`TRACEPARENT`] and [`TRACESTATE`], in any case, as the methods of their names do.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        let (name, value) = (name.into(), value.into());
+        let (name, value) = (trace::in_lower_case(name.into()), value.into());
         match name.as_str() {
             TRACEPARENT if !trace::is_traceparent(&value) => {}
             TRACESTATE if value.is_empty() => self.headers.remove(TRACESTATE),

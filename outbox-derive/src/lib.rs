@@ -97,7 +97,9 @@ use crate::errors::Errors;
 /// | `plain` | the payload has the value, whatever the field's name sounds like |
 /// | `rename = "order_no"` | the field's name in the payload, where serde's own will not do |
 ///
-/// A field whose name says password, secret, token, card or iban must carry one of `skip`, `redact`, `hash` and `plain`.
+/// A field whose name says password (also passwd, pwd, passphrase), secret, token, api key, card, cvv (also cvc), pin or
+/// iban must carry one of `skip`, `redact`, `hash` and `plain`. Capitals, plurals and joined words such as `creditcard`
+/// count. A pin is a word of its own, and words such as `discard` or `cardinality` are no cards.
 /// A hash does not hide a value with few possibilities, such as a card number: whoever has the payload can try them all.
 ///
 /// These attributes hold for the fields of the type itself. A struct within a field is written by its own `Serialize`,

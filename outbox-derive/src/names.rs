@@ -75,13 +75,56 @@ pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> O
         .map(|(_, name)| name)
 }
 
-/// The words that make a field look like a secret.
-pub(crate) const SECRETS: [&str; 5] = ["password", "secret", "token", "card", "iban"];
+/// The words that make a field look like a secret, alone or joined to others: `access_token`, `userpassword`.
+const SECRETS: [&str; 12] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "iban",
+    "api_key",
+    "api-key",
+    "apikey",
+    "cvv",
+    "cvc",
+];
+
+/// How words begin that have `card` in them and mean none: `discarded`, `cardinality`.
+const NO_CARDS: [&str; 8] =
+    ["cardboard", "cardiac", "cardinal", "cardio", "discard", "postcard", "scorecard", "wildcard"];
 
 /// The secret-sounding word in a field's name.
 pub(crate) fn secret_in(name: &str) -> Option<&'static str> {
-    let name = name.to_lowercase();
-    SECRETS.into_iter().find(|word| name.contains(word))
+    let lower = name.to_lowercase();
+    let joined = SECRETS.into_iter().find(|secret| lower.contains(secret));
+    joined.or_else(|| words(name).iter().find_map(|word| short_secret(word)))
+}
+
+/// The secret among those that other words have in them too: a card is often joined to what it is (`creditcard`), a pin
+/// stands for itself.
+fn short_secret(word: &str) -> Option<&'static str> {
+    let rest = NO_CARDS.iter().find_map(|other| word.strip_prefix(other)).unwrap_or(word);
+    if rest.contains("card") {
+        return Some("card");
+    }
+    matches!(word, "pin" | "pins").then_some("pin")
+}
+
+/// The words of a name in lower case: it is split where something else than letters stands, and before a capital that
+/// follows a small letter.
+fn words(name: &str) -> Vec<String> {
+    let mut spaced = String::new();
+    let mut is_after_small = false;
+    for letter in name.chars() {
+        if is_after_small && letter.is_uppercase() {
+            spaced.push(' ');
+        }
+        spaced.extend(letter.to_lowercase());
+        is_after_small = letter.is_lowercase();
+    }
+    spaced.split(|letter: char| !letter.is_alphabetic()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -90,10 +133,39 @@ mod tests {
 
     #[test]
     fn secrets_in_any_spelling() {
-        for name in ["password", "userPassword", "card_number", "access-token", "IBAN", "client_secret"] {
-            assert!(secret_in(name).is_some(), "{name}");
+        for (names, secret) in [
+            ("password userPassword passWord PASSWORDS userpassword", "password"),
+            ("passwd db_passwd", "passwd"),
+            ("passphrase keyPassphrase", "passphrase"),
+            ("pwd userPwd dbpwd", "pwd"),
+            ("client_secret secrets _clientSecret2", "secret"),
+            ("access-token accesstoken tokenId token_count", "token"),
+            ("IBAN iBan ibans ownerIban iban2", "iban"),
+            ("api_key API_KEYS", "api_key"),
+            ("api-key", "api-key"),
+            ("apiKey stripeapikey", "apikey"),
+            ("cvv cvv2", "cvv"),
+            ("card_number cardNumber CARDNumber card2 cards creditcard CreditCard creditcards cardholder", "card"),
+            ("discard_card discardcard postcardCard", "card"),
+            ("pin pins userPIN userPin2 PIN_CODE pin-hash", "pin"),
+        ] {
+            for name in names.split(' ') {
+                assert_eq!(secret_in(name), Some(secret), "{name}");
+            }
         }
-        for name in ["id", "status", "pass", "car_door"] {
+    }
+
+    #[test]
+    fn other_words_are_no_secrets() {
+        for name in [
+            "id status pass car_door carDoor wifi_band",
+            "discard discarded is_discarded isDiscarded discard2 cardinal cardinality maxCardinality cardiology",
+            "cardiac cardboard postcard postcards wildcard scorecard dashboard DISCARD CARDINALITY",
+            "pinned pinboard shipping spinPinned opinion key api keyboard",
+        ]
+        .iter()
+        .flat_map(|names| names.split(' '))
+        {
             assert_eq!(secret_in(name), None, "{name}");
         }
     }

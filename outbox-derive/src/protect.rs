@@ -47,14 +47,14 @@ pub(crate) fn check_treatment(input: &Input, shape: &Shape<'_>, field: &Field<'_
     if treatments.is_empty() && !raw.serde.skip {
         check_secret(field, errors);
     }
-    let ruled_by: Vec<(&Ident, bool)> = treatments
+    let ruled_by: Vec<(&Ident, Option<Treatment>)> = treatments
         .iter()
         .filter(|said| said.value != Treatment::Plain)
-        .map(|said| (&said.word, said.value == Treatment::Skip))
-        .chain(raw.words.rename.as_ref().map(|said| (&said.word, false)))
+        .map(|said| (&said.word, Some(said.value)))
+        .chain(raw.words.rename.as_ref().map(|said| (&said.word, None)))
         .collect();
-    for (word, is_skip) in ruled_by {
-        if let Some(reason) = unruly(input, shape, field, is_skip) {
+    for (word, treatment) in ruled_by {
+        if let Some(reason) = unruly(input, shape, field, treatment) {
             errors.at(word, format_args!("`{word}` cannot work here: {reason}"));
         }
     }
@@ -103,18 +103,20 @@ fn opaque(input: &Input, shape: &Shape<'_>) -> Option<String> {
     Some(format!("`#[serde({word})]` hides the names of the fields"))
 }
 
-/// Why the image cannot treat this field: serde writes it under a name that is not known here, or not at all.
-fn unruly(input: &Input, shape: &Shape<'_>, field: &Field<'_>, is_skip: bool) -> Option<String> {
+/// Why the image cannot treat or rename this field: serde writes it under a name that is not known here, or not at all.
+fn unruly(input: &Input, shape: &Shape<'_>, field: &Field<'_>, treatment: Option<Treatment>) -> Option<String> {
     if let Some(reason) = opaque(input, shape) {
         return Some(reason);
     }
     if field.serialized.is_none() {
         return Some("a field without a name cannot be found in the image, give it one".to_owned());
     }
-    if field.raw.serde.flatten {
-        return Some("`#[serde(flatten)]` writes the fields of this field in its place".to_owned());
+    if field.raw.serde.flatten && !field.raw.serde.skip {
+        let reason = "`#[serde(flatten)]` writes the fields of this field in its place";
+        let way_out = "put `#[serde(skip_serializing)]` on it, or capture a struct that holds only what may be seen";
+        return Some(treatment.map_or_else(|| reason.to_owned(), |_| format!("{reason}; {way_out}")));
     }
-    if field.raw.serde.skip && !is_skip {
+    if field.raw.serde.skip && treatment != Some(Treatment::Skip) {
         return Some("serde leaves this field out, write `skip` or nothing".to_owned());
     }
     None

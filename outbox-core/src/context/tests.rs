@@ -95,6 +95,15 @@ fn a_tracestate_goes_along_with_its_own_parent() {
 }
 
 #[test]
+fn the_case_of_a_trace_header_does_not_matter() {
+    let both = Context::new().traceparent(PARENT).tracestate("a=1");
+    assert_eq!(Context::new().header("Traceparent", PARENT).header("TraceState", "a=1"), both);
+    assert_eq!(Context::new().header("Traceparent", "junk"), Context::new());
+    assert_eq!(both.header("TRACESTATE", ""), Context::new().traceparent(PARENT));
+    assert_eq!(stamped(&Context::new().header("Region", "eu"), None).unwrap(), r#"{"Region":"eu"}"#);
+}
+
+#[test]
 fn a_consequence_names_its_cause_and_keeps_the_correlation() {
     let cause = |headers: Option<&str>| Event {
         position: 1,

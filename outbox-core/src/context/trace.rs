@@ -1,5 +1,14 @@
 //! W3C Trace Context: what is a `traceparent`, and which is the current one.
 
+use super::{TRACEPARENT, TRACESTATE};
+
+/// The name of a header, in lower case where it is one of the recommendation's: they are the same in every case, and
+/// written so.
+pub(super) fn in_lower_case(name: String) -> String {
+    let own = [TRACEPARENT, TRACESTATE].into_iter().find(|own| name.eq_ignore_ascii_case(own));
+    own.map_or(name, str::to_owned)
+}
+
 /// Whether the text is a `traceparent` by section 3.2 of the recommendation: version, trace id, parent id and flags in
 /// lower-case hexadecimal digits; a later version than 00 may have more behind them.
 pub(super) fn is_traceparent(text: &str) -> bool {

@@ -11,10 +11,13 @@ use tokio::sync::watch;
 
 use crate::clock::{Clock, Sleep};
 
+/// How far it goes: a year has four digits.
+const END: Duration = Duration::from_hours(8000 * 365 * 24);
+
 /// A clock that stands still until a test moves it. Clones show the same time.
 ///
-/// It begins at 2000-01-01T00:00:00Z. Whoever sleeps by it wakes when it has been moved far enough, so that back-off,
-/// polling and leases of a relay pass at once.
+/// It begins at 2000-01-01T00:00:00Z and stops for good 8000 years of 365 days later. Whoever sleeps by it wakes when it has
+/// been moved far enough, so that back-off, polling and leases of a relay pass at once.
 ///
 /// # Examples
 ///
@@ -67,7 +70,7 @@ impl ManualClock {
 
     /// Moves it ahead and wakes those who slept until then.
     pub fn advance(&self, length: Duration) {
-        self.dial.elapsed.send_modify(|elapsed| *elapsed += length);
+        self.move_to(|elapsed| elapsed.saturating_add(length));
     }
 
     /// Awaits the future while time passes as it is slept for: whenever everything waits, the clock jumps to the next
@@ -94,8 +97,13 @@ impl ManualClock {
     fn jump(&self) {
         let next = self.dial.sleepers().first_key_value().map(|(moment, _)| *moment);
         if let Some(next) = next {
-            self.dial.elapsed.send_modify(|elapsed| *elapsed = next.max(*elapsed));
+            self.move_to(|_| next);
         }
+    }
+
+    /// Moves it, never back and never beyond its end, in one step whoever else moves it.
+    fn move_to(&self, moment: impl FnOnce(Duration) -> Duration) {
+        self.dial.elapsed.send_modify(|elapsed| *elapsed = moment(*elapsed).min(END).max(*elapsed));
     }
 }
 

@@ -150,6 +150,22 @@ fn serdes_own_names_are_followed() {
 }
 
 #[test]
+fn a_flattened_struct_that_serde_skips_is_not_in_the_image() {
+    #[derive(Serialize, Outbox)]
+    #[outbox(topic = "users", unordered)]
+    struct Event {
+        id: u8,
+        #[serde(flatten, skip_serializing)]
+        _secrets: Rest,
+        #[serde(flatten, skip_serializing)]
+        #[outbox(skip)]
+        _more: Rest,
+    }
+
+    assert_eq!(image(&Event { id: 1, _secrets: REST, _more: REST }), r#"{"id":1}"#);
+}
+
+#[test]
 fn a_flattened_struct_may_leave_a_protected_field_out() {
     #[derive(Serialize, Outbox)]
     #[outbox(topic = "users", unordered)]

@@ -40,6 +40,20 @@ async fn whoever_sleeps_wakes_at_their_moment_and_in_order() {
 }
 
 #[tokio::test]
+async fn time_stops_where_dates_end() {
+    let clock = ManualClock::new();
+    let begin = clock.now();
+    clock.advance(DAY);
+    let sleeper = clock.sleep(DAY);
+    clock.advance(Duration::MAX);
+    sleeper.await;
+    let (end, elapsed) = (clock.time_of_day(), clock.now().duration_since(begin));
+    assert!(end.year() > 9990, "{end}");
+    clock.advance(Duration::MAX);
+    assert_eq!((clock.time_of_day(), clock.now().duration_since(begin), clock.since_boot()), (end, elapsed, elapsed));
+}
+
+#[tokio::test]
 async fn polling_takes_no_time() {
     let (clock, store, publisher) = shop();
     let running = relay(&clock, &store, &publisher).poll_max(DAY).start().await.unwrap();
