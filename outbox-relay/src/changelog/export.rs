@@ -76,9 +76,8 @@ impl Export {
         let mut claim = Claim::take(log.store.clone(), log.clock.clone(), name).await?;
         match first_walk(log, &mut claim).await {
             Ok((walk, cursor, target)) => {
-                let is_behind = cursor.position < target;
-                let stage = if is_behind { Stage::Pages } else { Stage::Missing { reads: CLOSING_READS } };
-                Ok(Self { clock: log.clock.clone(), claim, walk, cursor, target, stage })
+                // Also where nothing is new: the first read tells whether this is the log the name was exported from.
+                Ok(Self { clock: log.clock.clone(), claim, walk, cursor, target, stage: Stage::Pages })
             }
             Err(error) => {
                 claim.release().await;
