@@ -1,7 +1,6 @@
 //! Errors of capture and of migration, the same on every database.
 
-use outbox_core::checkpoint::EXPORT;
-use outbox_core::{CaptureError, Position, StoreError, StoreErrorKind};
+use outbox_core::{CaptureError, StoreError};
 
 /// Why an event could not be written. The caller's transaction is what it was; what to do with it is the caller's choice.
 #[derive(Debug, thiserror::Error)]
@@ -40,36 +39,4 @@ pub enum MigrateError {
     /// The database refused a statement, or could not be reached.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// Why a subscription or an export cannot go on from its checkpoint: events were removed that it had not passed.
-pub(crate) fn lost(
-    subscription: &str,
-    position: Position,
-    floor: Option<Position>,
-    cut_off: Option<&str>,
-) -> Option<StoreError> {
-    let (reader, another) = match subscription.strip_prefix(EXPORT) {
-        Some(name) => (format!("the export `{name}`"), "export under another name"),
-        None => (format!("subscription `{subscription}`"), "begin anew under another subscription name"),
-    };
-    let remedy = format!(
-        "{another}, or delete its row `{subscription}` of the table `checkpoint` and the row `cut_off:{subscription}` of the \
-         table `meta`, if there is one, to begin anew under this one"
-    );
-    let message = match (cut_off, floor) {
-        (Some(reason), _) => format!("{reader} was cut off: {reason}; {remedy}"),
-        (None, Some(floor)) if position < floor => format!(
-            "{reader} is at position {position}, and events up to {floor} were removed before it had read them; {remedy}"
-        ),
-        _ => return None,
-    };
-    Some(StoreError::new(StoreErrorKind::Continuity, message))
-}
-
-/// Cleanup was faster than a new subscription, which looks for its start anew.
-pub(crate) fn overtaken(subscription: &str) -> StoreError {
-    let message =
-        format!("cleanup removed the events at which `{subscription}` was to start; looking for its start again");
-    StoreError::new(StoreErrorKind::Unavailable, message)
 }

@@ -7,6 +7,8 @@
 mod error;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod refusal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 

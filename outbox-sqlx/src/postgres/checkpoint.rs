@@ -9,7 +9,7 @@ use sqlx::{Connection, Row, SqlStr};
 
 use super::connection::{CALL, Link, statement};
 use super::fault::{fenced, store_error};
-use crate::error::{lost, overtaken};
+use crate::refusal::{lost, overtaken};
 
 const CLAIM: &str = outbox_core::sql::postgres::CHECKPOINT_CLAIM;
 const LOST: &str = outbox_core::sql::postgres::CHECKPOINT_LOST;

@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row, SqlStr};
 
 use super::connection::{BEGIN_WRITE, CALL, bounded, fenced, json_list, statement, store_error};
-use crate::error::{lost, overtaken};
+use crate::refusal::{lost, overtaken};
 
 const CLAIM: &str = outbox_core::sql::sqlite::CHECKPOINT_CLAIM;
 const FLOOR: &str = outbox_core::sql::sqlite::SOURCE_FLOOR;

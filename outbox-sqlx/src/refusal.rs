@@ -1,0 +1,36 @@
+//! What both databases refuse a reader of the log, in the same words.
+
+use outbox_core::checkpoint::EXPORT;
+use outbox_core::{Position, StoreError, StoreErrorKind};
+
+/// Why a subscription or an export cannot go on from its checkpoint: events were removed that it had not passed.
+pub(crate) fn lost(
+    subscription: &str,
+    position: Position,
+    floor: Option<Position>,
+    cut_off: Option<&str>,
+) -> Option<StoreError> {
+    let (reader, another) = match subscription.strip_prefix(EXPORT) {
+        Some(name) => (format!("the export `{name}`"), "export under another name"),
+        None => (format!("subscription `{subscription}`"), "begin anew under another subscription name"),
+    };
+    let remedy = format!(
+        "{another}, or delete its row `{subscription}` of the table `checkpoint` and the row `cut_off:{subscription}` of the \
+         table `meta`, if there is one, to begin anew under this one"
+    );
+    let message = match (cut_off, floor) {
+        (Some(reason), _) => format!("{reader} was cut off: {reason}; {remedy}"),
+        (None, Some(floor)) if position < floor => format!(
+            "{reader} is at position {position}, and events up to {floor} were removed before it had read them; {remedy}"
+        ),
+        _ => return None,
+    };
+    Some(StoreError::new(StoreErrorKind::Continuity, message))
+}
+
+/// Cleanup was faster than a new subscription, which looks for its start anew.
+pub(crate) fn overtaken(subscription: &str) -> StoreError {
+    let message =
+        format!("cleanup removed the events at which `{subscription}` was to start; looking for its start again");
+    StoreError::new(StoreErrorKind::Unavailable, message)
+}
