@@ -59,8 +59,15 @@ impl Finding {
         Self { check: check.into(), verdict: Verdict::Failed, found: found.into(), remedy: Some(remedy.into()) }
     }
 
-    /// What became of a check that refuses what cannot work: `good` where it passed, else its words, of which what follows
-    /// the first semicolon is the remedy.
+    /// A refusal as a finding: of its words, what follows the first semicolon is the remedy.
+    pub fn refused(check: impl Into<String>, error: &StoreError) -> Self {
+        let text = error.to_string();
+        let (found, remedy) =
+            text.split_once("; ").unwrap_or((&text, "see which database it is, and who else has it open"));
+        Self::failed(check, found, remedy)
+    }
+
+    /// What became of a check that refuses what cannot work: `good` where it passed.
     ///
     /// # Errors
     ///
@@ -68,12 +75,7 @@ impl Finding {
     pub fn told(check: &str, good: &str, outcome: Result<(), StoreError>) -> Result<Self, StoreError> {
         match outcome {
             Ok(()) => Ok(Self::ok(check, good)),
-            Err(error) if error.kind() == StoreErrorKind::Precondition => {
-                let text = error.to_string();
-                let (found, remedy) =
-                    text.split_once("; ").unwrap_or((&text, "name another database, or restore this one"));
-                Ok(Self::failed(check, found, remedy))
-            }
+            Err(error) if error.kind() == StoreErrorKind::Precondition => Ok(Self::refused(check, &error)),
             Err(error) => Err(error),
         }
     }

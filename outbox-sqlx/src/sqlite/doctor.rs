@@ -21,7 +21,7 @@ pub(super) async fn examine(store: &SqliteStore) -> Result<Vec<Finding>, StoreEr
     let (mut connection, database) = match store.inspected().await {
         Ok(inspected) => inspected,
         // A file that cannot be opened or read is an answer too.
-        Err(error) => return Ok(vec![refused("tables", &error)]),
+        Err(error) => return Ok(vec![Finding::refused("tables", &error)]),
     };
     let mut findings = vec![
         Finding::ok("library", format!("SQLite {}", database.server_version)),
@@ -30,17 +30,11 @@ pub(super) async fn examine(store: &SqliteStore) -> Result<Vec<Finding>, StoreEr
     findings.extend(checks(&mut connection, store).await?);
     let written = can_write(&mut connection, &store.names).await;
     findings.push(
-        written.map_or_else(|error| refused("writable", &error), |()| Finding::ok("writable", "file and folder")),
+        written
+            .map_or_else(|error| Finding::refused("writable", &error), |()| Finding::ok("writable", "file and folder")),
     );
     findings.push(log_size(store.options.get_filename()));
     Ok(findings)
-}
-
-/// A refusal with its remedy, which its words have behind a semicolon.
-fn refused(check: &str, error: &StoreError) -> Finding {
-    let text = error.to_string();
-    let (found, remedy) = text.split_once("; ").unwrap_or((&text, "see which file it is, and who else has it open"));
-    Finding::failed(check, found, remedy)
 }
 
 async fn checks(connection: &mut SqliteConnection, store: &SqliteStore) -> Result<Vec<Finding>, StoreError> {

@@ -117,12 +117,16 @@ fn silent(relays: &[RelayStatus]) -> String {
 }
 
 fn hole(hole: &HoleStatus) -> Reason {
-    let range = if hole.from == hole.to { hole.from.to_string() } else { format!("{} to {}", hole.from, hole.to) };
+    let drawn = if hole.from == hole.to {
+        format!("position {} was drawn and is not committed", hole.from)
+    } else {
+        format!("positions {} to {} were drawn and are not committed", hole.from, hole.to)
+    };
     let holders: Vec<String> = hole.holders.iter().map(ToString::to_string).collect();
     let held = if holders.is_empty() { "a transaction nobody knows any more".to_owned() } else { holders.join(", ") };
     Reason {
         what: format!(
-            "position {range} was drawn by an open transaction {} ago and is not committed: {held}; all other events go on",
+            "{drawn}, known for {}, while a transaction is open: {held}; all other events go on",
             age(hole.age_seconds)
         ),
         remedy: hole.holders.first().map(end_of),
@@ -229,7 +233,7 @@ mod tests {
         };
         let hole = HoleStatus { from: 7, to: 9, age_seconds: 88.0, holders: vec![session] };
         let reason = only(&SubscriptionStatus { holes: vec![hole], ..subscription() });
-        assert!(reason.what.contains("position 7 to 9") && reason.what.contains("pid 812"), "{}", reason.what);
+        assert!(reason.what.contains("positions 7 to 9 were") && reason.what.contains("pid 812"), "{}", reason.what);
         assert!(reason.remedy.unwrap().ends_with("SELECT pg_terminate_backend(812)"));
     }
 
