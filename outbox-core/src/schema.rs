@@ -1,14 +1,36 @@
 //! The tables of the outbox, as SQL that runs as it stands.
 //!
 //! Hand [`POSTGRES`] or [`SQLITE`] to the migration tool the application has, or let `outbox-relay migrate` run it.
+//!
+//! ```text
+//!  migrate.sql ─► revision 1 ─► migrate_2.sql ─► revision 2 ─► …
+//! ```
+//!
+//! The *version* of the tables says what relays and writers agree upon; it changes only when an older build can no longer
+//! work on them. A *revision* adds to the tables: relays and writers of an older revision work on meanwhile and afterwards,
+//! a build asks for the revision it was made for. So an upgrade begins with `migrate` of the new build, and then takes the
+//! processes one by one.
 
+use crate::error::{StoreError, StoreErrorKind};
 use crate::names::Names;
+use crate::store::SCHEMA_VERSION;
+
+/// The revision this build needs at least.
+pub const REVISION: u32 = 2;
 
 /// The tables on PostgreSQL, with eight segments and default names.
-pub const POSTGRES: &str = crate::sql::postgres::MIGRATE;
+pub const POSTGRES: &str =
+    concat!(include_str!("../sql/postgres/migrate.sql"), "\n", include_str!("../sql/postgres/migrate_2.sql"));
 
 /// The tables on SQLite, with default names.
-pub const SQLITE: &str = crate::sql::sqlite::MIGRATE;
+pub const SQLITE: &str =
+    concat!(include_str!("../sql/sqlite/migrate.sql"), "\n", include_str!("../sql/sqlite/migrate_2.sql"));
+
+/// What brings the tables of PostgreSQL from one revision to the next: the first entry from 1 to 2.
+const POSTGRES_STEPS: [&str; 1] = [crate::sql::postgres::MIGRATE_2];
+
+/// What brings the tables of SQLite from one revision to the next.
+const SQLITE_STEPS: [&str; 1] = [crate::sql::sqlite::MIGRATE_2];
 
 /// The most segments a PostgreSQL outbox has: beyond it small reads become several times dearer.
 pub const MAX_SEGMENTS: u8 = 8;
@@ -29,6 +51,62 @@ pub fn sqlite(names: &Names) -> String {
     names.render(SQLITE).into_owned()
 }
 
+/// What brings tables on PostgreSQL of this revision to [`REVISION`], a step for each revision between.
+pub fn postgres_upgrade(names: &Names, from: u32) -> Vec<String> {
+    upgrade(&POSTGRES_STEPS, names, from)
+}
+
+/// What brings tables on SQLite of this revision to [`REVISION`], a step for each revision between.
+pub fn sqlite_upgrade(names: &Names, from: u32) -> Vec<String> {
+    upgrade(&SQLITE_STEPS, names, from)
+}
+
+fn upgrade(steps: &[&'static str], names: &Names, from: u32) -> Vec<String> {
+    let done = usize::try_from(from.max(1) - 1).unwrap_or(usize::MAX);
+    steps.iter().skip(done).map(|step| names.render(step).into_owned()).collect()
+}
+
+/// The revision that the row `revision` of `outbox_meta` tells; the tables of the first have none.
+///
+/// # Errors
+///
+/// [`StoreErrorKind::Precondition`] for text that no migration wrote.
+pub fn revision(told: Option<&str>) -> Result<u32, StoreError> {
+    told.map_or(Ok(1), |text| text.parse().map_err(|_| damaged("revision")))
+}
+
+/// Refuses tables that this build cannot work on, by the rows `schema_version` and `revision` of `outbox_meta`.
+///
+/// # Errors
+///
+/// [`StoreErrorKind::Precondition`] with what to do about it.
+pub fn check(version: Option<&str>, told_revision: Option<&str>) -> Result<(), StoreError> {
+    let found: u32 = version.and_then(|version| version.parse().ok()).ok_or_else(|| damaged("schema_version"))?;
+    let known = SCHEMA_VERSION;
+    if found != known {
+        let newer = if found > known { "use a newer build" } else { "run `outbox-relay migrate` of this build" };
+        return Err(precondition(format!(
+            "the outbox tables have version {found} and this build knows {known}; {newer}"
+        )));
+    }
+    let found = revision(told_revision)?;
+    if found < REVISION {
+        return Err(precondition(format!(
+            "the outbox tables have revision {found} and this build needs {REVISION}; run `outbox-relay migrate` of this \
+             build: what runs already works on meanwhile"
+        )));
+    }
+    Ok(())
+}
+
+fn damaged(row: &str) -> StoreError {
+    precondition(format!("the row `{row}` of the table `meta` is damaged; restore it from a backup"))
+}
+
+fn precondition(message: String) -> StoreError {
+    StoreError::new(StoreErrorKind::Precondition, message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,6 +118,33 @@ mod tests {
             assert_eq!(sql.matches("PARTITION OF").count(), usize::from(segments));
         }
         assert_eq!(postgres(&Names::default(), 8), POSTGRES);
+    }
+
+    #[test]
+    fn tables_of_another_version_or_an_older_revision_are_refused_with_what_to_do() {
+        let refusal = |version, revision| check(version, revision).unwrap_err().to_string();
+        check(Some("1"), Some("2")).unwrap();
+        check(Some("1"), Some("99")).unwrap();
+        assert!(refusal(Some("1"), None).contains("revision 1 and this build needs 2; run `outbox-relay migrate`"));
+        assert!(refusal(Some("2"), Some("2")).contains("newer build"));
+        assert!(refusal(Some("0"), Some("2")).contains("run `outbox-relay migrate`"));
+        for (version, revision, row) in [(None, Some("2"), "schema_version"), (Some("1"), Some("x"), "revision")] {
+            assert!(refusal(version, revision).contains(row));
+        }
+    }
+
+    #[test]
+    fn there_is_a_step_to_each_revision() {
+        let steps = usize::try_from(REVISION).unwrap() - 1;
+        assert_eq!((POSTGRES_STEPS.len(), SQLITE_STEPS.len()), (steps, steps));
+        for (number, (postgres, sqlite)) in (2..).zip(POSTGRES_STEPS.iter().zip(SQLITE_STEPS)) {
+            let told = [format!("('revision', '{number}')"), format!("'{number}' WHERE name = 'revision'")];
+            for step in [postgres, sqlite] {
+                assert!(told.iter().any(|told| step.contains(told)), "{step}");
+            }
+        }
+        assert_eq!(postgres_upgrade(&Names::default(), REVISION), Vec::<String>::new());
+        assert_eq!(sqlite_upgrade(&Names::default(), 1).len(), steps);
     }
 
     #[test]

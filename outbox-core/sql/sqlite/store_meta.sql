@@ -1,3 +1,4 @@
--- The version of the tables and the outbox's own id. Takes no lock in WAL mode. Finds its rows by the primary key.
+-- The version and revision of the tables and the outbox's own id. Takes no lock in WAL mode. Finds its rows by the primary key.
 SELECT (SELECT value FROM outbox_meta WHERE name = 'schema_version') AS schema_version,
+    (SELECT value FROM outbox_meta WHERE name = 'revision') AS revision,
     (SELECT value FROM outbox_meta WHERE name = 'instance') AS instance;

@@ -58,5 +58,5 @@ async fn tables(link: &mut Link, store: &PgStore) -> Result<(), StoreError> {
         return Err(store.not_migrated());
     }
     let meta = link.one(CALL, sqlx::query(statement(&store.names, META))).await?;
-    check_version(meta.try_get("schema_version").map_err(store_error)?)
+    check_version(&meta)
 }

@@ -1,22 +1,32 @@
 //! Makes the outbox tables.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use outbox_core::Names;
 use outbox_core::schema::{self, MAX_SEGMENTS};
 use outbox_core::store::SCHEMA_VERSION;
+use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Acquire, Row, SqlStr};
+use sqlx::{Acquire, Row};
 
 use super::connection::{Link, READ, assembled, segment_statement, statement};
-use super::fault::precondition;
+use super::fault::{precondition, store_error};
 use crate::MigrateError;
 
 const SERVER: &str = outbox_core::sql::postgres::STORE_SERVER;
 const META: &str = outbox_core::sql::postgres::STORE_META;
+/// A step that meets a lock gives way at once and is tried again.
+const IMPATIENT: &str = outbox_core::sql::postgres::MIGRATE_IMPATIENT;
 const LOCK: &str = outbox_core::sql::postgres::MIGRATE_LOCK;
 const SEGMENTS: &str = outbox_core::sql::postgres::STATUS_SEGMENTS;
 const SEGMENT: &str = outbox_core::sql::postgres::MIGRATE_SEGMENT;
 const NOTED: &str = outbox_core::sql::postgres::CLEANUP_NOTED;
 const USED: &str = outbox_core::sql::postgres::MIGRATE_USED;
+
+/// How often a migration is tried that meets a lock.
+const ATTEMPTS: u32 = 100;
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// The SQL that makes the tables, and their schema where one is set.
 pub(super) fn migration(names: &Names, segments: u8) -> String {
@@ -27,21 +37,32 @@ pub(super) fn migration(names: &Names, segments: u8) -> String {
     }
 }
 
-/// Makes the tables where they are missing; returns whether anything changed.
+/// Makes the tables where they are missing, and brings older ones up to date; returns whether anything changed.
 pub(super) async fn migrate(options: &PgConnectOptions, names: &Names, segments: u8) -> Result<bool, MigrateError> {
     check_number(segments)?;
-    let plan = Plan {
-        server: statement(names, SERVER),
-        meta: statement(names, META),
-        tables: assembled(migration(names, segments)),
-    };
     let mut link = Link::open(options, READ).await?;
-    let found = link.call(READ, async |connection| plan.carry_out(connection).await).await?;
-    let known = SCHEMA_VERSION;
+    for _ in 1..ATTEMPTS {
+        let outcome = link.call(READ, async |connection| Ok(carry_out(connection, names, segments).await)).await?;
+        match outcome {
+            Err(error) if code(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) => pause().await,
+            outcome => return answer(outcome.map_err(store_error)?),
+        }
+    }
+    answer(link.call(READ, async |connection| carry_out(connection, names, segments).await).await?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a lock that was refused has no signal to wait for")]
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(fastrand::u64(50..150))).await;
+}
+
+fn answer(found: Found) -> Result<bool, MigrateError> {
     match found {
-        None => Ok(true),
-        Some(found) if found == known.to_string() => Ok(false),
-        Some(found) => Err(MigrateError::Newer { found, known }),
+        Found::Nothing => Ok(true),
+        Found::Tables { version, .. } if version != SCHEMA_VERSION.to_string() => {
+            Err(MigrateError::Newer { found: version, known: SCHEMA_VERSION })
+        }
+        Found::Tables { revision, .. } => Ok(revision < schema::REVISION),
     }
 }
 
@@ -78,25 +99,43 @@ fn check_number(segments: u8) -> Result<(), MigrateError> {
     Err(precondition(format!("{segments} segments cannot be made; choose 1 to {MAX_SEGMENTS}")).into())
 }
 
-struct Plan {
-    server: SqlStr,
-    meta: SqlStr,
-    tables: SqlStr,
+/// What a migration found before it changed anything.
+enum Found {
+    Nothing,
+    Tables { version: String, revision: u32 },
 }
 
-impl Plan {
-    /// In one transaction; returns the version found, or `None` if the tables are new.
-    async fn carry_out(&self, connection: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
-        let mut tx = connection.begin().await?;
-        sqlx::query(LOCK).execute(&mut *tx).await?;
-        let server = sqlx::query(self.server.clone()).fetch_one(&mut *tx).await?;
-        if server.try_get("migrated")? {
-            let meta = sqlx::query(self.meta.clone()).fetch_one(&mut *tx).await?;
-            let version: Option<String> = meta.try_get("schema_version")?;
-            return Ok(Some(version.unwrap_or_else(|| "none".to_owned())));
+/// Makes or upgrades the tables in one transaction, which waits for no lock that somebody at work holds.
+async fn carry_out(connection: &mut PgConnection, names: &Names, segments: u8) -> Result<Found, sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    sqlx::query(LOCK).execute(&mut *tx).await?;
+    sqlx::query(IMPATIENT).execute(&mut *tx).await?;
+    let found = find(&mut tx, names).await?;
+    let steps = match &found {
+        Found::Nothing => vec![migration(names, segments)],
+        Found::Tables { version, revision } if *version == SCHEMA_VERSION.to_string() => {
+            schema::postgres_upgrade(names, *revision)
         }
-        sqlx::raw_sql(self.tables.clone()).execute(&mut *tx).await?;
-        tx.commit().await?;
-        Ok(None)
+        Found::Tables { .. } => Vec::new(),
+    };
+    for step in steps {
+        sqlx::raw_sql(assembled(step)).execute(&mut *tx).await?;
     }
+    tx.commit().await?;
+    Ok(found)
+}
+
+async fn find(connection: &mut PgConnection, names: &Names) -> Result<Found, sqlx::Error> {
+    let server = sqlx::query(statement(names, SERVER)).fetch_one(&mut *connection).await?;
+    if !server.try_get::<bool, _>("migrated")? {
+        return Ok(Found::Nothing);
+    }
+    let meta = sqlx::query(statement(names, META)).fetch_one(connection).await?;
+    let version: Option<String> = meta.try_get("schema_version")?;
+    let revision = schema::revision(meta.try_get("revision")?).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    Ok(Found::Tables { version: version.unwrap_or_else(|| "none".to_owned()), revision })
+}
+
+fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(DatabaseError::code)
 }

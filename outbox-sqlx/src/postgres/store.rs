@@ -9,10 +9,10 @@ use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
 use outbox_core::status::Status;
-use outbox_core::store::{Count, Database, SCHEMA_VERSION};
-use outbox_core::{Filter, Names, Position, Store, StoreError};
+use outbox_core::store::{Count, Database};
+use outbox_core::{Filter, Names, Position, Store, StoreError, schema};
 use sqlx::Row;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgRow};
 
 use super::changelog;
 use super::checkpoint::PgCheckpoints;
@@ -124,7 +124,7 @@ impl PgStore {
         }
         self.check_privileges(&mut link, purpose).await?;
         let meta = link.one(CALL, sqlx::query(statement(&self.names, META))).await?;
-        check_version(meta.try_get("schema_version").map_err(store_error)?)?;
+        check_version(&meta)?;
         let name = server.try_get("name").map_err(store_error)?;
         let instance: Option<String> = meta.try_get("instance").map_err(store_error)?;
         Ok((link, Database { kind: "postgres", name, server_version, instance: instance.unwrap_or_default() }))
@@ -228,16 +228,7 @@ impl Store for PgStore {
     }
 }
 
-pub(super) fn check_version(found: Option<&str>) -> Result<(), StoreError> {
-    let known = SCHEMA_VERSION;
-    match found.map(str::parse::<u32>) {
-        Some(Ok(found)) if found == known => Ok(()),
-        Some(Ok(found)) if found < known => Err(precondition(format!(
-            "the outbox tables have version {found} and this build knows {known}; run `outbox-relay migrate` of this build"
-        ))),
-        Some(Ok(found)) => Err(precondition(format!(
-            "the outbox tables have version {found} and this build knows {known}; use a newer build"
-        ))),
-        _ => Err(precondition("the row `schema_version` of the table `meta` is damaged; restore it from a backup")),
-    }
+pub(super) fn check_version(meta: &PgRow) -> Result<(), StoreError> {
+    let text = |row: &str| meta.try_get(row).map_err(store_error);
+    schema::check(text("schema_version")?, text("revision")?)
 }

@@ -1,7 +1,7 @@
 //! Makes the outbox tables.
 
 use outbox_core::store::SCHEMA_VERSION;
-use outbox_core::{Names, StoreErrorKind};
+use outbox_core::{Names, StoreErrorKind, schema};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Row};
 
@@ -11,20 +11,22 @@ use crate::MigrateError;
 pub(super) const TABLE: &str = outbox_core::sql::sqlite::STORE_TABLE;
 pub(super) const META: &str = outbox_core::sql::sqlite::STORE_META;
 
-/// Makes the tables where they are missing, and the file too; returns whether anything changed.
+/// Makes the tables where they are missing, and the file too, and brings older ones up to date; returns whether anything
+/// changed.
 pub(super) async fn migrate(options: &SqliteConnectOptions, names: &Names) -> Result<bool, MigrateError> {
     let mut connection = open_or_create(options).await?;
-    if is_current(&mut connection, names).await? {
+    if steps(&mut connection, names).await?.is_empty() {
         return Ok(false);
     }
     write_ahead(&mut connection).await?;
     let mut tx = bounded(CALL, connection.begin_with(BEGIN_WRITE)).await?;
-    if is_current(&mut tx, names).await? {
-        return Ok(false);
+    let steps = steps(&mut tx, names).await?;
+    let changed = !steps.is_empty();
+    for step in steps {
+        bounded(CALL, sqlx::raw_sql(assembled(step)).execute(&mut *tx)).await?;
     }
-    bounded(CALL, sqlx::raw_sql(assembled(outbox_core::schema::sqlite(names))).execute(&mut *tx)).await?;
     bounded(CALL, tx.commit()).await?;
-    Ok(true)
+    Ok(changed)
 }
 
 /// Readers do not wait for the writer in this mode, nor the writer for them. The file keeps it.
@@ -40,23 +42,20 @@ async fn write_ahead(connection: &mut SqliteConnection) -> Result<(), MigrateErr
     Ok(())
 }
 
-async fn is_current(connection: &mut SqliteConnection, names: &Names) -> Result<bool, MigrateError> {
-    let known = SCHEMA_VERSION;
-    match version(connection, names).await? {
-        None => Ok(false),
-        Some(found) if found == known.to_string() => Ok(true),
-        Some(found) => Err(MigrateError::Newer { found, known }),
-    }
-}
-
-async fn version(connection: &mut SqliteConnection, names: &Names) -> Result<Option<String>, MigrateError> {
+/// What is still to be done.
+async fn steps(connection: &mut SqliteConnection, names: &Names) -> Result<Vec<String>, MigrateError> {
     let table = bounded(CALL, sqlx::query(statement(names, TABLE)).fetch_one(&mut *connection)).await?;
     if table.try_get::<Option<i64>, _>("has_meta").map_err(store_error)?.is_none() {
-        return Ok(None);
+        return Ok(vec![schema::sqlite(names)]);
     }
     let meta = bounded(CALL, sqlx::query(statement(names, META)).fetch_one(connection)).await?;
     let version: Option<String> = meta.try_get("schema_version").map_err(store_error)?;
-    Ok(Some(version.unwrap_or_else(|| "none".to_owned())))
+    if version.as_deref() != Some(&SCHEMA_VERSION.to_string()) {
+        let found = version.unwrap_or_else(|| "none".to_owned());
+        return Err(MigrateError::Newer { found, known: SCHEMA_VERSION });
+    }
+    let revision = schema::revision(meta.try_get("revision").map_err(store_error)?)?;
+    Ok(schema::sqlite_upgrade(names, revision))
 }
 
 /// Names SQLite cannot use: an attached database is not one a relay sees.

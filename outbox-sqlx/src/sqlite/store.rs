@@ -10,10 +10,10 @@ use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
 use outbox_core::status::Status;
-use outbox_core::store::{Count, Database, SCHEMA_VERSION};
-use outbox_core::{Filter, Names, Position, Store, StoreError, StoreErrorKind};
+use outbox_core::store::{Count, Database};
+use outbox_core::{Filter, Names, Position, Store, StoreError, StoreErrorKind, schema};
 use sqlx::Row;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 
 use super::changelog;
 use super::checkpoint::SqliteCheckpoints;
@@ -97,7 +97,7 @@ impl SqliteStore {
 
     /// The SQL that [`SqliteStore::migrate`] runs.
     pub fn migration(names: &Names) -> String {
-        outbox_core::schema::sqlite(names)
+        schema::sqlite(names)
     }
 
     /// Opens the file and checks all but that it can be written to.
@@ -108,7 +108,7 @@ impl SqliteStore {
         check_library(&server_version)?;
         check_table(table.try_get("event_table").map_err(store_error)?)?;
         let meta = bounded(CALL, sqlx::query(statement(&self.names, META)).fetch_one(&mut connection)).await?;
-        check_version(meta.try_get("schema_version").map_err(store_error)?)?;
+        check_version(&meta)?;
         let instance: Option<String> = meta.try_get("instance").map_err(store_error)?;
         let name = self.options.get_filename().file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let database = Database { kind: "sqlite", name, server_version, instance: instance.unwrap_or_default() };
@@ -188,13 +188,7 @@ fn check_table(definition: Option<String>) -> Result<(), StoreError> {
     ))
 }
 
-pub(super) fn check_version(found: Option<String>) -> Result<(), StoreError> {
-    match found {
-        Some(found) if found == SCHEMA_VERSION.to_string() => Ok(()),
-        Some(found) => Err(precondition(format!(
-            "the outbox tables have version {found} and this build knows {SCHEMA_VERSION}; run `outbox-relay migrate`, or use \
-             the build that made them"
-        ))),
-        None => Err(precondition("the outbox tables have no version; run `outbox-relay migrate` on a fresh prefix")),
-    }
+fn check_version(meta: &SqliteRow) -> Result<(), StoreError> {
+    let text = |row: &str| meta.try_get(row).map_err(store_error);
+    schema::check(text("schema_version")?, text("revision")?)
 }

@@ -66,6 +66,25 @@ async fn a_number_of_segments_that_cannot_be_is_refused() {
 }
 
 #[tokio::test]
+async fn tables_of_the_first_revision_are_brought_up_to_date_for_all_who_may_write() {
+    let database = TestDatabase::empty().await;
+    let mut session = database.session().await;
+    let writer = format!("writer_{}", database.name());
+    let first = outbox_core::sql::postgres::MIGRATE;
+    execute(&mut session, &format!("BEGIN; {first} COMMIT; CREATE ROLE {writer}")).await;
+    execute(&mut session, &format!("GRANT SELECT ON SEQUENCE outbox_segment TO {writer}")).await;
+    let error = database.store.check().await.unwrap_err();
+    assert!(error.to_string().contains("revision 1"), "{error}");
+    assert!(database.store.migrate(8).await.unwrap());
+    assert!(!database.store.migrate(8).await.unwrap());
+    database.store.check().await.unwrap();
+    let may = format!("SELECT has_sequence_privilege('{writer}', 'outbox_wake', 'SELECT')");
+    let may: bool = sqlx::query_scalar(sqlx::AssertSqlSafe(may)).fetch_one(&mut session).await.unwrap();
+    assert!(may);
+    execute(&mut session, &format!("DROP OWNED BY {writer}; DROP ROLE {writer}")).await;
+}
+
+#[tokio::test]
 async fn tables_of_a_newer_version_are_left_alone() {
     let database = TestDatabase::migrated().await;
     execute(&mut database.session().await, "UPDATE outbox_meta SET value = '99' WHERE name = 'schema_version'").await;

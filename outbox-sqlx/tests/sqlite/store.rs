@@ -4,6 +4,7 @@ use outbox_core::checkpoint::Checkpoint;
 use outbox_core::doctor::Verdict;
 use outbox_core::{Filter, Names, NewEvent, Store, StoreErrorKind};
 use outbox_sqlx::{MigrateError, SqliteOutbox, SqliteStore};
+use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use uuid::Uuid;
 
@@ -22,6 +23,20 @@ async fn migrating_twice_changes_nothing_and_newer_tables_are_refused() {
     shop.run("UPDATE outbox_meta SET value = '99' WHERE name = 'schema_version'").await;
     assert!(matches!(shop.store.migrate().await, Err(MigrateError::Newer { found, known: 1 }) if found == "99"));
     assert_eq!(shop.store.check().await.unwrap_err().kind(), StoreErrorKind::Precondition);
+}
+
+#[tokio::test]
+async fn tables_of_the_first_revision_are_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteConnectOptions::new().filename(folder.path().join("old.db")).create_if_missing(true);
+    let mut connection = options.clone().connect().await.unwrap();
+    sqlx::raw_sql(outbox_core::sql::sqlite::MIGRATE).execute(&mut connection).await.unwrap();
+    let store = SqliteStore::from_options(options, Names::default()).unwrap();
+    let error = store.check().await.unwrap_err();
+    assert!(error.to_string().contains("revision 1"), "{error}");
+    assert!(store.migrate().await.unwrap());
+    assert!(!store.migrate().await.unwrap());
+    store.check().await.unwrap();
 }
 
 #[tokio::test]

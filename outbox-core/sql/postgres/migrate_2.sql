@@ -1,0 +1,24 @@
+-- Brings the tables of revision 1 to revision 2 while relays and writers of revision 1 work on. Runs as it stands, after
+-- migrate.sql, inside one transaction. Every statement makes a new object or locks a table that only relays use.
+
+-- The deadline of the relay that sleeps last, in microseconds since 1970: while it lies ahead a writer notifies. It is a
+-- sequence because a sequence is not MVCC: a writer sees its value of this moment, however old its snapshot.
+CREATE SEQUENCE outbox_wake MINVALUE -9223372036854775807 START 0 CACHE 1;
+
+SELECT setval('outbox_wake', 0, true);
+
+-- Whoever may write events may look at it too.
+DO $$
+DECLARE
+    reader text;
+BEGIN
+    FOR reader IN
+        SELECT DISTINCT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END
+        FROM pg_class, aclexplode(relacl)
+        WHERE oid = 'outbox_segment'::regclass AND privilege_type IN ('SELECT', 'USAGE') AND grantee <> relowner
+    LOOP
+        EXECUTE 'GRANT SELECT ON SEQUENCE outbox_wake TO ' || reader;
+    END LOOP;
+END $$;
+
+INSERT INTO outbox_meta (name, value) VALUES ('revision', '2');
