@@ -8,11 +8,14 @@
 //! - `hold:ID` belongs to a reader that is at work. It claims as long as its lease runs; a hold whose lease has expired counts
 //!   no more, and whoever sets the next one removes it.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::event::Position;
+use crate::partition::Partitioning;
 use crate::position::PositionSet;
 use crate::source::Proof;
 
@@ -86,6 +89,24 @@ impl Checkpoint {
         pairs.join(",")
     }
 
+    /// One that has done no more than each of several: at the lowest position, with what any of them has open up to there.
+    pub fn together<'c>(checkpoints: impl IntoIterator<Item = &'c Self> + Clone) -> Option<Self> {
+        let lowest = checkpoints.clone().into_iter().min_by_key(|each| each.position)?;
+        let mut open = PositionSet::new();
+        for range in checkpoints.into_iter().flat_map(|each| each.open.ranges()) {
+            if *range.start() <= lowest.position {
+                open.insert(*range.start()..=lowest.position.min(*range.end()));
+            }
+        }
+        Some(Self { position: lowest.position, open, events: lowest.events.clone() })
+    }
+
+    /// The lowest position that is not done with.
+    pub fn lowest(&self) -> Position {
+        let next = self.position.saturating_add(1);
+        self.open.first().map_or(next, |first| first.min(next))
+    }
+
     /// What to recognise the log by.
     pub fn proof(&self) -> Proof {
         Proof { position: self.position, events: self.events.clone() }
@@ -109,6 +130,35 @@ pub struct DeadLetter {
     pub attempts: u32,
 }
 
+/// A partition of a subscription, and the epoch of the lease under which it is worked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Held {
+    /// Its number, from 0.
+    pub partition: u32,
+    /// The fencing token.
+    pub epoch: i64,
+}
+
+/// What a claim found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claimed {
+    /// How the work is shared; `None` before the first checkpoint.
+    pub partitioning: Option<Partitioning>,
+    /// The checkpoints of the partitions claimed, where there are some.
+    pub checkpoints: BTreeMap<u32, Checkpoint>,
+}
+
+/// What is to be written in one transaction.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// The checkpoint of each partition, at or beyond the stored one.
+    pub checkpoints: Vec<(Held, Checkpoint)>,
+    /// Events that will not pass; one that is recorded already gets the new reason and attempts.
+    pub recorded: Vec<DeadLetter>,
+    /// Events recorded before that did pass in the end.
+    pub forgiven: Vec<Position>,
+}
+
 /// Keeps checkpoints, over a connection of its own.
 ///
 /// Every write carries the epoch of the writer's lease; one with an older epoch than the stored is
@@ -116,33 +166,36 @@ pub struct DeadLetter {
 /// outcome of a write is unknown: open a new connection, [`Checkpoints::claim`] again, then write again.
 #[async_trait]
 pub trait Checkpoints: Send {
-    /// Shuts every older epoch out and returns the checkpoint, if there is one.
+    /// Shuts every older epoch out of the partitions and returns what is known of the subscription.
     ///
     /// # Errors
     ///
     /// [`StoreError`]; after any error this value is of no further use.
-    async fn claim(&mut self, subscription: &str, epoch: i64) -> Result<Option<Checkpoint>, StoreError>;
+    async fn claim(&mut self, subscription: &str, held: &[Held]) -> Result<Claimed, StoreError>;
 
-    /// Writes the first checkpoint of a new subscription; one that is there already stays.
+    /// Makes a new subscription of so many partitions, each with this checkpoint, in one transaction; what is there already
+    /// stays as it is.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] as for [`Checkpoints::claim`].
-    async fn create(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError>;
+    /// [`StoreError`] as for [`Checkpoints::claim`]; [`Unavailable`](crate::StoreErrorKind::Unavailable) where cleanup has
+    /// removed events above the checkpoint.
+    async fn found(&mut self, subscription: &str, partitions: u32, checkpoint: &Checkpoint) -> Result<(), StoreError>;
 
-    /// Writes a checkpoint that lies at or beyond the stored one; durable on return.
+    /// Writes the first checkpoint of a reader that is no subscription; one that is there already stays.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] as for [`Checkpoints::claim`]; `Fenced` too where the stored one lies beyond this one.
-    async fn save(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError>;
+    /// [`StoreError`] as for [`Checkpoints::found`].
+    async fn create(&mut self, reader: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError>;
 
-    /// Records events that will not pass; one that is recorded already gets the new reason and attempts.
+    /// Writes an entry in one transaction; durable on return. An entry without letters may be written for some of its
+    /// partitions when it is refused for others.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] as for [`Checkpoints::claim`].
-    async fn record(&mut self, subscription: &str, epoch: i64, letters: &[DeadLetter]) -> Result<(), StoreError>;
+    /// [`StoreError`] as for [`Checkpoints::claim`]; `Fenced` too where a stored checkpoint lies beyond the new one.
+    async fn save(&mut self, subscription: &str, entry: &Entry) -> Result<(), StoreError>;
 
     /// The positions recorded and not forgiven, ascending.
     ///
@@ -151,12 +204,28 @@ pub trait Checkpoints: Send {
     /// [`StoreError`] as for [`Checkpoints::claim`].
     async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError>;
 
-    /// Removes the records of events that did pass in the end.
+    /// The lowest position that is not done with, by partition.
     ///
     /// # Errors
     ///
     /// [`StoreError`] as for [`Checkpoints::claim`].
-    async fn forgive(&mut self, subscription: &str, epoch: i64, positions: &[Position]) -> Result<(), StoreError>;
+    async fn lowest(&mut self, subscription: &str) -> Result<BTreeMap<u32, Position>, StoreError>;
+
+    /// Asks for another number of partitions; returns whether the number will change. It does not while the last change is
+    /// not [settled](Partitioning::is_settled).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Checkpoints::claim`].
+    async fn ask_partitions(&mut self, subscription: &str, partitions: u32) -> Result<bool, StoreError>;
+
+    /// Changes the number of partitions where somebody asked for it and no lease of the subscription runs; returns whether
+    /// nothing is left to be changed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Checkpoints::claim`].
+    async fn repartition(&mut self, subscription: &str) -> Result<bool, StoreError>;
 
     /// Removes the holds whose lease has expired or been given back, with their leases.
     ///
@@ -164,6 +233,29 @@ pub trait Checkpoints: Send {
     ///
     /// [`StoreError`] as for [`Checkpoints::claim`].
     async fn sweep(&mut self) -> Result<(), StoreError>;
+}
+
+/// For readers of one row: those that are no subscription, and subscriptions of one partition.
+impl dyn Checkpoints + '_ {
+    /// [`Checkpoints::claim`] of the one partition.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn claim_one(&mut self, reader: &str, epoch: i64) -> Result<Option<Checkpoint>, StoreError> {
+        let claimed = self.claim(reader, &[Held { partition: 0, epoch }]).await?;
+        Ok(claimed.checkpoints.into_values().next())
+    }
+
+    /// [`Checkpoints::save`] of the one checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn save_one(&mut self, reader: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        let checkpoints = vec![(Held { partition: 0, epoch }, checkpoint.clone())];
+        self.save(reader, &Entry { checkpoints, ..Entry::default() }).await
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Leases: who may work a subscription, and until when.
+//! Leases: who may work a partition of a subscription, and until when.
 //!
 //! A lease is a row with an owner, an expiry by the database's clock, and an *epoch* that grows with every new owner. The
 //! epoch is the fencing token: it is compared at each write of a checkpoint, so that a relay that was paused past its
@@ -16,12 +16,14 @@
 //! The holder trusts its lease from the moment *before* a renewal was sent until its length later, less a margin, by a
 //! clock that also counts the time the machine was suspended; past that it hands nothing to a publisher.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::error::StoreError;
+use crate::checkpoint::Held;
+use crate::error::{StoreError, StoreErrorKind};
 use crate::status::ReportedHole;
 
 /// A relay, as others see it.
@@ -52,7 +54,7 @@ pub struct Report {
     pub holes: Vec<ReportedHole>,
 }
 
-/// The answer to a relay that wants to work a subscription.
+/// The answer to a relay that wants to work a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
     /// It may, under this epoch.
@@ -71,10 +73,37 @@ pub enum Claim {
     },
 }
 
+/// A lease to be renewed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Renewal {
+    /// Of which subscription.
+    pub subscription: String,
+    /// Of which of its partitions.
+    pub partition: u32,
+    /// The fencing token.
+    pub epoch: i64,
+    /// What the relay says of the subscription.
+    pub report: Report,
+}
+
+/// What a relay sees of the others when it renews its leases.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Roster {
+    /// For each renewal, in order, whether the lease is still this relay's under that epoch.
+    pub kept: Vec<bool>,
+    /// The relays that have said something within the length of a lease and may work a subscription asked about, with the
+    /// subscriptions each serves. This relay may be missing.
+    pub relays: Vec<(RelayIdentity, Vec<String>)>,
+    /// The leases that run, of the subscriptions asked about: subscription, partition and owner.
+    pub leases: Vec<(String, u32, Uuid)>,
+    /// The rows of `outbox_meta` that rule a subscription asked about, by their names.
+    pub rules: BTreeMap<String, String>,
+}
+
 /// Keeps leases, over a connection of its own.
 #[async_trait]
 pub trait Leases: Send {
-    /// Takes the lease if it is free, expired, or this relay's own.
+    /// Takes the leases of these partitions, each if it is free, expired, or this relay's own; the answers are in order.
     ///
     /// # Errors
     ///
@@ -83,18 +112,19 @@ pub trait Leases: Send {
         &mut self,
         relay: &RelayIdentity,
         subscription: &str,
+        partitions: &[u32],
         length: Duration,
-    ) -> Result<Claim, StoreError>;
+    ) -> Result<Vec<Claim>, StoreError>;
 
     /// Ends the lease of an owner whose process is known to be dead, if its epoch is still `epoch`.
     ///
     /// # Errors
     ///
     /// [`StoreError`] as for [`Leases::acquire`].
-    async fn take_over(&mut self, subscription: &str, epoch: i64) -> Result<(), StoreError>;
+    async fn take_over(&mut self, subscription: &str, partition: u32, epoch: i64) -> Result<(), StoreError>;
 
-    /// Says that the relay lives, renews its leases and stores what it reports, in one statement or transaction.
-    /// Returns, in order, whether each lease is still this relay's under that epoch.
+    /// Says that the relay lives and what it serves, renews its leases, stores what it reports, and looks at the others, in
+    /// one statement or transaction.
     ///
     /// # Errors
     ///
@@ -103,13 +133,39 @@ pub trait Leases: Send {
         &mut self,
         relay: &RelayIdentity,
         length: Duration,
-        held: &[(String, i64, Report)],
-    ) -> Result<Vec<bool>, StoreError>;
+        serves: &[String],
+        held: &[Renewal],
+    ) -> Result<Roster, StoreError>;
 
-    /// Gives the leases back and takes the relay off the list.
+    /// Gives back leases of one subscription, each unless it is no longer this relay's under that epoch.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Leases::acquire`].
+    async fn give_back(&mut self, relay: &RelayIdentity, subscription: &str, held: &[Held]) -> Result<(), StoreError>;
+
+    /// Gives all leases back and takes the relay off the list.
     ///
     /// # Errors
     ///
     /// [`StoreError`] as for [`Leases::acquire`].
     async fn release(&mut self, relay: &RelayIdentity) -> Result<(), StoreError>;
+}
+
+/// For readers of one row: those that are no subscription, and subscriptions of one partition.
+impl dyn Leases + '_ {
+    /// [`Leases::acquire`] of the one partition.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn acquire_one(
+        &mut self,
+        relay: &RelayIdentity,
+        reader: &str,
+        length: Duration,
+    ) -> Result<Claim, StoreError> {
+        let claim = self.acquire(relay, reader, &[0], length).await?.into_iter().next();
+        claim.ok_or_else(|| StoreError::new(StoreErrorKind::Unavailable, "the database gave no answer about the lease"))
+    }
 }

@@ -38,6 +38,7 @@ mod guide;
 pub mod image;
 pub mod lease;
 mod names;
+pub mod partition;
 pub mod position;
 pub mod publisher;
 pub mod schema;

@@ -1,10 +1,13 @@
 //! What `outbox-relay status` shows: one object, whose JSON form other programs read.
 
+mod gather;
+
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::gather::{Gathered, StoredPartition, gather, overall};
 use crate::event::Position;
 
 /// The state of one outbox; unknown is `null` in its JSON.
@@ -142,7 +145,7 @@ impl fmt::Display for HolderStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartitionStatus {
     /// Its number, from 0.
-    pub partition: i32,
+    pub partition: u32,
     /// The relay that works it.
     pub owner: Option<String>,
     /// The epoch of its checkpoint.

@@ -3,12 +3,13 @@
 //! Each value moves into the future that uses it and comes back with the outcome, so that a worker can have a read, a
 //! write and its calls under way together. A future that is dropped takes its connection with it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
+use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held};
 use outbox_core::frontier::Frontier;
 use outbox_core::source::{Proof, Read, ReadRequest, Source};
-use outbox_core::{Filter, Position, PositionSet, Start, Store, StoreError};
+use outbox_core::{Filter, Position, PositionSet, Start, Store, StoreError, StoreErrorKind};
 
 /// Reads the log.
 pub(crate) struct Reader {
@@ -114,44 +115,72 @@ impl Reader {
 pub(crate) struct Ledger {
     store: Arc<dyn Store>,
     subscription: String,
-    epoch: i64,
+    held: Vec<Held>,
     checkpoints: Option<Box<dyn Checkpoints>>,
-}
-
-/// What is to be written.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Entry {
-    pub(crate) checkpoint: Checkpoint,
-    pub(crate) recorded: Vec<DeadLetter>,
-    pub(crate) forgiven: Vec<Position>,
+    /// A number of partitions that is still to be asked for.
+    wish: Option<u32>,
 }
 
 impl Ledger {
-    pub(crate) fn new(store: Arc<dyn Store>, subscription: String, epoch: i64) -> Self {
-        Self { store, subscription, epoch, checkpoints: None }
+    pub(crate) fn new(store: Arc<dyn Store>, subscription: String, held: Vec<Held>) -> Self {
+        Self { store, subscription, held, checkpoints: None, wish: None }
     }
 
-    /// Shuts older epochs out and returns the checkpoint, if there is one, and the positions recorded as not passing.
-    pub(crate) async fn claim(&mut self) -> Result<(Option<Checkpoint>, Vec<Position>), StoreError> {
+    /// Shuts older epochs out and returns what is known of the subscription.
+    pub(crate) async fn claim(&mut self) -> Result<Claimed, StoreError> {
         let mut checkpoints = self.store.checkpoints().await?;
-        let checkpoint = checkpoints.claim(&self.subscription, self.epoch).await?;
-        let recorded = checkpoints.recorded(&self.subscription).await?;
+        let claimed = checkpoints.claim(&self.subscription, &self.held).await?;
         self.checkpoints = Some(checkpoints);
-        Ok((checkpoint, recorded))
+        Ok(claimed)
     }
 
-    /// Writes the first checkpoint.
+    /// The positions recorded as not passing.
+    pub(crate) async fn recorded(&mut self) -> Result<Vec<Position>, StoreError> {
+        let subscription = self.subscription.clone();
+        self.open().await?.recorded(&subscription).await
+    }
+
+    /// Makes a new subscription of so many partitions.
+    pub(crate) async fn found(&mut self, partitions: u32, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        let subscription = self.subscription.clone();
+        self.open().await?.found(&subscription, partitions, checkpoint).await
+    }
+
+    /// Writes the first checkpoint of a reader of one row.
     pub(crate) async fn create(&mut self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        if self.checkpoints.is_none() {
-            self.claim().await?;
-        }
-        match &mut self.checkpoints {
-            Some(checkpoints) => checkpoints.create(&self.subscription, self.epoch, checkpoint).await,
-            None => Ok(()),
-        }
+        let (reader, epoch) = (self.subscription.clone(), self.held.first().map_or(0, |held| held.epoch));
+        self.open().await?.create(&reader, epoch, checkpoint).await
     }
 
-    /// Writes an entry. The checkpoint comes last: what it leaves behind is recorded by then.
+    /// The lowest position that is not done with, by partition.
+    pub(crate) async fn lowest(&mut self) -> Result<BTreeMap<u32, Position>, StoreError> {
+        let subscription = self.subscription.clone();
+        self.open().await?.lowest(&subscription).await
+    }
+
+    /// Changes the number of partitions, where somebody asked for it and all leases are free.
+    pub(crate) async fn repartition(&mut self) -> Result<bool, StoreError> {
+        let subscription = self.subscription.clone();
+        self.open().await?.repartition(&subscription).await
+    }
+
+    /// Asks for another number of partitions, now or after one of the next writes.
+    pub(crate) async fn wish(&mut self, partitions: u32) -> Result<(), StoreError> {
+        self.wish = Some(partitions);
+        self.ask().await
+    }
+
+    async fn ask(&mut self) -> Result<(), StoreError> {
+        let Some(partitions) = self.wish else { return Ok(()) };
+        let subscription = self.subscription.clone();
+        if self.open().await?.ask_partitions(&subscription, partitions).await? {
+            tracing::info!(subscription, partitions, "the number of partitions changes");
+            self.wish = None;
+        }
+        Ok(())
+    }
+
+    /// Writes an entry.
     ///
     /// A new connection claims first, because the outcome of the write that broke the last one is unknown.
     pub(crate) async fn write(mut self, entry: Entry) -> (Self, Result<(), StoreError>) {
@@ -163,17 +192,16 @@ impl Ledger {
     }
 
     async fn try_write(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let subscription = self.subscription.clone();
+        self.open().await?.save(&subscription, entry).await?;
+        self.ask().await
+    }
+
+    async fn open(&mut self) -> Result<&mut (dyn Checkpoints + 'static), StoreError> {
         if self.checkpoints.is_none() {
             self.claim().await?;
         }
-        let Some(checkpoints) = &mut self.checkpoints else { return Ok(()) };
-        let (subscription, epoch) = (&self.subscription, self.epoch);
-        if !entry.recorded.is_empty() {
-            checkpoints.record(subscription, epoch, &entry.recorded).await?;
-        }
-        if !entry.forgiven.is_empty() {
-            checkpoints.forgive(subscription, epoch, &entry.forgiven).await?;
-        }
-        checkpoints.save(subscription, epoch, &entry.checkpoint).await
+        let given_up = || StoreError::new(StoreErrorKind::Unavailable, "the connection to the database was given up");
+        self.checkpoints.as_deref_mut().ok_or_else(given_up)
     }
 }

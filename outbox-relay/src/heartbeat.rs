@@ -1,120 +1,36 @@
 //! Keeps the leases of a relay, on a connection and a task of its own: no publisher, however slow, delays a renewal.
 //!
-//! See [`outbox_core::lease`] for what a lease is and when it is trusted.
+//! See [`outbox_core::lease`] for what a lease is and when it is trusted, and [`fair`](crate::fair) for who takes what.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
-use outbox_core::lease::{Claim, Leases, RelayIdentity, Report};
+use outbox_core::checkpoint::Held;
+use outbox_core::lease::{Claim, Leases, RelayIdentity, Renewal, Roster};
+use outbox_core::partition::{PARTITIONS, Partitioning};
 use outbox_core::{Clock, Store, StoreError};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::drain::Drains;
+use crate::fair::{self, Plan};
 use crate::identity::is_dead_predecessor;
 use crate::reaction::{self, Reaction};
 use crate::retry::Schedule;
+use crate::seat::Seat;
 
-/// What the heartbeat and the worker of one subscription tell each other.
-#[derive(Debug)]
-pub(crate) struct Seat {
-    pub(crate) subscription: String,
-    /// The epoch of the lease, while it is held.
-    granted: watch::Sender<Option<i64>>,
-    /// Until when the lease is trusted, in milliseconds since boot.
-    trusted_until: AtomicU64,
-    /// Told to the worker each time the lease is trusted for longer.
-    trusted: Notify,
-    report: Mutex<Report>,
-    /// When an event or a hole was last done with, in whatever term.
-    progressed_at: Mutex<Instant>,
-    pub(crate) drains: Drains,
-}
-
-impl Seat {
-    pub(crate) fn new(subscription: String, publisher: String, now: Instant) -> Self {
-        let report = Report { publisher, state: "idle".into(), ..Report::default() };
-        Self {
-            subscription,
-            granted: watch::Sender::new(None),
-            trusted_until: AtomicU64::new(0),
-            trusted: Notify::new(),
-            report: Mutex::new(report),
-            progressed_at: Mutex::new(now),
-            drains: Drains::new(),
-        }
-    }
-
-    pub(crate) fn grants(&self) -> watch::Receiver<Option<i64>> {
-        self.granted.subscribe()
-    }
-
-    /// Notes that the lease is held, under this epoch.
-    pub(crate) fn grant(&self, epoch: i64) {
-        self.granted.send_replace(Some(epoch));
-    }
-
-    /// Whether the lease surely is still this relay's.
-    pub(crate) fn is_trusted(&self, since_boot: Duration) -> bool {
-        millis(since_boot) < self.trusted_until.load(Ordering::Acquire)
-    }
-
-    /// Returns when the lease was trusted for longer since the last time; there is one worker to be told.
-    pub(crate) async fn trusted(&self) {
-        self.trusted.notified().await;
-    }
-
-    /// Gives the lease up without telling the database: a checkpoint was refused because of its epoch.
-    pub(crate) fn vacate(&self) {
-        self.granted.send_replace(None);
-    }
-
-    /// Changes what the next renewal reports.
-    pub(crate) fn report(&self, change: impl FnOnce(&mut Report)) {
-        change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    pub(crate) fn last_error(&self) -> Option<String> {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner).last_error.clone()
-    }
-
-    /// Notes that something moved.
-    pub(crate) fn progress(&self, now: Instant) {
-        *self.progressed_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
-    }
-
-    /// When something last moved, or the relay began.
-    pub(crate) fn progressed_at(&self) -> Instant {
-        *self.progressed_at.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn snapshot(&self) -> Report {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn trust(&self, until: Duration) {
-        self.trusted_until.store(millis(until), Ordering::Release);
-        self.trusted.notify_one();
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Asks for a lease, and once more where the process that holds it is known to be dead.
+/// Asks for the lease of a reader of one row, and once more where the process that holds it is known to be dead.
 pub(crate) async fn claim(
     leases: &mut dyn Leases,
     relay: &RelayIdentity,
-    subscription: &str,
+    reader: &str,
     length: Duration,
 ) -> Result<Claim, StoreError> {
-    match leases.acquire(relay, subscription, length).await? {
+    match leases.acquire_one(relay, reader, length).await? {
         Claim::Taken { owner, epoch, .. } if is_dead_predecessor(&owner, relay) => {
-            tracing::info!(subscription, "the process that held the lease is dead, taking over");
-            leases.take_over(subscription, epoch).await?;
-            leases.acquire(relay, subscription, length).await
+            tracing::info!(reader, "the process that held the lease is dead, taking over");
+            leases.take_over(reader, 0, epoch).await?;
+            leases.acquire_one(relay, reader, length).await
         }
         claim => Ok(claim),
     }
@@ -127,6 +43,8 @@ pub(crate) struct Heartbeat {
     pub(crate) relay: RelayIdentity,
     pub(crate) length: Duration,
     pub(crate) seats: Vec<Arc<Seat>>,
+    /// Told when there is something to be given back or asked for at once.
+    pub(crate) hurry: Arc<Notify>,
     /// Cancelled when all workers have ended.
     pub(crate) end: CancellationToken,
 }
@@ -168,6 +86,7 @@ impl Heartbeat {
             };
             tokio::select! {
                 () = self.clock.sleep(pause) => {}
+                () = self.hurry.notified(), if trouble.is_none() => {}
                 () = self.end.cancelled() => {}
             }
         }
@@ -181,13 +100,13 @@ impl Heartbeat {
 
     /// Leaves the last report behind and gives the leases back.
     async fn leave(&self, mut leases: Box<dyn Leases>) -> Result<(), StoreError> {
-        self.renew(leases.as_mut()).await?;
+        self.renew(leases.as_mut()).await.map(drop)?;
         leases.release(&self.relay).await
     }
 
     /// Tells those who wait for a lease why there is none.
     fn blame(&self, reason: &str) {
-        for seat in self.seats.iter().filter(|seat| seat.granted.borrow().is_none()) {
+        for seat in self.seats.iter().filter(|seat| seat.holds_nothing()) {
             seat.report(|report| report.last_error = Some(reason.to_owned()));
         }
     }
@@ -197,55 +116,121 @@ impl Heartbeat {
             Some(leases) => leases,
             none => none.insert(self.store.leases().await?),
         };
-        for seat in &self.seats {
-            if seat.granted.borrow().is_none() {
-                self.acquire(leases.as_mut(), seat).await?;
+        let roster = self.renew(leases.as_mut()).await?;
+        let mut gained = false;
+        for seat in self.seats.iter().filter(|seat| seat.shares()) {
+            let plan = self.plan(seat, &roster)?;
+            seat.keep(&plan.keep);
+            let idle = seat.idle();
+            if !idle.is_empty() {
+                leases.give_back(&self.relay, &seat.subscription, &idle).await?;
+                seat.lose(&idle);
             }
+            gained |= self.take(leases.as_mut(), seat, &plan.take).await?;
+            self.report_waiting(seat, &roster);
         }
-        self.renew(leases.as_mut()).await
+        // Trust begins with a renewal of all there is.
+        if gained { self.renew(leases.as_mut()).await.map(drop) } else { Ok(()) }
     }
 
-    async fn acquire(&self, leases: &mut dyn Leases, seat: &Seat) -> Result<(), StoreError> {
+    /// What to do about one subscription: nothing is taken and all handed over while the number of partitions changes.
+    fn plan(&self, seat: &Seat, roster: &Roster) -> Result<Plan, StoreError> {
+        let name = &seat.subscription;
+        let rule = roster.rules.get(&format!("{PARTITIONS}{name}"));
+        let rule = rule.map(|text| Partitioning::from_text(name, text)).transpose()?;
+        let changing = rule.as_ref().is_some_and(|rule| rule.next.is_some());
+        seat.set_changing(changing);
+        if changing {
+            return Ok(Plan::default());
+        }
+        let count = rule.map_or(seat.partitions, |rule| rule.count);
+        let is_dead = |relay: &RelayIdentity| is_dead_predecessor(relay, &self.relay);
+        Ok(fair::plan(self.relay.relay_id, name, count, &seat.partitions_held(), roster, is_dead))
+    }
+
+    /// Asks for leases; returns whether some were got.
+    async fn take(&self, leases: &mut dyn Leases, seat: &Seat, wanted: &[u32]) -> Result<bool, StoreError> {
+        if wanted.is_empty() {
+            return Ok(false);
+        }
+        let name = &seat.subscription;
+        let mut claims = leases.acquire(&self.relay, name, wanted, self.length).await?;
+        let mut buried = false;
+        for (partition, claim) in wanted.iter().zip(&claims) {
+            if let Claim::Taken { owner, epoch, .. } = claim
+                && is_dead_predecessor(owner, &self.relay)
+            {
+                leases.take_over(name, *partition, *epoch).await?;
+                buried = true;
+            }
+        }
+        if buried {
+            tracing::info!(subscription = name, "the process that held the lease is dead, taking over");
+            // Those that are this relay's by now get an epoch more.
+            claims = leases.acquire(&self.relay, name, wanted, self.length).await?;
+        }
+        let got = wanted.iter().zip(claims).filter_map(|(partition, claim)| match claim {
+            Claim::Held { epoch } => Some(Held { partition: *partition, epoch }),
+            Claim::Taken { .. } => None,
+        });
+        let got: Vec<_> = got.collect();
+        for held in &got {
+            tracing::info!(subscription = name, partition = held.partition, epoch = held.epoch, "lease taken");
+        }
+        seat.grant(&got);
+        Ok(!got.is_empty())
+    }
+
+    /// Says whom a subscription waits for that has nothing to work.
+    fn report_waiting(&self, seat: &Seat, roster: &Roster) {
+        if !seat.holds_nothing() || seat.is_changing() {
+            return;
+        }
+        let leases = roster.leases.iter().filter(|(name, _, _)| *name == seat.subscription);
+        let owners: BTreeSet<_> = leases.map(|(_, _, owner)| *owner).collect();
+        let known: BTreeMap<_, _> = roster.relays.iter().map(|(relay, _)| (relay.relay_id, relay)).collect();
+        let owners: Vec<_> = owners.iter().filter_map(|owner| known.get(owner)).collect();
+        let shown = |relay: &RelayIdentity| format!("relay `{}` (process {})", relay.name, relay.process_id);
+        let waiting = match owners.as_slice() {
+            [] => return,
+            [owner] => format!("waiting: {} holds the lease", shown(owner)),
+            owners => {
+                let owners: Vec<_> = owners.iter().map(|owner| shown(owner)).collect();
+                format!("waiting: {} hold the leases", owners.join(", "))
+            }
+        };
+        if seat.last_error().as_ref() != Some(&waiting) {
+            tracing::info!(subscription = seat.subscription, "{waiting}");
+            seat.report(|report| report.last_error = Some(waiting));
+        }
+    }
+
+    async fn renew(&self, leases: &mut dyn Leases) -> Result<Roster, StoreError> {
+        let serves: Vec<_> =
+            self.seats.iter().filter(|seat| seat.shares()).map(|seat| seat.subscription.clone()).collect();
+        let held: Vec<(&Arc<Seat>, Vec<Held>)> = self.seats.iter().map(|seat| (seat, seat.held())).collect();
+        let renewal = |seat: &Seat, held: &Held| Renewal {
+            subscription: seat.subscription.clone(),
+            partition: held.partition,
+            epoch: held.epoch,
+            report: seat.snapshot(),
+        };
+        let renewals: Vec<_> =
+            held.iter().flat_map(|(seat, held)| held.iter().map(|each| renewal(seat, each))).collect();
         let asked_at = self.clock.since_boot();
-        match claim(leases, &self.relay, &seat.subscription, self.length).await? {
-            Claim::Held { epoch } => {
-                tracing::info!(subscription = seat.subscription, epoch, "lease taken");
-                seat.trust(self.trusted_from(asked_at));
-                seat.report(|report| report.last_error = None);
-                seat.grant(epoch);
+        let roster = leases.renew(&self.relay, self.length, &serves, &renewals).await?;
+        let mut kept = roster.kept.iter();
+        for (seat, held) in held {
+            let lost: Vec<_> = held.iter().zip(&mut kept).filter(|(_, kept)| !**kept).map(|(held, _)| *held).collect();
+            for held in &lost {
+                let (partition, epoch) = (held.partition, held.epoch);
+                tracing::warn!(subscription = seat.subscription, partition, epoch, "lease lost to another relay");
             }
-            Claim::Taken { owner, .. } => {
-                let waiting = format!("waiting: relay `{}` (process {}) holds the lease", owner.name, owner.process_id);
-                if seat.last_error().as_ref() != Some(&waiting) {
-                    tracing::info!(subscription = seat.subscription, host = owner.host, "{waiting}");
-                    seat.report(|report| report.last_error = Some(waiting));
-                }
-            }
+            // Of a share some of which is lost nothing is trusted, until its worker has begun anew.
+            let trusted = if lost.is_empty() { asked_at + self.length * 9 / 10 } else { Duration::ZERO };
+            seat.trust(trusted);
+            seat.lose(&lost);
         }
-        Ok(())
-    }
-
-    async fn renew(&self, leases: &mut dyn Leases) -> Result<(), StoreError> {
-        let held: Vec<_> =
-            self.seats.iter().filter_map(|seat| seat.granted.borrow().map(|epoch| (seat, epoch))).collect();
-        let rows: Vec<_> =
-            held.iter().map(|(seat, epoch)| (seat.subscription.clone(), *epoch, seat.snapshot())).collect();
-        let asked_at = self.clock.since_boot();
-        let kept = leases.renew(&self.relay, self.length, &rows).await?;
-        for ((seat, epoch), kept) in held.into_iter().zip(kept) {
-            if kept {
-                seat.trust(self.trusted_from(asked_at));
-            } else {
-                tracing::warn!(subscription = seat.subscription, epoch, "lease lost to another relay");
-                seat.trust(Duration::ZERO);
-                seat.granted.send_if_modified(|grant| grant.take_if(|current| *current == epoch).is_some());
-            }
-        }
-        Ok(())
-    }
-
-    /// A tenth of the lease is kept back for what happens between the last look at the clock and the publisher.
-    fn trusted_from(&self, asked_at: Duration) -> Duration {
-        asked_at + self.length * 9 / 10
+        Ok(roster)
     }
 }

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outbox_core::checkpoint::{RESERVED, is_reserved};
+use outbox_core::partition::MAX_PARTITIONS;
 use outbox_core::publisher::PublishErrorKind;
 use outbox_core::{Clock, Retention, Store};
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::cleanup::Cleanup;
 use crate::error::RelayError;
-use crate::heartbeat::{Heartbeat, Seat};
+use crate::heartbeat::Heartbeat;
 use crate::identity;
+use crate::seat::Seat;
 use crate::settings::Settings;
 use crate::subscription::Subscription;
 use crate::term::Mandate;
@@ -130,10 +133,15 @@ impl RelayBuilder {
             }
         }
         let now = self.settings.clock.now();
-        let seat = |each: &Subscription| Arc::new(Seat::new(each.name.clone(), each.publisher.describe(), now));
+        let hurry = Arc::new(Notify::new());
+        let seat = |each: &Subscription| {
+            let publisher = each.publisher.describe();
+            Arc::new(Seat::new(each.name.clone(), publisher, each.partitions, hurry.clone(), now))
+        };
         let seats: Vec<_> = self.subscriptions.iter().map(seat).collect();
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
-        let whole = Whole { store: self.store, settings: Arc::new(self.settings), seats: seats.clone(), stop };
+        let settings = Arc::new(self.settings);
+        let whole = Whole { store: self.store, settings, seats: seats.clone(), hurry, stop };
         let (stop, guard) = (whole.stop.clone(), ended.clone().drop_guard());
         let task = tokio::spawn(async move {
             let _ended = guard;
@@ -148,7 +156,7 @@ impl RelayBuilder {
             return wrong("the relay has no subscription; add one with a publisher".into());
         }
         let mut names = BTreeSet::new();
-        for Subscription { name, retry, .. } in &self.subscriptions {
+        for Subscription { name, retry, partitions, .. } in &self.subscriptions {
             if name.is_empty() {
                 return wrong("a subscription has an empty name; give it one that stays the same".into());
             }
@@ -157,6 +165,11 @@ impl RelayBuilder {
             }
             if !names.insert(name) {
                 return wrong(format!("two subscriptions are called `{name}`; give each a name of its own"));
+            }
+            if !(1..=MAX_PARTITIONS).contains(partitions) {
+                return wrong(format!(
+                    "subscription `{name}` has {partitions} partitions; write 1, or up to {MAX_PARTITIONS}"
+                ));
             }
             if retry.attempts == 0 || retry.first.is_zero() || retry.first > retry.max {
                 return wrong(format!(
@@ -276,6 +289,7 @@ struct Whole {
     store: Arc<dyn Store>,
     settings: Arc<Settings>,
     seats: Vec<Arc<Seat>>,
+    hurry: Arc<Notify>,
     stop: CancellationToken,
 }
 
@@ -339,9 +353,11 @@ impl Whole {
             relay: identity::of_this_process(&self.settings.name),
             length: self.settings.lease,
             seats: self.seats.clone(),
+            hurry: self.hurry.clone(),
             end,
         }
     }
+
     /// Starts the chore that cleans the log, where this relay is to.
     fn cleanup(&self, end: CancellationToken) -> JoinHandle<()> {
         let retention = self.settings.retention.clone().filter(|_| self.settings.until_empty.is_none());

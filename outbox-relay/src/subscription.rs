@@ -13,6 +13,7 @@ pub struct Subscription {
     pub(crate) publisher: Arc<dyn Publisher>,
     pub(crate) filter: Filter,
     pub(crate) start: Start,
+    pub(crate) partitions: u32,
     pub(crate) strict_order: bool,
     pub(crate) retry: Retry,
 }
@@ -32,6 +33,7 @@ impl Subscription {
             publisher,
             filter: Filter::default(),
             start: Start::default(),
+            partitions: 1,
             strict_order: false,
             retry: Retry::default(),
         }
@@ -52,6 +54,15 @@ impl Subscription {
     /// Where it begins if it has no checkpoint yet; default [`Start::Beginning`].
     pub fn start(mut self, start: Start) -> Self {
         self.start = start;
+        self
+    }
+
+    /// Into how many partitions its keys fall, which relays of the same subscription share; 1 to 256, default 1.
+    ///
+    /// Another number than the one it has is asked for when the relay starts, and the one that was asked for last holds;
+    /// see [`outbox_core::partition`]. On SQLite one relay works them all.
+    pub fn partitions(mut self, partitions: u32) -> Self {
+        self.partitions = partitions;
         self
     }
 

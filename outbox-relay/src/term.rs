@@ -1,4 +1,4 @@
-//! One term: the work on a subscription between taking its lease and losing it, or the end.
+//! One term: the work on a share of a subscription, between taking its leases and losing them, or handing some over.
 //!
 //! ```text
 //!            ┌────────────── room for more ◄──────────────────────────┐
@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use outbox_core::checkpoint::Checkpoint;
+use outbox_core::checkpoint::{Checkpoint, Entry, Held};
 use outbox_core::frontier::Frontier;
 use outbox_core::publisher::{Answer, Delivery, Publisher};
 use outbox_core::{Position, PublishError, PublishErrorKind, StoreError, StoreErrorKind};
@@ -38,12 +38,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timer;
-use crate::connections::{Entry, Ledger, ReadOutcome, Reader};
+use crate::connections::{Ledger, ReadOutcome, Reader};
 use crate::dispatch::Dispatch;
 use crate::error::RelayError;
-use crate::heartbeat::Seat;
 use crate::reaction::{self, Reaction};
+use crate::seat::{Grant, Seat};
 use crate::settings::Settings;
+use crate::share::Share;
 use crate::subscription::Subscription;
 use crate::trail::Trail;
 use drain::Drain;
@@ -61,8 +62,11 @@ pub(crate) enum End {
     Lost,
     /// The relay was asked to stop.
     Stopped,
-    /// Everything that was to be published is; so many events will not pass.
-    Emptied { blocked: u64 },
+    /// What it works is to change; all that was in flight is done with.
+    Reshaped,
+    /// Everything that was to be published is; so many events will not pass. Partitions that other relays work are done
+    /// when they have passed `others`.
+    Emptied { blocked: u64, others: Option<Position> },
 }
 
 /// What one term works with.
@@ -82,6 +86,7 @@ type Call = Boxed<(Vec<Delivery>, Result<Vec<Answer>, PublishError>)>;
 /// The state of one term.
 struct Term<'m> {
     mandate: &'m Mandate,
+    share: Share,
     frontier: Frontier,
     dispatch: Dispatch,
     trail: Trail,
@@ -104,6 +109,8 @@ struct Term<'m> {
     /// Whether a read saw everything up to the target.
     seen_all: bool,
     stopping_since: Option<Instant>,
+    /// Whether it is only to begin anew with another share.
+    reshaping: bool,
 }
 
 /// Works until the lease is lost, the relay is asked to stop, or everything is published.
@@ -113,11 +120,16 @@ struct Term<'m> {
 /// [`RelayError`] when a person must do something, or a relay that was to end made no progress.
 pub(crate) async fn run(
     mandate: &Mandate,
-    epoch: i64,
-    mut grants: watch::Receiver<Option<i64>>,
+    held: &[Held],
+    mut grants: watch::Receiver<Grant>,
 ) -> Result<End, RelayError> {
-    let mut term = match Term::open(mandate, epoch).await {
-        Ok(term) => term,
+    let mut term = match Term::open(mandate, held).await {
+        Ok(Some(term)) => term,
+        Ok(None) => {
+            // What the heartbeat knew of the partitions is out of date.
+            mandate.seat.vacate();
+            return Ok(End::Reshaped);
+        }
         Err(error) if error.kind() == StoreErrorKind::Fenced => return Ok(End::Lost),
         Err(error) => return Err(RelayError::Store(error)),
     };
@@ -134,7 +146,7 @@ pub(crate) async fn run(
         if let Some(end) = term.end(now)? {
             return Ok(end);
         }
-        let wake = term.next_timer(now);
+        let (wake, reshaping) = (term.next_timer(now), term.reshaping);
         tokio::select! {
             outcome = poll_if_some(&mut term.reading) => term.read_done(outcome, clock.now())?,
             Some(call) = term.calls.next() => term.calls_done(call, clock.now())?,
@@ -146,8 +158,17 @@ pub(crate) async fn run(
             () = timer.until(wake) => {}
             () = mandate.seat.trusted(), if !trusted => {}
             Ok(()) = drains.changed() => term.drain_asked(*drains.borrow_and_update(), clock.now()),
-            _ = grants.wait_for(|grant| *grant != Some(epoch)) => return Ok(End::Lost),
-            () = mandate.stop.cancelled(), if term.stopping_since.is_none() => term.stopping_since = Some(clock.now()),
+            granted = grants.wait_for(|grant| !grant.holds(held) || (!reshaping && grant.work() != held)) => {
+                if granted.is_ok_and(|grant| grant.holds(held)) {
+                    term.reshape(clock.now());
+                } else {
+                    return Ok(End::Lost);
+                }
+            }
+            () = mandate.stop.cancelled(), if term.stopping_since.is_none() || term.reshaping => {
+                term.stopping_since = Some(clock.now());
+                term.reshaping = false;
+            }
         }
     }
 }
@@ -165,21 +186,22 @@ async fn poll_if_some<T>(slot: &mut Option<Boxed<T>>) -> T {
 }
 
 impl<'m> Term<'m> {
-    /// Loads the checkpoint under the new epoch, or makes the first one.
-    async fn open(mandate: &'m Mandate, epoch: i64) -> Result<Self, StoreError> {
-        let Subscription { name, filter, start, strict_order, retry, publisher } = &mandate.subscription;
+    /// Loads the checkpoints under the new epochs, or makes the first ones; `None` where nothing is to be worked.
+    async fn open(mandate: &'m Mandate, held: &[Held]) -> Result<Option<Self>, StoreError> {
+        let Subscription { name, filter, strict_order, retry, publisher, partitions, .. } = &mandate.subscription;
         let mut reader = Reader::new(mandate.store.clone(), filter.clone());
-        let mut ledger = Ledger::new(mandate.store.clone(), name.clone(), epoch);
-        let (found, recorded) = ledger.claim().await?;
-        let checkpoint = if let Some(checkpoint) = found {
-            checkpoint
-        } else {
-            let (position, open) = reader.locate(*start).await?;
-            // As every later one is written: otherwise the next would seem to go back.
-            let checkpoint = Checkpoint { position, open, events: Vec::new() }.trimmed();
-            ledger.create(&checkpoint).await?;
-            checkpoint
-        };
+        let mut ledger = Ledger::new(mandate.store.clone(), name.clone(), held.to_vec());
+        let mut claimed = ledger.claim().await?;
+        if claimed.partitioning.is_none() {
+            found(mandate, &mut reader, &mut ledger).await?;
+            claimed = ledger.claim().await?;
+        }
+        let recorded = ledger.recorded().await?;
+        let share = Share::new(held, claimed);
+        let Some(checkpoint) = share.start() else { return Ok(None) };
+        if share.partitions() != *partitions {
+            ledger.wish(*partitions).await?;
+        }
         let target = match mandate.settings.until_empty {
             Some(_) => Some(reader.last_position().await?),
             None => None,
@@ -188,9 +210,15 @@ impl<'m> Term<'m> {
         reader.close();
         let holes = if *strict_order { 1 } else { outbox_core::frontier::MAX_HOLES };
         let now = mandate.settings.clock.now();
-        tracing::info!(subscription = name, epoch, position = checkpoint.position, "subscription running");
-        Ok(Self {
+        tracing::info!(
+            subscription = name,
+            partitions = held.len(),
+            position = checkpoint.position,
+            "subscription running"
+        );
+        Ok(Some(Self {
             mandate,
+            share,
             frontier: Frontier::new(checkpoint.position, &checkpoint.open).with_max_holes(holes).first_seen_at(now),
             dispatch: Dispatch::new(publisher.discipline(), *retry, recorded),
             trail: Trail::new(&checkpoint.events),
@@ -198,7 +226,7 @@ impl<'m> Term<'m> {
             reading: None,
             ledger: Some(ledger),
             writing: None,
-            entry: Entry { checkpoint, ..Entry::default() },
+            entry: Entry::default(),
             calls: FuturesUnordered::new(),
             pace: Pace::new(now, mandate.settings.poll_max),
             drain: Drain::default(),
@@ -208,7 +236,14 @@ impl<'m> Term<'m> {
             target,
             seen_all: false,
             stopping_since: None,
-        })
+            reshaping: false,
+        }))
+    }
+
+    /// Begins to wind down, so that another share can be taken up.
+    fn reshape(&mut self, now: Instant) {
+        self.reshaping = true;
+        self.stopping_since.get_or_insert(now);
     }
 
     /// Hands ready events to the publisher, while the lease is surely held, and returns whether it is.
@@ -290,7 +325,7 @@ impl<'m> Term<'m> {
             open.insert(range.clone());
         }
         let events = self.trail.events();
-        self.entry.checkpoint = Checkpoint { position: self.frontier.position(), open, events }.trimmed();
+        self.entry.checkpoints = self.share.checkpoints(self.frontier.position(), &open, &events);
         self.entry.recorded.extend(self.dispatch.take_unrecorded());
         self.entry.forgiven.extend(self.dispatch.take_forgiven());
         self.being_saved = self.unsaved;
@@ -331,6 +366,15 @@ impl<'m> Term<'m> {
             },
         }
     }
+}
+
+/// Makes the first checkpoints, at the place where the subscription is to begin.
+async fn found(mandate: &Mandate, reader: &mut Reader, ledger: &mut Ledger) -> Result<(), StoreError> {
+    let Subscription { start, partitions, .. } = &mandate.subscription;
+    let (position, open) = reader.locate(*start).await?;
+    // As every later one is written: otherwise the next would seem to go back.
+    let checkpoint = Checkpoint { position, open, events: Vec::new() }.trimmed();
+    ledger.found(*partitions, &checkpoint).await
 }
 
 /// Makes one call; an answer too few or too many is a failure of the publisher, not of an event.

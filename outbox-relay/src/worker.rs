@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
+use outbox_core::checkpoint::Held;
 use outbox_core::publisher::{Origin, PublishErrorKind};
 use outbox_core::store::Database;
-use outbox_core::{PublishError, Store, StoreError};
+use outbox_core::{Position, PublishError, Store, StoreError};
 
+use crate::connections::Ledger;
 use crate::error::RelayError;
 use crate::reaction::{self, Reaction};
 use crate::retry::Schedule;
 use crate::subscription::Subscription;
 use crate::term::{self, End, Mandate};
+
+/// How long to wait before looking again at what other relays do.
+const CHANGE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Works one subscription, term after term, and returns how many of its events will not pass.
 pub(crate) async fn work(mandate: Mandate) -> Result<u64, RelayError> {
@@ -28,24 +33,39 @@ async fn work_terms(mandate: &Mandate) -> Result<u64, RelayError> {
     let patience = Patience(mandate);
     let mut at_work = false;
     loop {
-        let granted = tokio::select! {
-            granted = grants.wait_for(Option::is_some) => granted.map(|epoch| *epoch).unwrap_or_default(),
+        let held = tokio::select! {
+            granted = grants.wait_for(|grant| !grant.work().is_empty()) => granted.map(|grant| grant.work()).unwrap_or_default(),
+            () = change_partitions(mandate) => continue,
             () = mandate.stop.cancelled() => return Ok(0),
             () = patience.run_out() => return Err(patience.error()),
         };
-        let Some(epoch) = granted else { return Ok(0) };
+        if held.is_empty() {
+            return Ok(0);
+        }
         let readiness = ready(mandate, at_work).await;
         at_work |= readiness.is_ok();
-        let trouble = match readiness {
-            Ok(()) => match term::run(mandate, epoch, grants.clone()).await {
-                Ok(End::Stopped) => return Ok(0),
-                Ok(End::Emptied { blocked }) => return Ok(blocked),
-                Ok(End::Lost) => {
-                    mandate.seat.vacate();
-                    continue;
-                }
-                Err(error) => error,
+        let outcome = match readiness {
+            Ok(()) => {
+                mandate.seat.work(&held);
+                let outcome = term::run(mandate, &held, grants.clone()).await;
+                mandate.seat.work(&[]);
+                outcome
+            }
+            Err(error) => Err(error),
+        };
+        let trouble = match outcome {
+            Ok(End::Stopped) => return Ok(0),
+            Ok(End::Emptied { blocked, others: None }) => return Ok(blocked),
+            Ok(End::Emptied { blocked, others: Some(target) }) => match others_emptied(mandate, &held, target).await {
+                Ok(true) => return Ok(blocked),
+                Ok(false) => continue,
+                Err(error) => RelayError::Store(error),
             },
+            Ok(End::Reshaped) => continue,
+            Ok(End::Lost) => {
+                mandate.seat.vacate();
+                continue;
+            }
             Err(error) => error,
         };
         if !may_pass(&trouble, at_work) {
@@ -61,6 +81,45 @@ async fn work_terms(mandate: &Mandate) -> Result<u64, RelayError> {
             () = mandate.settings.clock.sleep(schedule.next_delay()) => {}
             () = mandate.stop.cancelled() => return Ok(0),
             () = patience.run_out() => return Err(patience.error()),
+        }
+    }
+}
+
+/// Changes the number of partitions as soon as the heartbeat sees that somebody asked for it and all leases are free.
+async fn change_partitions(mandate: &Mandate) {
+    let mut changes = mandate.seat.changes();
+    if changes.wait_for(|changing| *changing).await.is_err() {
+        return std::future::pending().await;
+    }
+    let mut ledger = Ledger::new(mandate.store.clone(), mandate.subscription.name.clone(), Vec::new());
+    match ledger.repartition().await {
+        Ok(true) => mandate.seat.set_changing(false),
+        Ok(false) => {}
+        Err(error) => {
+            let (subscription, reason) = (&mandate.subscription.name, reaction::chain(&error));
+            tracing::warn!(subscription, reason, "the number of partitions could not be changed, trying again");
+        }
+    }
+    mandate.seat.hurry();
+    mandate.settings.clock.sleep(CHANGE_PAUSE).await;
+}
+
+/// Waits until the partitions that other relays work are done up to the target, or some of them fall to this relay.
+async fn others_emptied(mandate: &Mandate, held: &[Held], target: Position) -> Result<bool, StoreError> {
+    let mut ledger = Ledger::new(mandate.store.clone(), mandate.subscription.name.clone(), Vec::new());
+    let mut grants = mandate.seat.grants();
+    let patience = Patience(mandate);
+    loop {
+        let lowest = ledger.lowest().await?;
+        let own = |partition: &u32| held.iter().any(|held| held.partition == *partition);
+        if lowest.iter().filter(|(partition, _)| !own(partition)).all(|(_, lowest)| *lowest > target) {
+            return Ok(true);
+        }
+        tokio::select! {
+            _ = grants.wait_for(|grant| grant.work() != held) => return Ok(false),
+            () = mandate.settings.clock.sleep(CHANGE_PAUSE) => {}
+            () = mandate.stop.cancelled() => return Ok(false),
+            () = patience.run_out() => return Ok(false),
         }
     }
 }

@@ -5,6 +5,8 @@
 //! `lease`, `cleanup`, `store`, `status`. The feature `testing` lets a test ask an open transaction what it captured.
 
 mod error;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod number;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

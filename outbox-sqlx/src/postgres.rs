@@ -12,6 +12,7 @@ mod fault;
 mod filter;
 mod lease;
 mod migrate;
+mod partitions;
 mod row;
 mod source;
 mod start;

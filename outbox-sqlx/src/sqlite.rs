@@ -11,6 +11,7 @@ mod doctor;
 mod filter;
 mod lease;
 mod migrate;
+mod partitions;
 mod row;
 mod source;
 mod status;

@@ -1,10 +1,15 @@
--- Shuts older epochs out and answers with the checkpoint; a row with claimed = false has a newer epoch. Takes ROW
--- EXCLUSIVE on outbox_checkpoint and locks one row, found by its primary key.
-WITH claimed AS (
-    UPDATE outbox_checkpoint SET epoch = $2 WHERE subscription = $1 AND partition_id = 0 AND epoch <= $2
-    RETURNING position, open_positions, proof
+-- Shuts older epochs out of the partitions in $2 and answers with their checkpoints; a row with claimed = false has a newer
+-- epoch. Takes ROW EXCLUSIVE on outbox_checkpoint and locks the rows, found by the primary key.
+WITH asked AS (
+    SELECT partition_id, epoch FROM unnest($2::integer[], $3::bigint[]) AS asked (partition_id, epoch)
+), claimed AS (
+    UPDATE outbox_checkpoint AS stored SET epoch = asked.epoch
+    FROM asked
+    WHERE stored.subscription = $1 AND stored.partition_id = asked.partition_id AND stored.epoch <= asked.epoch
+    RETURNING stored.partition_id, stored.position, stored.open_positions, stored.proof
 )
-SELECT true AS claimed, position, open_positions, proof FROM claimed
+SELECT true AS claimed, partition_id, position, open_positions, proof FROM claimed
 UNION ALL
-SELECT false, position, open_positions, proof FROM outbox_checkpoint
-WHERE subscription = $1 AND partition_id = 0 AND NOT EXISTS (SELECT FROM claimed)
+SELECT false, stored.partition_id, stored.position, stored.open_positions, stored.proof
+FROM outbox_checkpoint AS stored JOIN asked USING (partition_id)
+WHERE stored.subscription = $1 AND NOT EXISTS (SELECT FROM claimed WHERE claimed.partition_id = stored.partition_id)

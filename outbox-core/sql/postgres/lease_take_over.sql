@@ -3,7 +3,7 @@
 -- each, found by their primary keys; reads the few rows of outbox_lease.
 WITH ended AS (
     UPDATE outbox_lease SET expires_at = least(expires_at, clock_timestamp())
-    WHERE subscription = $1 AND partition_id = 0 AND epoch = $2
+    WHERE subscription = $1 AND partition_id = $2 AND epoch = $3
     RETURNING relay_id
 )
 DELETE FROM outbox_relay WHERE relay_id IN (
@@ -12,7 +12,8 @@ DELETE FROM outbox_relay WHERE relay_id IN (
     WHERE relay_id IN (SELECT relay_id FROM ended)
         AND NOT EXISTS (
             SELECT FROM outbox_lease AS other
-            WHERE other.relay_id = outbox_relay.relay_id AND other.subscription <> $1 AND other.expires_at > clock_timestamp()
+            WHERE other.relay_id = outbox_relay.relay_id AND (other.subscription, other.partition_id) <> ($1, $2)
+                AND other.expires_at > clock_timestamp()
         )
     FOR UPDATE SKIP LOCKED
 )

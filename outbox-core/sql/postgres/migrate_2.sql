@@ -1,5 +1,6 @@
 -- Brings the tables of revision 1 to revision 2 while relays and writers of revision 1 work on. Runs as it stands, after
--- migrate.sql, inside one transaction. Every statement makes a new object or locks a table that only relays use.
+-- migrate.sql, inside one transaction. Every statement makes a new object, or locks a table that only
+-- relays use.
 
 -- The deadline of the relay that sleeps last, in microseconds since 1970: while it lies ahead a writer notifies. It is a
 -- sequence because a sequence is not MVCC: a writer sees its value of this moment, however old its snapshot.
@@ -21,4 +22,8 @@ BEGIN
     END LOOP;
 END $$;
 
+-- What a relay serves, as a JSON array of names: relays that serve the same subscription share its partitions.
+ALTER TABLE outbox_relay ADD COLUMN serves text NOT NULL DEFAULT '';
+
+-- The row 'partitions:NAME' says how many partitions a subscription has; one without it has one.
 INSERT INTO outbox_meta (name, value) VALUES ('revision', '2');

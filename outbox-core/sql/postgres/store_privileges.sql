@@ -3,7 +3,7 @@
 SELECT format('GRANT %s ON %s TO %I', string_agg(privilege, ', '), table_name::regclass, current_user) AS missing
 FROM (VALUES
     ('outbox_event', 'SELECT'),
-    ('outbox_meta', 'SELECT'),
+    ('outbox_meta', 'SELECT'), ('outbox_meta', 'INSERT'), ('outbox_meta', 'UPDATE'),
     ('outbox_checkpoint', 'SELECT'), ('outbox_checkpoint', 'INSERT'), ('outbox_checkpoint', 'UPDATE'), ('outbox_checkpoint', 'DELETE'),
     ('outbox_lease', 'SELECT'), ('outbox_lease', 'INSERT'), ('outbox_lease', 'UPDATE'), ('outbox_lease', 'DELETE'),
     ('outbox_relay', 'SELECT'), ('outbox_relay', 'INSERT'), ('outbox_relay', 'UPDATE'), ('outbox_relay', 'DELETE'),

@@ -24,6 +24,7 @@ use crate::checkpoint::{Checkpoint, DeadLetter};
 use crate::clock::Clock;
 use crate::event::{Event, Position};
 use crate::lease::{RelayIdentity, Report};
+use crate::partition::Partitioning;
 
 /// An outbox in memory that a relay reads as it reads a database. Clones are the same outbox.
 ///
@@ -65,17 +66,27 @@ struct Tables {
     last_transaction: u64,
     /// Open transactions that have drawn a position.
     writers: BTreeSet<u64>,
-    checkpoints: BTreeMap<String, StoredCheckpoint>,
+    /// By subscription and partition.
+    checkpoints: BTreeMap<(String, u32), StoredCheckpoint>,
     dead_letters: BTreeMap<String, BTreeMap<Position, DeadLetter>>,
-    leases: BTreeMap<String, StoredLease>,
-    /// Relays and when they last said something, by [`Clock::since_boot`].
-    relays: BTreeMap<Uuid, (RelayIdentity, Duration)>,
+    leases: BTreeMap<(String, u32), StoredLease>,
+    relays: BTreeMap<Uuid, StoredRelay>,
+    /// How the subscriptions are shared, by their names.
+    partitionings: BTreeMap<String, Partitioning>,
 }
 
 #[derive(Debug)]
 struct StoredCheckpoint {
     epoch: i64,
     checkpoint: Checkpoint,
+}
+
+#[derive(Debug)]
+struct StoredRelay {
+    relay: RelayIdentity,
+    serves: Vec<String>,
+    /// By [`Clock::since_boot`].
+    seen_at: Duration,
 }
 
 #[derive(Debug)]
@@ -114,9 +125,9 @@ impl MemoryStore {
         Captured::new(self.tables().events.values().cloned().collect())
     }
 
-    /// The checkpoint of a subscription, where it has one.
+    /// The checkpoint of the first partition of a subscription, where it has one.
     pub fn checkpoint(&self, subscription: &str) -> Option<Checkpoint> {
-        self.tables().checkpoints.get(subscription).map(|stored| stored.checkpoint.clone())
+        self.tables().checkpoints.get(&(subscription.to_owned(), 0)).map(|stored| stored.checkpoint.clone())
     }
 
     /// The events of a subscription that will not pass, by position, with their reasons.

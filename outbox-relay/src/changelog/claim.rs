@@ -6,16 +6,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_core::checkpoint::{Checkpoint, EXPORT, HOLD};
+use outbox_core::checkpoint::{Checkpoint, EXPORT, Entry, HOLD, Held};
 use outbox_core::lease::{Claim as Answer, RelayIdentity};
 use outbox_core::{Clock, Position, Store, StoreError, StoreErrorKind};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::setbacks::Setbacks;
-use crate::connections::{Entry, Ledger};
-use crate::heartbeat::{self, Heartbeat, Seat};
+use crate::connections::Ledger;
+use crate::heartbeat::{self, Heartbeat};
+use crate::seat::Seat;
 use crate::{identity, reaction};
 
 /// How long the lease lasts without renewal: a program that writes to a slow target may keep the runtime busy for a while.
@@ -25,7 +27,7 @@ const LEASE: Duration = Duration::from_secs(30);
 pub(super) struct Claim {
     store: Arc<dyn Store>,
     seat: Arc<Seat>,
-    epoch: i64,
+    held: Held,
     /// There unless a write is under way.
     ledger: Option<Ledger>,
     end: CancellationToken,
@@ -46,8 +48,10 @@ impl Claim {
             Answer::Held { epoch } => epoch,
             Answer::Taken { owner, expires_in, .. } => return Err(taken(&row, &owner, expires_in)),
         };
-        let seat = Arc::new(Seat::new(row.clone(), String::new(), clock.now()));
-        seat.grant(epoch);
+        let held = Held { partition: 0, epoch };
+        let hurry = Arc::new(Notify::new());
+        let seat = Arc::new(Seat::new(row.clone(), String::new(), 0, hurry.clone(), clock.now()));
+        seat.grant(&[held]);
         let end = CancellationToken::new();
         let heartbeat = Heartbeat {
             store: store.clone(),
@@ -55,16 +59,17 @@ impl Claim {
             relay,
             length: LEASE,
             seats: vec![seat.clone()],
+            hurry,
             end: end.clone(),
         };
-        let ledger = Some(Ledger::new(store.clone(), row, epoch));
-        Ok(Self { store, seat, epoch, ledger, end, heartbeat: Some(tokio::spawn(heartbeat.run(Some(leases)))) })
+        let ledger = Some(Ledger::new(store.clone(), row, vec![held]));
+        Ok(Self { store, seat, held, ledger, end, heartbeat: Some(tokio::spawn(heartbeat.run(Some(leases)))) })
     }
 
     /// Where the last export of the name ended, if there was one. Shuts out whoever had the name before.
     pub(super) async fn cursor(&mut self) -> Result<Option<Checkpoint>, StoreError> {
         match &mut self.ledger {
-            Some(ledger) => Ok(ledger.claim().await?.0),
+            Some(ledger) => Ok(ledger.claim().await?.checkpoints.into_values().next()),
             None => Err(self.lost()),
         }
     }
@@ -80,7 +85,7 @@ impl Claim {
 
     /// Moves the cursor; durable on return. A write whose outcome is unknown is made again after a look.
     pub(super) async fn save(&mut self, checkpoint: Checkpoint, setbacks: &mut Setbacks) -> Result<(), StoreError> {
-        let entry = Entry { checkpoint, ..Entry::default() };
+        let entry = Entry { checkpoints: vec![(self.held, checkpoint)], ..Entry::default() };
         while let Some(ledger) = self.ledger.take() {
             let (ledger, outcome) = ledger.write(entry.clone()).await;
             self.ledger = Some(ledger);
@@ -95,7 +100,7 @@ impl Claim {
 
     /// Refuses to go on once the lease is another's.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        if *self.seat.grants().borrow() == Some(self.epoch) { Ok(()) } else { Err(self.lost()) }
+        if self.seat.grants().borrow().holds(&[self.held]) { Ok(()) } else { Err(self.lost()) }
     }
 
     /// Gives the lease back, and removes what is left of holds whose time is over, its own among them.

@@ -17,9 +17,12 @@ impl Term<'_> {
         if let Some(since) = self.stopping_since {
             let limit = self.mandate.settings.shutdown_timeout;
             if self.reading.is_none() && self.calls.is_empty() && settled {
-                return Ok(Some(End::Stopped));
+                return Ok(Some(if self.reshaping { End::Reshaped } else { End::Stopped }));
             }
             if now.duration_since(since) >= limit {
+                if self.reshaping {
+                    return Ok(Some(End::Lost));
+                }
                 let subscription = self.mandate.subscription.name.clone();
                 return Err(RelayError::NotDrained { subscription, waited: limit, unanswered: self.calls.len() });
             }
@@ -30,7 +33,8 @@ impl Term<'_> {
         let passed = self.dispatch.open().first().is_none_or(|open| open > target) || self.dispatch.only_blocked_left();
         let full = self.is_full() && self.dispatch.only_blocked_left();
         if ((self.seen_all && holes_closed && passed) || full) && settled {
-            return Ok(Some(End::Emptied { blocked: self.dispatch.blocked().len() as u64 }));
+            let others = (!self.share.is_whole()).then_some(target);
+            return Ok(Some(End::Emptied { blocked: self.dispatch.blocked().len() as u64, others }));
         }
         if now.saturating_duration_since(self.mandate.seat.progressed_at()) >= limit {
             return Err(RelayError::Timeout {

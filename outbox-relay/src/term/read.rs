@@ -73,8 +73,18 @@ impl Term<'_> {
         if self.drain.wants_read() {
             self.pace.read_at = now;
         }
-        self.dispatch.admit(rows);
+        self.dispatch.admit(self.due(rows));
         self.report(now);
+    }
+
+    /// The rows with those that are not this share's to publish left out.
+    fn due(&self, rows: Vec<Row>) -> Vec<Row> {
+        let due = |row: Row| match row {
+            Row::Event(event) if !self.share.is_due(&event.key, event.position) => Row::Filtered(event.position),
+            Row::Unreadable(row) if !self.share.is_due(&row.key, row.position) => Row::Filtered(row.position),
+            row => row,
+        };
+        rows.into_iter().map(due).collect()
     }
 
     fn remember(&mut self, rows: &[Row]) {

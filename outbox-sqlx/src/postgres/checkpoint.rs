@@ -1,7 +1,10 @@
 //! Keeps checkpoints. Each write is one statement, and durable when it returns.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
+use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, DeadLetter, Entry, Held};
+use outbox_core::partition::Partitioning;
 use outbox_core::{Names, Position, StoreError};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow, Postgres};
 use sqlx::query::Query;
@@ -9,6 +12,7 @@ use sqlx::{Connection, Row, SqlStr};
 
 use super::connection::{CALL, Link, statement};
 use super::fault::{fenced, store_error};
+use crate::number::{partition_id, partition_of};
 use crate::refusal::{lost, overtaken};
 
 const CLAIM: &str = outbox_core::sql::postgres::CHECKPOINT_CLAIM;
@@ -20,84 +24,135 @@ const RECORD: &str = outbox_core::sql::postgres::CHECKPOINT_RECORD;
 const FORGIVE: &str = outbox_core::sql::postgres::CHECKPOINT_FORGIVE;
 const RECORDED: &str = outbox_core::sql::postgres::CHECKPOINT_RECORDED;
 const SWEEP: &str = outbox_core::sql::postgres::CHECKPOINT_SWEEP;
+const ALL: &str = outbox_core::sql::postgres::CHECKPOINT_ALL;
 
 /// The checkpoints of one database.
 pub(super) struct PgCheckpoints {
     link: Link,
-    claim: SqlStr,
-    lost: SqlStr,
-    lock: SqlStr,
-    create: SqlStr,
+    names: Names,
     save: SqlStr,
-    record: SqlStr,
-    forgive: SqlStr,
-    recorded: SqlStr,
-    sweep: SqlStr,
 }
 
 impl PgCheckpoints {
     pub(super) async fn open(options: &PgConnectOptions, names: &Names) -> Result<Self, StoreError> {
-        Ok(Self {
-            link: Link::open(options, CALL).await?,
-            claim: statement(names, CLAIM),
-            lost: statement(names, LOST),
-            lock: statement(names, LOCK),
-            create: statement(names, CREATE),
-            save: statement(names, SAVE),
-            record: statement(names, RECORD),
-            forgive: statement(names, FORGIVE),
-            recorded: statement(names, RECORDED),
-            sweep: statement(names, SWEEP),
-        })
+        Ok(Self { link: Link::open(options, CALL).await?, names: names.clone(), save: statement(names, SAVE) })
     }
 
-    /// Refuses to go on from a checkpoint below which events were removed that it says are still to come.
-    async fn check_floor(&mut self, subscription: &str, position: Position) -> Result<(), StoreError> {
-        let row = self.link.one(CALL, sqlx::query(self.lost.clone()).bind(subscription)).await?;
-        let cut_off: Option<String> = row.try_get("cut_off").map_err(store_error)?;
+    fn sql(&self, sql: &'static str) -> SqlStr {
+        statement(&self.names, sql)
+    }
+
+    /// How the subscription is shared. Refuses to go on from a checkpoint below which events were removed that it says are
+    /// still to come.
+    async fn look(
+        &mut self,
+        subscription: &str,
+        checkpoints: &BTreeMap<u32, Checkpoint>,
+    ) -> Result<Option<Partitioning>, StoreError> {
+        let row = self.link.one(CALL, sqlx::query(self.sql(LOST)).bind(subscription)).await?;
+        let text = |column: &str| row.try_get::<Option<String>, _>(column).map_err(store_error);
         let floor: Option<Position> = row.try_get("floor").map_err(store_error)?;
-        lost(subscription, position, floor, cut_off.as_deref()).map_or(Ok(()), Err)
+        if let Some(position) = checkpoints.values().map(|each| each.position).min() {
+            lost(subscription, position, floor, text("cut_off")?.as_deref()).map_or(Ok(()), Err)?;
+        }
+        text("partitions")?.map(|text| Partitioning::from_text(subscription, &text)).transpose()
     }
 
-    /// Whether the subscription has a checkpoint, of whatever epoch.
-    async fn is_stored(&mut self, subscription: &str, epoch: i64) -> Result<bool, StoreError> {
-        let query = sqlx::query(self.claim.clone()).bind(subscription).bind(epoch);
-        Ok(self.link.optional(CALL, query).await?.is_some())
+    /// Whether the reader has a checkpoint, of whatever epoch.
+    async fn is_stored(&mut self, reader: &str) -> Result<bool, StoreError> {
+        Ok(!self.all(reader).await?.is_empty())
+    }
+
+    async fn all(&mut self, subscription: &str) -> Result<BTreeMap<u32, Checkpoint>, StoreError> {
+        let rows = self.link.all(CALL, sqlx::query(self.sql(ALL)).bind(subscription)).await?;
+        rows.iter().map(|row| checkpoint(subscription, row)).collect()
+    }
+
+    /// Writes the entry with its letters; returns whether its checkpoints were written.
+    async fn write_letters(&mut self, subscription: &str, entry: &Entry) -> Result<bool, StoreError> {
+        let (record, forgive) = (self.sql(RECORD), self.sql(FORGIVE));
+        let save = saved(&self.save, subscription, entry);
+        let write = async |connection: &mut PgConnection| {
+            let mut tx = connection.begin().await?;
+            if save.execute(&mut *tx).await?.rows_affected() < entry.checkpoints.len() as u64 {
+                tx.rollback().await?;
+                return Ok(false);
+            }
+            if !entry.recorded.is_empty() {
+                recorded(&record, subscription, &entry.recorded).execute(&mut *tx).await?;
+            }
+            if !entry.forgiven.is_empty() {
+                sqlx::query(forgive).bind(subscription).bind(&entry.forgiven).execute(&mut *tx).await?;
+            }
+            tx.commit().await?;
+            Ok(true)
+        };
+        self.link.call(CALL, write).await
     }
 }
 
-/// A statement that writes a checkpoint.
-fn written<'q>(
-    sql: &SqlStr,
-    subscription: &'q str,
-    epoch: i64,
-    checkpoint: &Checkpoint,
-) -> Query<'q, Postgres, PgArguments> {
+/// The statement that moves checkpoints.
+fn saved<'q>(sql: &SqlStr, subscription: &'q str, entry: &Entry) -> Query<'q, Postgres, PgArguments> {
+    let rows = || entry.checkpoints.iter();
     sqlx::query(sql.clone())
         .bind(subscription)
-        .bind(epoch)
-        .bind(checkpoint.position)
-        .bind(checkpoint.open.to_string())
-        .bind(checkpoint.proof_column())
+        .bind(rows().map(|(held, _)| partition_id(held.partition)).collect::<Vec<_>>())
+        .bind(rows().map(|(held, _)| held.epoch).collect::<Vec<_>>())
+        .bind(rows().map(|(_, checkpoint)| checkpoint.position).collect::<Vec<_>>())
+        .bind(rows().map(|(_, checkpoint)| checkpoint.open.to_string()).collect::<Vec<_>>())
+        .bind(rows().map(|(_, checkpoint)| checkpoint.proof_column()).collect::<Vec<_>>())
+}
+
+fn recorded<'q>(sql: &SqlStr, subscription: &'q str, letters: &[DeadLetter]) -> Query<'q, Postgres, PgArguments> {
+    sqlx::query(sql.clone())
+        .bind(subscription)
+        .bind(letters.iter().map(|letter| letter.position).collect::<Vec<_>>())
+        .bind(letters.iter().map(|letter| letter.event_id).collect::<Vec<_>>())
+        .bind(letters.iter().map(|letter| storable(&letter.topic)).collect::<Vec<_>>())
+        .bind(letters.iter().map(|letter| storable(&letter.key)).collect::<Vec<_>>())
+        .bind(letters.iter().map(|letter| storable(&letter.reason)).collect::<Vec<_>>())
+        .bind(letters.iter().map(|letter| i32::try_from(letter.attempts).unwrap_or(i32::MAX)).collect::<Vec<_>>())
+}
+
+/// The epoch of a refused write, for its error.
+fn first_epoch(entry: &Entry) -> i64 {
+    entry.checkpoints.first().map_or(0, |(held, _)| held.epoch)
 }
 
 #[async_trait]
 impl Checkpoints for PgCheckpoints {
-    async fn claim(&mut self, subscription: &str, epoch: i64) -> Result<Option<Checkpoint>, StoreError> {
-        let query = sqlx::query(self.claim.clone()).bind(subscription).bind(epoch);
-        let Some(row) = self.link.optional(CALL, query).await? else {
-            return Ok(None);
-        };
-        if !row.try_get::<bool, _>("claimed").map_err(store_error)? {
-            return Err(fenced(subscription, epoch));
+    async fn claim(&mut self, subscription: &str, held: &[Held]) -> Result<Claimed, StoreError> {
+        let query = sqlx::query(self.sql(CLAIM))
+            .bind(subscription)
+            .bind(held.iter().map(|each| partition_id(each.partition)).collect::<Vec<_>>())
+            .bind(held.iter().map(|each| each.epoch).collect::<Vec<_>>());
+        let rows = self.link.all(CALL, query).await?;
+        for row in &rows {
+            if !row.try_get::<bool, _>("claimed").map_err(store_error)? {
+                let partition = partition_of(row).map_err(store_error)?;
+                let epoch = held.iter().find(|each| each.partition == partition).map_or(0, |each| each.epoch);
+                return Err(fenced(subscription, epoch));
+            }
         }
-        let checkpoint = checkpoint(subscription, &row)?;
-        self.check_floor(subscription, checkpoint.position).await?;
-        Ok(Some(checkpoint))
+        let checkpoints = rows.iter().map(|row| checkpoint(subscription, row)).collect::<Result<_, _>>()?;
+        let partitioning = self.look(subscription, &checkpoints).await?;
+        let one = || (!checkpoints.is_empty()).then(|| Partitioning::new(1));
+        Ok(Claimed { partitioning: partitioning.or_else(one), checkpoints })
     }
 
-    async fn create(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        let (lock, query) = (self.lock.clone(), written(&self.create, subscription, epoch, checkpoint));
+    async fn found(&mut self, subscription: &str, partitions: u32, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        let founding = super::partitions::found(&mut self.link, &self.names, subscription, partitions, checkpoint);
+        if founding.await? || self.is_stored(subscription).await? { Ok(()) } else { Err(overtaken(subscription)) }
+    }
+
+    async fn create(&mut self, reader: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        let lock = self.sql(LOCK);
+        let query = sqlx::query(self.sql(CREATE))
+            .bind(reader)
+            .bind(epoch)
+            .bind(checkpoint.position)
+            .bind(checkpoint.open.to_string())
+            .bind(checkpoint.proof_column());
         let create = async |connection: &mut PgConnection| {
             let mut tx = connection.begin().await?;
             sqlx::query(lock).execute(&mut *tx).await?;
@@ -106,46 +161,42 @@ impl Checkpoints for PgCheckpoints {
             Ok(created)
         };
         match self.link.call(CALL, create).await? {
-            0 if self.is_stored(subscription, epoch).await? => Err(fenced(subscription, epoch)),
-            0 => Err(overtaken(subscription)),
+            0 if self.is_stored(reader).await? => Err(fenced(reader, epoch)),
+            0 => Err(overtaken(reader)),
             _ => Ok(()),
         }
     }
 
-    async fn save(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        match self.link.run(CALL, written(&self.save, subscription, epoch, checkpoint)).await?.rows_affected() {
-            0 => Err(fenced(subscription, epoch)),
-            _ => Ok(()),
-        }
-    }
-
-    async fn record(&mut self, subscription: &str, epoch: i64, letters: &[DeadLetter]) -> Result<(), StoreError> {
-        let query = sqlx::query(self.record.clone())
-            .bind(subscription)
-            .bind(epoch)
-            .bind(letters.iter().map(|letter| letter.position).collect::<Vec<_>>())
-            .bind(letters.iter().map(|letter| letter.event_id).collect::<Vec<_>>())
-            .bind(letters.iter().map(|letter| storable(&letter.topic)).collect::<Vec<_>>())
-            .bind(letters.iter().map(|letter| storable(&letter.key)).collect::<Vec<_>>())
-            .bind(letters.iter().map(|letter| storable(&letter.reason)).collect::<Vec<_>>())
-            .bind(letters.iter().map(|letter| i32::try_from(letter.attempts).unwrap_or(i32::MAX)).collect::<Vec<_>>());
-        let row = self.link.one(CALL, query).await?;
-        if row.try_get("fenced").map_err(store_error)? { Err(fenced(subscription, epoch)) } else { Ok(()) }
-    }
-
-    async fn forgive(&mut self, subscription: &str, epoch: i64, positions: &[Position]) -> Result<(), StoreError> {
-        let query = sqlx::query(self.forgive.clone()).bind(subscription).bind(epoch).bind(positions);
-        let row = self.link.one(CALL, query).await?;
-        if row.try_get("fenced").map_err(store_error)? { Err(fenced(subscription, epoch)) } else { Ok(()) }
+    async fn save(&mut self, subscription: &str, entry: &Entry) -> Result<(), StoreError> {
+        let written = if entry.recorded.is_empty() && entry.forgiven.is_empty() {
+            let done = self.link.run(CALL, saved(&self.save, subscription, entry)).await?;
+            done.rows_affected() == entry.checkpoints.len() as u64
+        } else {
+            self.write_letters(subscription, entry).await?
+        };
+        if written { Ok(()) } else { Err(fenced(subscription, first_epoch(entry))) }
     }
 
     async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
-        let rows = self.link.all(CALL, sqlx::query(self.recorded.clone()).bind(subscription)).await?;
+        let rows = self.link.all(CALL, sqlx::query(self.sql(RECORDED)).bind(subscription)).await?;
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(store_error)
     }
 
+    async fn lowest(&mut self, subscription: &str) -> Result<BTreeMap<u32, Position>, StoreError> {
+        let checkpoints = self.all(subscription).await?;
+        Ok(checkpoints.into_iter().map(|(partition, each)| (partition, each.lowest())).collect())
+    }
+
+    async fn ask_partitions(&mut self, subscription: &str, partitions: u32) -> Result<bool, StoreError> {
+        super::partitions::ask(&mut self.link, &self.names, subscription, partitions).await
+    }
+
+    async fn repartition(&mut self, subscription: &str) -> Result<bool, StoreError> {
+        super::partitions::repartition(&mut self.link, &self.names, subscription).await
+    }
+
     async fn sweep(&mut self) -> Result<(), StoreError> {
-        self.link.run(CALL, sqlx::query(self.sweep.clone())).await.map(drop)
+        self.link.run(CALL, sqlx::query(self.sql(SWEEP))).await.map(drop)
     }
 }
 
@@ -154,8 +205,9 @@ pub(super) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-fn checkpoint(subscription: &str, row: &PgRow) -> Result<Checkpoint, StoreError> {
+pub(super) fn checkpoint(subscription: &str, row: &PgRow) -> Result<(u32, Checkpoint), StoreError> {
     let text = |column: &str| row.try_get::<String, _>(column).map_err(store_error);
     let position = row.try_get("position").map_err(store_error)?;
-    Checkpoint::from_columns(subscription, position, &text("open_positions")?, &text("proof")?)
+    let read = Checkpoint::from_columns(subscription, position, &text("open_positions")?, &text("proof")?)?;
+    Ok((partition_of(row).map_err(store_error)?, read))
 }

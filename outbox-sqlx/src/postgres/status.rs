@@ -3,18 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use outbox_core::checkpoint::Checkpoint;
 use outbox_core::status::{
-    DatabaseStatus, HolderStatus, HoleStatus, LogStatus, PartitionStatus, RelayStatus, ReportedHole,
-    SILENT_AFTER_SECONDS, SegmentStatus, Status, SubscriptionStatus,
+    DatabaseStatus, Gathered, HolderStatus, HoleStatus, LogStatus, RelayStatus, ReportedHole, SILENT_AFTER_SECONDS,
+    SegmentStatus, Status, StoredPartition, gather,
 };
 use outbox_core::store::Database;
-use outbox_core::{Names, Position, PositionSet, StoreError};
+use outbox_core::{Names, Position, StoreError};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::cleanup::Surveyor;
 use super::connection::{Link, READ, statement};
 use super::fault::store_error;
+use crate::number::partition_of;
 
 const LOG: &str = outbox_core::sql::postgres::STATUS_LOG;
 const SEGMENTS: &str = outbox_core::sql::postgres::STATUS_SEGMENTS;
@@ -47,18 +49,21 @@ pub(super) async fn status(
     let log = link.one(READ, sqlx::query(statement(names, LOG))).await?;
     let relays = link.all(READ, sqlx::query(statement(names, RELAYS))).await?;
     let rows = link.all(READ, sqlx::query(statement(names, SUBSCRIPTIONS))).await?;
-    let mut subscriptions = Vec::new();
-    for row in &rows {
-        let reported = reported_holes(row).map_err(store_error)?;
-        let known = known_holders(&mut link, names, &reported).await?;
-        subscriptions.push(subscription(row, &reported, &known).map_err(store_error)?);
+    let rows = rows.iter().map(partition).collect::<Result<Vec<_>, _>>().map_err(store_error)?;
+    let mut gathered = gather(&rows.iter().map(|(row, _)| row.clone()).collect::<Vec<_>>());
+    let now = rows.first().map_or(0.0, |(_, now)| *now);
+    for Gathered { status, holes, .. } in &mut gathered {
+        let known = known_holders(&mut link, names, holes).await?;
+        status.holes = holes.iter().map(|reported| hole(reported, &known, now)).collect();
     }
     // Last of all, for a log too long to be counted in time must not end anything else.
     link.limit(COUNT).await?;
-    for (subscription, row) in subscriptions.iter_mut().zip(&rows) {
-        if let Some((events, seconds)) = lag(&mut link, names, row).await? {
-            subscription.lag_events = Some(events);
-            subscription.lag_seconds = Some(seconds);
+    for Gathered { status, checkpoint, .. } in &mut gathered {
+        if let Some(checkpoint) = checkpoint
+            && let Some((events, seconds)) = lag(&mut link, names, checkpoint).await?
+        {
+            status.lag_events = Some(events);
+            status.lag_seconds = Some(seconds);
         }
     }
     let Database { kind, server_version, instance, .. } = database;
@@ -67,7 +72,7 @@ pub(super) async fn status(
         database: DatabaseStatus { kind, server_version, instance },
         log: log_status(&log, &segments, &blocked).map_err(store_error)?,
         relays: relays.iter().map(relay).collect::<Result<_, _>>().map_err(store_error)?,
-        subscriptions,
+        subscriptions: gathered.into_iter().map(|each| each.status).collect(),
     })
 }
 
@@ -107,13 +112,6 @@ fn relay(row: &PgRow) -> Result<RelayStatus, sqlx::Error> {
     Ok(RelayStatus { name: row.try_get("relay_name")?, state, seen_seconds_ago })
 }
 
-/// The holes the owner last reported; one that is no longer there says nothing.
-fn reported_holes(row: &PgRow) -> Result<Vec<ReportedHole>, sqlx::Error> {
-    let text: Option<String> = row.try_get("holes")?;
-    let owned: bool = row.try_get("owned")?;
-    Ok(text.filter(|_| owned).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
-}
-
 async fn known_holders(link: &mut Link, names: &Names, reported: &[ReportedHole]) -> Result<Known, StoreError> {
     let asked: BTreeSet<_> =
         reported.iter().flat_map(|hole| &hole.holders).map(|holder| (&holder.transaction, holder.pid)).collect();
@@ -135,16 +133,10 @@ async fn known_holders(link: &mut Link, names: &Names, reported: &[ReportedHole]
     rows.iter().map(known).collect::<Result<_, _>>().map_err(store_error)
 }
 
-async fn lag(link: &mut Link, names: &Names, row: &PgRow) -> Result<Option<(u64, f64)>, StoreError> {
-    let position: Option<Position> = row.try_get("position").map_err(store_error)?;
-    let open: Option<String> = row.try_get("open_positions").map_err(store_error)?;
-    // A damaged text has no lag anybody could know.
-    let Some((position, open)) = position.zip(open.and_then(|open| open.parse::<PositionSet>().ok())) else {
-        return Ok(None);
-    };
-    let (first, last): (Vec<Position>, Vec<Position>) =
-        open.ranges().map(|range| (*range.start(), *range.end())).unzip();
-    let query = sqlx::query(statement(names, LAG)).bind(position).bind(first).bind(last);
+async fn lag(link: &mut Link, names: &Names, checkpoint: &Checkpoint) -> Result<Option<(u64, f64)>, StoreError> {
+    let ranges = checkpoint.open.ranges();
+    let (first, last): (Vec<Position>, Vec<Position>) = ranges.map(|range| (*range.start(), *range.end())).unzip();
+    let query = sqlx::query(statement(names, LAG)).bind(checkpoint.position).bind(first).bind(last);
     let Some(row) = link.one_in_time(READ, query).await? else {
         return Ok(None);
     };
@@ -152,37 +144,27 @@ async fn lag(link: &mut Link, names: &Names, row: &PgRow) -> Result<Option<(u64,
     Ok(Some((events.unsigned_abs(), row.try_get("seconds").map_err(store_error)?)))
 }
 
-fn subscription(row: &PgRow, reported: &[ReportedHole], known: &Known) -> Result<SubscriptionStatus, sqlx::Error> {
+/// What is stored of a partition, and the time by the database's clock. An owner that is no longer there says nothing.
+fn partition(row: &PgRow) -> Result<(StoredPartition, f64), sqlx::Error> {
     let owned: bool = row.try_get("owned")?;
-    let state: Option<String> = row.try_get("state")?;
-    let now: f64 = row.try_get("now")?;
+    let holes = row.try_get::<Option<String>, _>("holes")?.filter(|_| owned);
+    let position: Option<Position> = row.try_get("position")?;
     let count = |column: &str| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
-    Ok(SubscriptionStatus {
-        name: row.try_get("subscription")?,
+    let partition = StoredPartition {
+        subscription: row.try_get("subscription")?,
+        partition: partition_of(row)?,
+        owner: row.try_get::<Option<_>, _>("relay_name")?.filter(|_| owned),
+        owned,
+        epoch: row.try_get::<Option<_>, _>("epoch")?.unwrap_or_default(),
+        checkpoint: position.zip(row.try_get("open_positions")?),
         publisher: row.try_get("publisher")?,
-        state: state.filter(|_| owned).unwrap_or_else(|| "unowned".to_owned()),
-        lag_events: None,
-        lag_seconds: None,
+        state: row.try_get("state")?,
         last_error: row.try_get("last_error")?,
+        holes: holes.and_then(|holes| serde_json::from_str(&holes).ok()).unwrap_or_default(),
         parked_keys: count("parked_keys")?,
         parked_events: count("parked_events")?,
-        holes: reported.iter().map(|reported| hole(reported, known, now)).collect(),
-        partitions: partition(row, owned)?.into_iter().collect(),
-    })
-}
-
-fn partition(row: &PgRow, alive: bool) -> Result<Option<PartitionStatus>, sqlx::Error> {
-    let Some(position) = row.try_get::<Option<_>, _>("position")? else {
-        return Ok(None);
     };
-    let owner = row.try_get::<Option<String>, _>("relay_name")?.filter(|_| alive);
-    Ok(Some(PartitionStatus {
-        partition: 0,
-        owner,
-        epoch: row.try_get("epoch")?,
-        position,
-        open: row.try_get("open_positions")?,
-    }))
+    Ok((partition, row.try_get("now")?))
 }
 
 fn hole(reported: &ReportedHole, known: &Known, now: f64) -> HoleStatus {

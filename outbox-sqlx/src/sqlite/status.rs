@@ -1,8 +1,9 @@
 //! What is known of the outbox, read in one short transaction.
 
+use outbox_core::checkpoint::Checkpoint;
 use outbox_core::status::{
-    DatabaseStatus, HolderStatus, HoleStatus, LogStatus, PartitionStatus, RelayStatus, ReportedHole,
-    SILENT_AFTER_SECONDS, SegmentStatus, Status, SubscriptionStatus,
+    DatabaseStatus, Gathered, HolderStatus, HoleStatus, LogStatus, RelayStatus, ReportedHolder, ReportedHole,
+    SILENT_AFTER_SECONDS, SegmentStatus, Status, StoredPartition, SubscriptionStatus, gather,
 };
 use outbox_core::store::Database;
 use outbox_core::{Names, Position, PositionSet, StoreError};
@@ -10,6 +11,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row};
 
 use super::connection::{WALK, bounded, statement};
+use crate::number::partition_of;
 
 const LOG: &str = outbox_core::sql::sqlite::STATUS_LOG;
 const BYTES: &str = outbox_core::sql::sqlite::STATUS_BYTES;
@@ -73,67 +75,57 @@ async fn subscriptions(
     names: &Names,
     log: &LogStatus,
 ) -> Result<Vec<SubscriptionStatus>, sqlx::Error> {
-    let mut subscriptions = Vec::new();
-    for row in sqlx::query(statement(names, SUBSCRIPTIONS)).fetch_all(&mut *connection).await? {
-        let mut subscription = subscription(&row)?;
-        if let Some(position) = row.try_get::<Option<Position>, _>("position")? {
-            let open: PositionSet = row.try_get::<String, _>("open_positions")?.parse().unwrap_or_default();
-            subscription.lag_events = Some(lag_events(log, position, &open));
-            subscription.lag_seconds = lag_seconds(connection, names, position, &open).await?;
+    let rows = sqlx::query(statement(names, SUBSCRIPTIONS)).fetch_all(&mut *connection).await?;
+    let rows = rows.iter().map(partition).collect::<Result<Vec<_>, _>>()?;
+    let now = rows.first().map_or(0.0, |(_, now)| *now);
+    let mut gathered = gather(&rows.into_iter().map(|(row, _)| row).collect::<Vec<_>>());
+    for Gathered { status, checkpoint, holes } in &mut gathered {
+        status.holes = holes.iter().map(|reported| hole(reported, now)).collect();
+        if let Some(Checkpoint { position, open, .. }) = checkpoint {
+            status.lag_events = Some(lag_events(log, *position, open));
+            status.lag_seconds = lag_seconds(connection, names, *position, open).await?;
         }
-        subscriptions.push(subscription);
     }
-    Ok(subscriptions)
+    Ok(gathered.into_iter().map(|each| each.status).collect())
 }
 
-fn subscription(row: &SqliteRow) -> Result<SubscriptionStatus, sqlx::Error> {
+/// What is stored of a partition, and the time by SQLite's clock. An owner that is no longer there says nothing.
+fn partition(row: &SqliteRow) -> Result<(StoredPartition, f64), sqlx::Error> {
     let owned: bool = row.try_get("owned")?;
-    let state: Option<String> = row.try_get("state")?;
+    let holes = row.try_get::<Option<String>, _>("holes")?.filter(|_| owned);
+    let position: Option<Position> = row.try_get("position")?;
     let count = |column: &str| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
-    Ok(SubscriptionStatus {
-        name: row.try_get("subscription")?,
+    let partition = StoredPartition {
+        subscription: row.try_get("subscription")?,
+        partition: partition_of(row)?,
+        owner: row.try_get::<Option<_>, _>("relay_name")?.filter(|_| owned),
+        owned,
+        epoch: row.try_get::<Option<_>, _>("epoch")?.unwrap_or_default(),
+        checkpoint: position.zip(row.try_get("open_positions")?),
         publisher: row.try_get("publisher")?,
-        state: state.filter(|_| owned).unwrap_or_else(|| "unowned".to_owned()),
-        lag_events: None,
-        lag_seconds: None,
+        state: row.try_get("state")?,
         last_error: row.try_get("last_error")?,
+        holes: holes.and_then(|holes| serde_json::from_str(&holes).ok()).unwrap_or_default(),
         parked_keys: count("parked_keys")?,
         parked_events: count("parked_events")?,
-        holes: if owned { holes(row)? } else { Vec::new() },
-        partitions: partition(row, owned)?.into_iter().collect(),
-    })
+    };
+    Ok((partition, row.try_get("now")?))
 }
 
-fn partition(row: &SqliteRow, owned: bool) -> Result<Option<PartitionStatus>, sqlx::Error> {
-    let Some(position) = row.try_get::<Option<_>, _>("position")? else {
-        return Ok(None);
+fn hole(reported: &ReportedHole, now: f64) -> HoleStatus {
+    let holder = |holder: &ReportedHolder| HolderStatus {
+        pid: holder.pid,
+        user: None,
+        application: None,
+        age_seconds: None,
+        prepared: holder.prepared,
     };
-    let relay = row.try_get::<Option<String>, _>("relay_name")?.filter(|_| owned);
-    let (epoch, open) = (row.try_get("epoch")?, row.try_get("open_positions")?);
-    Ok(Some(PartitionStatus { partition: 0, owner: relay, epoch, position, open }))
-}
-
-fn holes(row: &SqliteRow) -> Result<Vec<HoleStatus>, sqlx::Error> {
-    let now: f64 = row.try_get("now")?;
-    let text: Option<String> = row.try_get("holes")?;
-    let reported: Vec<ReportedHole> = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    let hole = |hole: ReportedHole| HoleStatus {
-        from: hole.from,
-        to: hole.to,
-        age_seconds: (now - hole.first_seen).max(0.0),
-        holders: hole
-            .holders
-            .into_iter()
-            .map(|holder| HolderStatus {
-                pid: holder.pid,
-                user: None,
-                application: None,
-                age_seconds: None,
-                prepared: holder.prepared,
-            })
-            .collect(),
-    };
-    Ok(reported.into_iter().map(hole).collect())
+    HoleStatus {
+        from: reported.from,
+        to: reported.to,
+        age_seconds: (now - reported.first_seen).max(0.0),
+        holders: reported.holders.iter().map(holder).collect(),
+    }
 }
 
 /// Positions between the ends of the log that are not done: SQLite leaves none out, so none needs counting.

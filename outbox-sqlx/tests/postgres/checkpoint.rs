@@ -2,7 +2,7 @@ use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
 use outbox_core::{Store, StoreErrorKind};
 use uuid::Uuid;
 
-use crate::database::{TestDatabase, execute};
+use crate::database::{TestDatabase, execute, letters};
 
 fn at(position: i64, open: &str) -> Checkpoint {
     Checkpoint {
@@ -20,11 +20,11 @@ async fn open(database: &TestDatabase) -> Box<dyn Checkpoints> {
 async fn a_checkpoint_goes_there_and_back() {
     let database = TestDatabase::migrated().await;
     let mut keeper = open(&database).await;
-    assert_eq!(keeper.claim("billing", 1).await.unwrap(), None);
+    assert_eq!(keeper.claim_one("billing", 1).await.unwrap(), None);
     keeper.create("billing", 1, &Checkpoint::default()).await.unwrap();
-    assert_eq!(keeper.claim("billing", 1).await.unwrap(), Some(Checkpoint::default()));
-    keeper.save("billing", 1, &at(20, "{[12,15],[20,20]}")).await.unwrap();
-    assert_eq!(open(&database).await.claim("billing", 2).await.unwrap(), Some(at(20, "{[12,15],[20,20]}")));
+    assert_eq!(keeper.claim_one("billing", 1).await.unwrap(), Some(Checkpoint::default()));
+    keeper.save_one("billing", 1, &at(20, "{[12,15],[20,20]}")).await.unwrap();
+    assert_eq!(open(&database).await.claim_one("billing", 2).await.unwrap(), Some(at(20, "{[12,15],[20,20]}")));
     let castable = "SELECT open_positions::int8multirange @> 13::bigint FROM outbox_checkpoint";
     let castable: bool = sqlx::query_scalar(castable).fetch_one(&mut database.session().await).await.unwrap();
     assert!(castable);
@@ -35,7 +35,7 @@ async fn an_older_epoch_changes_nothing() {
     let database = TestDatabase::migrated().await;
     let (mut old, mut new) = (open(&database).await, open(&database).await);
     old.create("billing", 1, &at(5, "{}")).await.unwrap();
-    assert_eq!(new.claim("billing", 2).await.unwrap(), Some(at(5, "{}")));
+    assert_eq!(new.claim_one("billing", 2).await.unwrap(), Some(at(5, "{}")));
     let letter = DeadLetter {
         position: 3,
         event_id: Uuid::nil(),
@@ -45,17 +45,17 @@ async fn an_older_epoch_changes_nothing() {
         attempts: 1,
     };
     let refused = [
-        old.claim("billing", 1).await.map(drop),
+        old.claim_one("billing", 1).await.map(drop),
         old.create("billing", 1, &at(9, "{}")).await,
-        old.save("billing", 1, &at(9, "{}")).await,
-        old.record("billing", 1, &[letter]).await,
-        old.forgive("billing", 1, &[3]).await,
+        old.save_one("billing", 1, &at(9, "{}")).await,
+        letters(old.as_mut(), "billing", 1, &[letter], &[]).await,
+        letters(old.as_mut(), "billing", 1, &[], &[3]).await,
     ];
     for refusal in refused {
         assert_eq!(refusal.unwrap_err().kind(), StoreErrorKind::Fenced);
     }
     assert!(new.recorded("billing").await.unwrap().is_empty());
-    assert_eq!(new.claim("billing", 2).await.unwrap(), Some(at(5, "{}")), "it still works and nothing moved");
+    assert_eq!(new.claim_one("billing", 2).await.unwrap(), Some(at(5, "{}")), "it still works and nothing moved");
 }
 
 #[tokio::test]
@@ -63,21 +63,21 @@ async fn a_checkpoint_never_goes_back() {
     let database = TestDatabase::migrated().await;
     let mut keeper = open(&database).await;
     keeper.create("billing", 1, &at(5, "{}")).await.unwrap();
-    keeper.save("billing", 1, &at(5, "{[2,2]}")).await.unwrap();
-    assert_eq!(keeper.save("billing", 1, &at(4, "{}")).await.unwrap_err().kind(), StoreErrorKind::Fenced);
+    keeper.save_one("billing", 1, &at(5, "{[2,2]}")).await.unwrap();
+    assert_eq!(keeper.save_one("billing", 1, &at(4, "{}")).await.unwrap_err().kind(), StoreErrorKind::Fenced);
     keeper.create("billing", 1, &at(0, "{}")).await.unwrap();
-    assert_eq!(keeper.claim("billing", 1).await.unwrap(), Some(at(5, "{[2,2]}")));
+    assert_eq!(keeper.claim_one("billing", 1).await.unwrap(), Some(at(5, "{[2,2]}")));
 }
 
 #[tokio::test]
 async fn a_checkpoint_made_by_an_older_relay_meanwhile_is_taken_over() {
     let database = TestDatabase::migrated().await;
     let (mut old, mut new) = (open(&database).await, open(&database).await);
-    assert_eq!(new.claim("billing", 2).await.unwrap(), None);
+    assert_eq!(new.claim_one("billing", 2).await.unwrap(), None);
     old.create("billing", 1, &at(3, "{}")).await.unwrap();
     new.create("billing", 2, &at(3, "{}")).await.unwrap();
-    assert_eq!(old.save("billing", 1, &at(4, "{}")).await.unwrap_err().kind(), StoreErrorKind::Fenced);
-    new.save("billing", 2, &at(4, "{}")).await.unwrap();
+    assert_eq!(old.save_one("billing", 1, &at(4, "{}")).await.unwrap_err().kind(), StoreErrorKind::Fenced);
+    new.save_one("billing", 2, &at(4, "{}")).await.unwrap();
 }
 
 #[tokio::test]
@@ -93,10 +93,10 @@ async fn letters_are_recorded_and_forgiven() {
         reason: "refused with \0 in it".into(),
         attempts,
     };
-    keeper.record("billing", 1, &[letter(9, 1), letter(3, 1)]).await.unwrap();
-    keeper.record("billing", 1, &[letter(3, u32::MAX)]).await.unwrap();
+    letters(keeper.as_mut(), "billing", 1, &[letter(9, 1), letter(3, 1)], &[]).await.unwrap();
+    letters(keeper.as_mut(), "billing", 1, &[letter(3, u32::MAX)], &[]).await.unwrap();
     assert_eq!(keeper.recorded("billing").await.unwrap(), [3, 9]);
-    keeper.forgive("billing", 1, &[3, 4]).await.unwrap();
+    letters(keeper.as_mut(), "billing", 1, &[], &[3, 4]).await.unwrap();
     assert_eq!(keeper.recorded("billing").await.unwrap(), [9]);
     assert!(keeper.recorded("other").await.unwrap().is_empty());
     let status = database.store.status().await.unwrap();
@@ -110,7 +110,7 @@ async fn a_damaged_checkpoint_is_named() {
     keeper.create("billing", 1, &at(5, "{}")).await.unwrap();
     for column in ["open_positions", "proof"] {
         execute(&mut database.session().await, &format!("UPDATE outbox_checkpoint SET {column} = 'rubbish'")).await;
-        let error = keeper.claim("billing", 1).await.unwrap_err();
+        let error = keeper.claim_one("billing", 1).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Precondition);
         assert!(error.to_string().contains(column), "{error}");
         execute(&mut database.session().await, &format!("UPDATE outbox_checkpoint SET {column} = '{{}}'")).await;

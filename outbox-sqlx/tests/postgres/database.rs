@@ -1,8 +1,9 @@
 //! A database of each test's own, dropped when the test is over.
 
-use outbox_core::lease::RelayIdentity;
+use outbox_core::checkpoint::{Checkpoints, DeadLetter, Entry, Held};
+use outbox_core::lease::{RelayIdentity, Renewal, Report};
 use outbox_core::source::{Evidence, Read, ReadRequest, Row, Source};
-use outbox_core::{Filter, Position, PositionSet, Store};
+use outbox_core::{Filter, Position, PositionSet, Store, StoreError};
 use outbox_sqlx::{Names, PgStore};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
@@ -129,4 +130,23 @@ pub(crate) fn relay(name: &str) -> RelayIdentity {
         process_id: 4711,
         process_started: "then".to_owned(),
     }
+}
+
+/// A renewal of the first partition's lease.
+pub(crate) fn renewal(subscription: &str, epoch: i64, report: Report) -> Renewal {
+    Renewal { subscription: subscription.to_owned(), partition: 0, epoch, report }
+}
+
+/// Records and forgives with the checkpoint as it is.
+pub(crate) async fn letters(
+    checkpoints: &mut dyn Checkpoints,
+    subscription: &str,
+    epoch: i64,
+    recorded: &[DeadLetter],
+    forgiven: &[Position],
+) -> Result<(), StoreError> {
+    let checkpoint = checkpoints.claim_one(subscription, epoch).await?.expect("a checkpoint");
+    let (recorded, forgiven) = (recorded.to_vec(), forgiven.to_vec());
+    let held = vec![(Held { partition: 0, epoch }, checkpoint)];
+    checkpoints.save(subscription, &Entry { checkpoints: held, recorded, forgiven }).await
 }

@@ -6,7 +6,7 @@ use outbox_core::lease::Report;
 use outbox_core::source::Evidence;
 use outbox_core::status::{ReportedHolder, ReportedHole};
 
-use crate::database::{TestDatabase, above, execute, relay, write};
+use crate::database::{TestDatabase, above, execute, relay, renewal, write};
 
 const LEASE: Duration = Duration::from_mins(1);
 
@@ -34,7 +34,7 @@ async fn lag_counts_what_is_above_and_what_is_open_below() {
         let checkpoint = Checkpoint { position, open: open.parse().unwrap(), events: Vec::new() };
         checkpoints.create(subscription, 1, &checkpoint).await.unwrap();
     }
-    database.store.leases().await.unwrap().acquire(&relay("a"), "leased only", LEASE).await.unwrap();
+    database.store.leases().await.unwrap().acquire_one(&relay("a"), "leased only", LEASE).await.unwrap();
     let status = database.store.status().await.unwrap();
     assert_eq!((status.log.first_position, status.log.last_position), (Some(1), Some(5)));
     assert_eq!(status.log.segments.iter().map(|segment| segment.state).collect::<Vec<_>>(), ["filled", "current"]);
@@ -103,9 +103,9 @@ async fn a_hole_names_the_session_that_keeps_it_open() {
     });
     let hole = ReportedHole { from: 1, to: 2, first_seen: 0.0, holders: reported.collect() };
     let (mut leases, a) = (database.store.leases().await.unwrap(), relay("a"));
-    leases.acquire(&a, "billing", LEASE).await.unwrap();
+    leases.acquire_one(&a, "billing", LEASE).await.unwrap();
     let report = Report { publisher: "stdout".into(), state: "running".into(), last_error: None, holes: vec![hole] };
-    leases.renew(&a, LEASE, &[("billing".into(), 1, report)]).await.unwrap();
+    leases.renew(&a, LEASE, &[], &[renewal("billing", 1, report)]).await.unwrap();
     let status = database.store.status().await.unwrap();
     let subscription = &status.subscriptions[0];
     assert_eq!((subscription.state.as_str(), subscription.publisher.as_deref()), ("running", Some("stdout")));

@@ -101,6 +101,6 @@ async fn a_read_only_database_may_work_later() {
     let name = database.name();
     execute(&mut database.session().await, &format!("ALTER DATABASE {name} SET default_transaction_read_only = on"))
         .await;
-    let error = database.store.leases().await.unwrap().take_over("billing", 1).await.unwrap_err();
+    let error = database.store.leases().await.unwrap().take_over("billing", 0, 1).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
 }

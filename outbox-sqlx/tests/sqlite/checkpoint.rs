@@ -7,7 +7,7 @@ use outbox_core::lease::Claim;
 use outbox_core::{Store, StoreErrorKind};
 use uuid::Uuid;
 
-use crate::{Shop, relay};
+use crate::{Shop, letters, relay};
 
 #[tokio::test]
 async fn an_older_epoch_writes_nothing() {
@@ -18,14 +18,14 @@ async fn an_older_epoch_writes_nothing() {
         open: [position - 2..=position - 1].into_iter().collect(),
         events: vec![(position, Uuid::from_u128(epoch))],
     };
-    assert_eq!(checkpoints.claim("s", 1).await.unwrap(), None);
+    assert_eq!(checkpoints.claim_one("s", 1).await.unwrap(), None);
     checkpoints.create("s", 1, &at(10, 1)).await.unwrap();
     checkpoints.create("s", 1, &at(99, 1)).await.unwrap();
-    assert_eq!(checkpoints.claim("s", 1).await.unwrap(), Some(at(10, 1)));
-    checkpoints.save("s", 1, &at(20, 1)).await.unwrap();
+    assert_eq!(checkpoints.claim_one("s", 1).await.unwrap(), Some(at(10, 1)));
+    checkpoints.save_one("s", 1, &at(20, 1)).await.unwrap();
 
     let mut newer = shop.store.checkpoints().await.unwrap();
-    assert_eq!(newer.claim("s", 2).await.unwrap(), Some(at(20, 1)));
+    assert_eq!(newer.claim_one("s", 2).await.unwrap(), Some(at(20, 1)));
     let letter = DeadLetter {
         position: 3,
         event_id: Uuid::now_v7(),
@@ -34,24 +34,26 @@ async fn an_older_epoch_writes_nothing() {
         reason: "too large".into(),
         attempts: 1,
     };
-    let letters = std::slice::from_ref(&letter);
+    let some = std::slice::from_ref(&letter);
     let fenced = Some(StoreErrorKind::Fenced);
     let kind = |done: Result<(), outbox_core::StoreError>| done.err().map(|error| error.kind());
-    assert_eq!(checkpoints.claim("s", 1).await.err().map(|error| error.kind()), fenced);
-    assert_eq!(kind(checkpoints.save("s", 1, &at(30, 1)).await), fenced);
+    assert_eq!(checkpoints.claim_one("s", 1).await.err().map(|error| error.kind()), fenced);
+    assert_eq!(kind(checkpoints.save_one("s", 1, &at(30, 1)).await), fenced);
     assert_eq!(kind(checkpoints.create("s", 1, &at(30, 1)).await), fenced);
-    assert_eq!(kind(checkpoints.record("s", 1, letters).await), fenced);
-    newer.record("s", 2, letters).await.unwrap();
-    assert_eq!(kind(checkpoints.forgive("s", 1, &[3]).await), fenced);
+    assert_eq!(kind(letters(checkpoints.as_mut(), "s", 1, some, &[]).await), fenced);
+    letters(newer.as_mut(), "s", 2, some, &[]).await.unwrap();
+    assert_eq!(kind(letters(checkpoints.as_mut(), "s", 1, &[], &[3]).await), fenced);
     assert_eq!(newer.recorded("s").await.unwrap(), [3]);
-    assert_eq!(kind(newer.save("s", 2, &at(19, 2)).await), fenced);
-    assert_eq!(newer.claim("s", 2).await.unwrap(), Some(at(20, 1)));
+    assert_eq!(kind(newer.save_one("s", 2, &at(19, 2)).await), fenced);
+    assert_eq!(newer.claim_one("s", 2).await.unwrap(), Some(at(20, 1)));
 
-    newer.record("s", 2, &[DeadLetter { attempts: 2, reason: "still".into(), ..letter }]).await.unwrap();
+    letters(newer.as_mut(), "s", 2, &[DeadLetter { attempts: 2, reason: "still".into(), ..letter }], &[])
+        .await
+        .unwrap();
     let stored: (i64, String) =
         sqlx::query_as("SELECT attempts, reason FROM outbox_dead_letter").fetch_one(&shop.pool).await.unwrap();
     assert_eq!(stored, (2, "still".to_owned()));
-    newer.forgive("s", 2, &[3, 4]).await.unwrap();
+    letters(newer.as_mut(), "s", 2, &[], &[3, 4]).await.unwrap();
     assert_eq!(newer.recorded("s").await.unwrap(), [0; 0]);
 }
 
@@ -61,8 +63,10 @@ async fn a_first_checkpoint_is_refused_where_the_lease_has_moved_on() {
     let mut leases = shop.store.leases().await.unwrap();
     let mut checkpoints = shop.store.checkpoints().await.unwrap();
     let (a, b) = (relay("a"), relay("b"));
-    let Claim::Held { epoch: old } = leases.acquire(&a, "s", Duration::ZERO).await.unwrap() else { panic!("taken") };
-    let Claim::Held { epoch: new } = leases.acquire(&b, "s", Duration::from_mins(1)).await.unwrap() else {
+    let Claim::Held { epoch: old } = leases.acquire_one(&a, "s", Duration::ZERO).await.unwrap() else {
+        panic!("taken")
+    };
+    let Claim::Held { epoch: new } = leases.acquire_one(&b, "s", Duration::from_mins(1)).await.unwrap() else {
         panic!("taken")
     };
     let error = checkpoints.create("s", old, &Checkpoint::default()).await.unwrap_err();

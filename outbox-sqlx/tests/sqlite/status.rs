@@ -7,7 +7,7 @@ use outbox_core::checkpoint::{Checkpoint, DeadLetter};
 use outbox_core::lease::{Claim, Report};
 use uuid::Uuid;
 
-use crate::{Shop, numbered, relay};
+use crate::{Shop, letters, numbered, relay, renewal};
 
 #[tokio::test]
 async fn status_shows_lag_owner_and_what_will_not_pass() {
@@ -15,7 +15,7 @@ async fn status_shows_lag_owner_and_what_will_not_pass() {
     shop.append(&numbered(10)).await;
     let (mut leases, mut checkpoints) = (shop.store.leases().await.unwrap(), shop.store.checkpoints().await.unwrap());
     let a = relay("a");
-    let Claim::Held { epoch } = leases.acquire(&a, "orders", Duration::from_mins(1)).await.unwrap() else {
+    let Claim::Held { epoch } = leases.acquire_one(&a, "orders", Duration::from_mins(1)).await.unwrap() else {
         panic!("taken")
     };
     let checkpoint = Checkpoint { position: 8, open: [2..=3].into_iter().collect(), events: Vec::new() };
@@ -28,10 +28,10 @@ async fn status_shows_lag_owner_and_what_will_not_pass() {
         reason: "no".into(),
         attempts: 1,
     };
-    checkpoints.record("orders", epoch, &[letter(2, "x"), letter(3, "x")]).await.unwrap();
+    letters(checkpoints.as_mut(), "orders", epoch, &[letter(2, "x"), letter(3, "x")], &[]).await.unwrap();
     let report =
         Report { publisher: "file:out".into(), state: "blocked".into(), last_error: Some("no".into()), holes: vec![] };
-    leases.renew(&a, Duration::from_mins(1), &[("orders".to_owned(), epoch, report)]).await.unwrap();
+    leases.renew(&a, Duration::from_mins(1), &[], &[renewal("orders", epoch, report)]).await.unwrap();
 
     let status = shop.store.status().await.unwrap();
     assert_eq!((status.version, status.database.kind), (1, "sqlite"));
@@ -47,7 +47,7 @@ async fn status_shows_lag_owner_and_what_will_not_pass() {
     assert_eq!((orders.partitions[0].owner.as_deref(), orders.partitions[0].open.as_str()), (Some("a"), "{[2,3]}"));
 
     leases.release(&a).await.unwrap();
-    checkpoints.save("orders", epoch, &Checkpoint { position: 10, ..Checkpoint::default() }).await.unwrap();
+    checkpoints.save_one("orders", epoch, &Checkpoint { position: 10, ..Checkpoint::default() }).await.unwrap();
     let status = shop.store.status().await.unwrap();
     assert_eq!(status.subscriptions[0].state, "unowned");
     assert_eq!((status.subscriptions[0].lag_events, status.subscriptions[0].lag_seconds), (Some(0), Some(0.0)));

@@ -2,7 +2,7 @@
 
 #![expect(missing_docs, reason = "the name of a behaviour says what holds")]
 
-use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
+use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter, Entry, Held};
 use outbox_core::{Position, Store, StoreError, StoreErrorKind};
 use uuid::Uuid;
 
@@ -35,17 +35,31 @@ fn fenced<T: std::fmt::Debug>(done: Result<T, StoreError>) {
     assert_eq!(done.unwrap_err().kind(), StoreErrorKind::Fenced);
 }
 
+/// Records and forgives with the checkpoint as it is.
+pub(super) async fn letters(
+    checkpoints: &mut dyn Checkpoints,
+    subscription: &str,
+    epoch: i64,
+    recorded: &[DeadLetter],
+    forgiven: &[Position],
+) -> Result<(), StoreError> {
+    let checkpoint = checkpoints.claim_one(subscription, epoch).await?.expect("a checkpoint");
+    let (recorded, forgiven) = (recorded.to_vec(), forgiven.to_vec());
+    let held = vec![(Held { partition: 0, epoch }, checkpoint)];
+    checkpoints.save(subscription, &Entry { checkpoints: held, recorded, forgiven }).await
+}
+
 pub async fn a_checkpoint_comes_back_as_it_was_written<B: Backend>(backend: &B) {
     let mut writer = checkpoints(backend).await;
-    assert_eq!(writer.claim("s", 1).await.unwrap(), None);
+    assert_eq!(writer.claim_one("s", 1).await.unwrap(), None);
     let (first, second) = (at(10), at(20));
     writer.create("s", 1, &first).await.unwrap();
-    assert_eq!(checkpoints(backend).await.claim("s", 1).await.unwrap(), Some(first));
-    writer.save("s", 1, &second).await.unwrap();
-    assert_eq!(checkpoints(backend).await.claim("s", 1).await.unwrap(), Some(second));
+    assert_eq!(checkpoints(backend).await.claim_one("s", 1).await.unwrap(), Some(first));
+    writer.save_one("s", 1, &second).await.unwrap();
+    assert_eq!(checkpoints(backend).await.claim_one("s", 1).await.unwrap(), Some(second));
     let bare = Checkpoint { position: 20, ..Checkpoint::default() };
-    writer.save("s", 1, &bare).await.unwrap();
-    assert_eq!(writer.claim("s", 1).await.unwrap(), Some(bare), "open positions close without a new position");
+    writer.save_one("s", 1, &bare).await.unwrap();
+    assert_eq!(writer.claim_one("s", 1).await.unwrap(), Some(bare), "open positions close without a new position");
 }
 
 pub async fn the_first_checkpoint_stays<B: Backend>(backend: &B) {
@@ -53,47 +67,49 @@ pub async fn the_first_checkpoint_stays<B: Backend>(backend: &B) {
     let first = at(10);
     writer.create("s", 1, &first).await.unwrap();
     writer.create("s", 1, &at(99)).await.unwrap();
-    assert_eq!(writer.claim("s", 2).await.unwrap(), Some(first));
+    assert_eq!(writer.claim_one("s", 2).await.unwrap(), Some(first));
 }
 
 pub async fn an_older_epoch_is_refused_everything<B: Backend>(backend: &B) {
     let (mut old, mut new) = (checkpoints(backend).await, checkpoints(backend).await);
     let first = at(10);
     old.create("s", 4, &first).await.unwrap();
-    assert_eq!(new.claim("s", 5).await.unwrap(), Some(first.clone()));
+    assert_eq!(new.claim_one("s", 5).await.unwrap(), Some(first.clone()));
 
-    fenced(old.claim("s", 4).await);
+    fenced(old.claim_one("s", 4).await);
     let mut old = checkpoints(backend).await;
     fenced(old.create("s", 4, &at(30)).await);
     let mut old = checkpoints(backend).await;
-    fenced(old.save("s", 4, &at(30)).await);
+    fenced(old.save_one("s", 4, &at(30)).await);
     let mut old = checkpoints(backend).await;
-    fenced(old.record("s", 4, &[letter(3, "no")]).await);
-    new.record("s", 5, &[letter(3, "no")]).await.unwrap();
+    fenced(letters(old.as_mut(), "s", 4, &[letter(3, "no")], &[]).await);
+    letters(new.as_mut(), "s", 5, &[letter(3, "no")], &[]).await.unwrap();
     let mut old = checkpoints(backend).await;
-    fenced(old.forgive("s", 4, &[3]).await);
+    fenced(letters(old.as_mut(), "s", 4, &[], &[3]).await);
 
     assert_eq!(new.recorded("s").await.unwrap(), [3]);
-    assert_eq!(new.claim("s", 5).await.unwrap(), Some(first));
+    assert_eq!(new.claim_one("s", 5).await.unwrap(), Some(first));
 }
 
 pub async fn a_checkpoint_never_goes_back<B: Backend>(backend: &B) {
     let mut writer = checkpoints(backend).await;
     let stored = at(20);
     writer.create("s", 1, &stored).await.unwrap();
-    fenced(writer.save("s", 1, &at(19)).await);
-    assert_eq!(checkpoints(backend).await.claim("s", 1).await.unwrap(), Some(stored));
+    fenced(writer.save_one("s", 1, &at(19)).await);
+    assert_eq!(checkpoints(backend).await.claim_one("s", 1).await.unwrap(), Some(stored));
 }
 
 pub async fn dead_letters_are_recorded_and_forgiven<B: Backend>(backend: &B) {
     let mut writer = checkpoints(backend).await;
     writer.create("s", 1, &at(20)).await.unwrap();
     assert_eq!(writer.recorded("s").await.unwrap(), [0; 0]);
-    writer.record("s", 1, &[letter(9, "too large"), letter(3, "not JSON"), letter(7, "x")]).await.unwrap();
+    letters(writer.as_mut(), "s", 1, &[letter(9, "too large"), letter(3, "not JSON"), letter(7, "x")], &[])
+        .await
+        .unwrap();
     assert_eq!(writer.recorded("s").await.unwrap(), [3, 7, 9]);
-    writer.record("s", 1, &[letter(9, "still 'too' large")]).await.unwrap();
+    letters(writer.as_mut(), "s", 1, &[letter(9, "still 'too' large")], &[]).await.unwrap();
     assert_eq!(backend.last_dead_letter().await.as_deref(), Some("9 it's \u{1b} key still 'too' large 3"));
-    writer.forgive("s", 1, &[3, 9, 11]).await.unwrap();
+    letters(writer.as_mut(), "s", 1, &[], &[3, 9, 11]).await.unwrap();
     assert_eq!(writer.recorded("s").await.unwrap(), [7]);
 }
 
@@ -102,10 +118,10 @@ pub async fn subscriptions_do_not_touch_one_another<B: Backend>(backend: &B) {
     let (a, b) = (at(10), at(50));
     writer.create("a", 9, &a).await.unwrap();
     writer.create("b", 1, &b).await.unwrap();
-    writer.record("a", 9, &[letter(3, "no")]).await.unwrap();
+    letters(writer.as_mut(), "a", 9, &[letter(3, "no")], &[]).await.unwrap();
     assert_eq!(writer.recorded("b").await.unwrap(), [0; 0]);
-    writer.forgive("b", 1, &[3]).await.unwrap();
+    letters(writer.as_mut(), "b", 1, &[], &[3]).await.unwrap();
     assert_eq!(writer.recorded("a").await.unwrap(), [3]);
-    assert_eq!(writer.claim("a", 9).await.unwrap(), Some(a));
-    assert_eq!(writer.claim("b", 1).await.unwrap(), Some(b));
+    assert_eq!(writer.claim_one("a", 9).await.unwrap(), Some(a));
+    assert_eq!(writer.claim_one("b", 1).await.unwrap(), Some(b));
 }

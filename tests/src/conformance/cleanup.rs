@@ -153,7 +153,7 @@ pub async fn holds_keep_what_lies_above_them<B: SqlBackend>(backend: &B) {
         process_started: String::new(),
     };
     let mut leases = backend.store().leases().await.unwrap();
-    leases.acquire(&exporter, &hold, Duration::from_mins(1)).await.unwrap();
+    leases.acquire_one(&exporter, &hold, Duration::from_mins(1)).await.unwrap();
     reader(backend, &hold, 6, "{}").await;
     pass(backend, &at_once()).await;
     assert!(left(backend).await.contains(&7));

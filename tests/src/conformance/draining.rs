@@ -22,7 +22,7 @@ const NEVER: Duration = Duration::from_hours(1);
 
 /// Position and open positions of the stored checkpoint. Asking shuts the relay out.
 async fn stored<B: Backend>(backend: &B, subscription: &str) -> (i64, PositionSet) {
-    let claimed = backend.store().checkpoints().await.unwrap().claim(subscription, i64::MAX).await.unwrap();
+    let claimed = backend.store().checkpoints().await.unwrap().claim_one(subscription, i64::MAX).await.unwrap();
     claimed.map(|checkpoint| (checkpoint.position, checkpoint.open)).unwrap()
 }
 

@@ -107,7 +107,7 @@ pub async fn holds_whose_lease_has_expired_are_removed<B: SqlBackend>(backend: &
         process_started: String::new(),
     };
     for (row, length) in [("hold:a", 0), ("hold:b", 60), ("export:c", 0)] {
-        let claim = leases.acquire(&owner, row, Duration::from_secs(length)).await.unwrap();
+        let claim = leases.acquire_one(&owner, row, Duration::from_secs(length)).await.unwrap();
         let Claim::Held { epoch } = claim else { panic!("{claim:?}") };
         checkpoints.create(row, epoch, &Checkpoint::default()).await.unwrap();
     }
@@ -179,7 +179,7 @@ pub async fn an_export_that_lost_its_name_moves_nothing<B: SqlBackend>(backend: 
     let log = whole_log(backend);
     let mut first = log.export(NAME).await.unwrap();
     assert_eq!(rest(&mut first).await, [1, 2, 3]);
-    backend.store().leases().await.unwrap().take_over("export:nightly", 1).await.unwrap();
+    backend.store().leases().await.unwrap().take_over("export:nightly", 0, 1).await.unwrap();
     let mut second = log.export(NAME).await.unwrap();
     assert_eq!(first.finish().await.unwrap_err().kind(), StoreErrorKind::Fenced);
     assert_eq!(claims(backend).await, "export:nightly 0 {}");

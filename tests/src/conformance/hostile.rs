@@ -9,6 +9,7 @@ use outbox_core::{Context, Event, Filter, Names, NewEvent, Position, Store};
 use uuid::Uuid;
 
 use super::adapter::Adapter;
+use super::checkpoint::letters;
 use super::corpus::corpus;
 use super::log::{events, everything, read};
 use super::{Order, SqlBackend};
@@ -133,7 +134,7 @@ async fn keeps_each_as_a_subscription<B: SqlBackend>(backend: &B, corpus: &[Stri
             process_id: 1,
             process_started: text.clone(),
         };
-        let claim = leases.acquire(&relay, text, std::time::Duration::from_mins(5)).await;
+        let claim = leases.acquire_one(&relay, text, std::time::Duration::from_mins(5)).await;
         let Ok(claim) = claim else {
             assert!(text.contains('\0'), "{text:?}: {claim:?}");
             leases = store.leases().await.unwrap();
@@ -142,11 +143,11 @@ async fn keeps_each_as_a_subscription<B: SqlBackend>(backend: &B, corpus: &[Stri
         assert!(matches!(claim, Claim::Held { .. }), "{text:?}: {claim:?}");
         let checkpoint = Checkpoint { position, ..Checkpoint::default() };
         checkpoints.create(text, 1, &checkpoint).await.unwrap();
-        checkpoints.record(text, 1, &[letter(position, text)]).await.unwrap();
+        letters(checkpoints.as_mut(), text, 1, &[letter(position, text)], &[]).await.unwrap();
         claimed.push((text, position, checkpoint));
     }
     for (text, position, checkpoint) in claimed {
-        assert_eq!(checkpoints.claim(text, 1).await.unwrap(), Some(checkpoint), "{text:?}");
+        assert_eq!(checkpoints.claim_one(text, 1).await.unwrap(), Some(checkpoint), "{text:?}");
         assert_eq!(checkpoints.recorded(text).await.unwrap(), [position], "{text:?}");
     }
 }

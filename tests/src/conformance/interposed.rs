@@ -1,12 +1,13 @@
 //! A store between relay and database: it breaks connections, loses answers and counts what passes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
+use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held};
 use outbox_core::cleanup::{Cleaner, Removal, Removed, Survey};
-use outbox_core::lease::{Claim, Leases, RelayIdentity, Report};
+use outbox_core::lease::{Claim, Leases, RelayIdentity, Renewal, Roster};
 use outbox_core::source::{Proof, Read, ReadRequest, Row, Source, Start};
 use outbox_core::status::Status;
 use outbox_core::store::{Count, Database};
@@ -43,7 +44,7 @@ struct Counters {
     bytes_read: AtomicU64,
     /// What becomes of the next read's answer.
     gate: watch::Sender<Gate>,
-    leases_refused: AtomicU64,
+    looks: AtomicU64,
 }
 
 impl<S> Interposed<S> {
@@ -88,9 +89,9 @@ impl<S> Interposed<S> {
         self.line.0.bytes_read.load(Ordering::SeqCst)
     }
 
-    /// So often a lease was asked for and another relay's.
-    pub fn leases_refused(&self) -> u64 {
-        self.line.0.leases_refused.load(Ordering::SeqCst)
+    /// So often a relay has looked who holds the leases.
+    pub fn looks(&self) -> u64 {
+        self.line.0.looks.load(Ordering::SeqCst)
     }
 }
 
@@ -203,16 +204,20 @@ impl Source for Connected<dyn Source> {
 
 #[async_trait]
 impl Checkpoints for Connected<dyn Checkpoints> {
-    async fn claim(&mut self, subscription: &str, epoch: i64) -> Result<Option<Checkpoint>, StoreError> {
-        self.up()?.claim(subscription, epoch).await
+    async fn claim(&mut self, subscription: &str, held: &[Held]) -> Result<Claimed, StoreError> {
+        self.up()?.claim(subscription, held).await
     }
 
-    async fn create(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        self.up()?.create(subscription, epoch, checkpoint).await
+    async fn found(&mut self, subscription: &str, partitions: u32, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        self.up()?.found(subscription, partitions, checkpoint).await
     }
 
-    async fn save(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        self.up()?.save(subscription, epoch, checkpoint).await?;
+    async fn create(&mut self, reader: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        self.up()?.create(reader, epoch, checkpoint).await
+    }
+
+    async fn save(&mut self, subscription: &str, entry: &Entry) -> Result<(), StoreError> {
+        self.up()?.save(subscription, entry).await?;
         let one_less = |left: u64| left.checked_sub(1);
         let counter = &self.line.0.answers_to_lose;
         match counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
@@ -221,16 +226,20 @@ impl Checkpoints for Connected<dyn Checkpoints> {
         }
     }
 
-    async fn record(&mut self, subscription: &str, epoch: i64, letters: &[DeadLetter]) -> Result<(), StoreError> {
-        self.up()?.record(subscription, epoch, letters).await
-    }
-
     async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
         self.up()?.recorded(subscription).await
     }
 
-    async fn forgive(&mut self, subscription: &str, epoch: i64, positions: &[Position]) -> Result<(), StoreError> {
-        self.up()?.forgive(subscription, epoch, positions).await
+    async fn lowest(&mut self, subscription: &str) -> Result<BTreeMap<u32, Position>, StoreError> {
+        self.up()?.lowest(subscription).await
+    }
+
+    async fn ask_partitions(&mut self, subscription: &str, partitions: u32) -> Result<bool, StoreError> {
+        self.up()?.ask_partitions(subscription, partitions).await
+    }
+
+    async fn repartition(&mut self, subscription: &str) -> Result<bool, StoreError> {
+        self.up()?.repartition(subscription).await
     }
 
     async fn sweep(&mut self) -> Result<(), StoreError> {
@@ -244,26 +253,29 @@ impl Leases for Connected<dyn Leases> {
         &mut self,
         relay: &RelayIdentity,
         subscription: &str,
+        partitions: &[u32],
         length: Duration,
-    ) -> Result<Claim, StoreError> {
-        let claim = self.up()?.acquire(relay, subscription, length).await?;
-        if matches!(claim, Claim::Taken { .. }) {
-            self.line.0.leases_refused.fetch_add(1, Ordering::SeqCst);
-        }
-        Ok(claim)
+    ) -> Result<Vec<Claim>, StoreError> {
+        self.up()?.acquire(relay, subscription, partitions, length).await
     }
 
-    async fn take_over(&mut self, subscription: &str, epoch: i64) -> Result<(), StoreError> {
-        self.up()?.take_over(subscription, epoch).await
+    async fn take_over(&mut self, subscription: &str, partition: u32, epoch: i64) -> Result<(), StoreError> {
+        self.up()?.take_over(subscription, partition, epoch).await
     }
 
     async fn renew(
         &mut self,
         relay: &RelayIdentity,
         length: Duration,
-        held: &[(String, i64, Report)],
-    ) -> Result<Vec<bool>, StoreError> {
-        self.up()?.renew(relay, length, held).await
+        serves: &[String],
+        held: &[Renewal],
+    ) -> Result<Roster, StoreError> {
+        self.line.0.looks.fetch_add(1, Ordering::SeqCst);
+        self.up()?.renew(relay, length, serves, held).await
+    }
+
+    async fn give_back(&mut self, relay: &RelayIdentity, subscription: &str, held: &[Held]) -> Result<(), StoreError> {
+        self.up()?.give_back(relay, subscription, held).await
     }
 
     async fn release(&mut self, relay: &RelayIdentity) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use outbox_core::lease::{Claim, Leases, RelayIdentity, Report};
+use outbox_core::lease::{Claim, Leases, RelayIdentity, Renewal, Report};
 use outbox_core::{Store, StoreErrorKind};
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ async fn leases<B: Backend>(backend: &B) -> Box<dyn Leases> {
 }
 
 async fn acquire(leases: &mut dyn Leases, relay: &RelayIdentity, length: Duration) -> Claim {
-    leases.acquire(relay, SUBSCRIPTION, length).await.unwrap()
+    leases.acquire_one(relay, SUBSCRIPTION, length).await.unwrap()
 }
 
 async fn epoch_of(leases: &mut dyn Leases, relay: &RelayIdentity, length: Duration) -> i64 {
@@ -43,8 +43,9 @@ async fn epoch_of(leases: &mut dyn Leases, relay: &RelayIdentity, length: Durati
 }
 
 async fn is_kept(leases: &mut dyn Leases, relay: &RelayIdentity, epoch: i64) -> bool {
-    let held = [(SUBSCRIPTION.to_owned(), epoch, Report { state: "running".into(), ..Report::default() })];
-    leases.renew(relay, LONG, &held).await.unwrap() == [true]
+    let report = Report { state: "running".into(), ..Report::default() };
+    let held = [Renewal { subscription: SUBSCRIPTION.to_owned(), partition: 0, epoch, report }];
+    leases.renew(relay, LONG, &[], &held).await.unwrap().kept == [true]
 }
 
 pub async fn one_relay_at_a_time_holds_a_lease<B: Backend>(backend: &B) {
@@ -89,9 +90,9 @@ pub async fn only_the_named_epoch_is_taken_over<B: Backend>(backend: &B) {
     let (a, b) = (stranger("a"), stranger("b"));
     let old = epoch_of(leases.as_mut(), &a, LONG).await;
     let new = epoch_of(leases.as_mut(), &a, LONG).await;
-    leases.take_over(SUBSCRIPTION, old).await.unwrap();
+    leases.take_over(SUBSCRIPTION, 0, old).await.unwrap();
     assert!(matches!(acquire(leases.as_mut(), &b, LONG).await, Claim::Taken { .. }));
-    leases.take_over(SUBSCRIPTION, new).await.unwrap();
+    leases.take_over(SUBSCRIPTION, 0, new).await.unwrap();
     assert!(epoch_of(leases.as_mut(), &b, LONG).await > new);
 }
 
@@ -110,7 +111,7 @@ pub async fn a_second_relay_waits_for_the_first<B: Backend>(backend: &B) {
     let b = relay(store.clone()).name("relay-b").lease(Duration::from_secs(1));
     let b = b.subscription(subscription(second.clone())).start().await.unwrap();
 
-    eventually("the second relay to ask for the lease", async || store.leases_refused(), |times| *times >= 2).await;
+    eventually("the second relay to look for a lease", async || store.looks(), |times| *times >= 2).await;
     assert_eq!(owner(backend).await.as_deref(), Some("relay-a"));
     write(backend, &["k"], 6, 8).await;
     first.until_taken(8).await;
@@ -169,25 +170,26 @@ pub async fn a_lost_lease_stops_publishing_and_checkpoints<B: Backend>(backend: 
     };
     // A renewal may come between the two, so both are tried until they meet.
     let steal = async || {
-        leases.take_over(SUBSCRIPTION, epoch).await.unwrap();
+        leases.take_over(SUBSCRIPTION, 0, epoch).await.unwrap();
         acquire(leases.as_mut(), &other, LONG).await
     };
     let claim = eventually("the lease to change hands", steal, |claim| matches!(claim, Claim::Held { .. })).await;
     let Claim::Held { epoch } = claim else { unreachable!("the wait was for this") };
     let mut checkpoints = backend.store().checkpoints().await.unwrap();
-    let claimed = checkpoints.claim(SUBSCRIPTION, epoch).await.unwrap();
-    eventually("the relay to notice", async || store.leases_refused(), |times| *times >= 1).await;
+    let claimed = checkpoints.claim_one(SUBSCRIPTION, epoch).await.unwrap();
+    let looks = store.looks();
+    eventually("the relay to notice", async || store.looks(), |times| *times >= looks + 2).await;
 
     write(backend, &["k"], 11, 20).await;
-    let refused = store.leases_refused();
-    eventually("the relay to ask again", async || store.leases_refused(), |times| *times >= refused + 2).await;
+    let looks = store.looks();
+    eventually("the relay to look again", async || store.looks(), |times| *times >= looks + 2).await;
     assert_eq!(sink.by_key(), numbered(&["k"], 1, 10), "nothing is published without the lease");
-    assert_eq!(checkpoints.claim(SUBSCRIPTION, epoch).await.unwrap(), claimed, "nor is a checkpoint moved");
+    assert_eq!(checkpoints.claim_one(SUBSCRIPTION, epoch).await.unwrap(), claimed, "nor is a checkpoint moved");
 
     leases.release(&other).await.unwrap();
     eventually("the rest", async || sink.positions().last().copied(), |last| *last == Some(20)).await;
     within("the relay to stop", running.stop()).await.unwrap();
-    let error = checkpoints.save(SUBSCRIPTION, epoch, &claimed.unwrap_or_default()).await.unwrap_err();
+    let error = checkpoints.save_one(SUBSCRIPTION, epoch, &claimed.unwrap_or_default()).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Fenced);
     let first_of_each: BTreeSet<_> = sink.positions().into_iter().collect();
     assert_eq!(first_of_each, (1..=20).collect());

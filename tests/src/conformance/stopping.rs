@@ -51,7 +51,7 @@ pub async fn the_checkpoint_is_written_before_a_stop_returns<B: Backend>(backend
     let running = relay(backend.store()).subscription(subscription(sink.clone())).start().await.unwrap();
     sink.until_taken(40).await;
     within("the relay to stop", running.stop()).await.unwrap();
-    let stored = backend.store().checkpoints().await.unwrap().claim(SUBSCRIPTION, i64::MAX).await.unwrap().unwrap();
+    let stored = backend.store().checkpoints().await.unwrap().claim_one(SUBSCRIPTION, i64::MAX).await.unwrap().unwrap();
     assert_eq!((stored.position, stored.open.is_empty()), (40, true));
     let (last, id) = *stored.events.last().unwrap();
     assert!(sink.taken().iter().any(|event| (event.position, event.event_id) == (last, id)), "{last} {id}");

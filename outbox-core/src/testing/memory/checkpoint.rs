@@ -1,11 +1,15 @@
 //! Keeps checkpoints.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{MemoryStore, StoredCheckpoint, StoredLease, Tables};
-use crate::checkpoint::{Checkpoint, Checkpoints, DeadLetter, HOLD};
+use crate::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, HOLD, Held};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::event::Position;
+use crate::partition::Partitioning;
 
 /// The checkpoints of a [`MemoryStore`].
 pub(super) struct MemoryCheckpoints {
@@ -14,54 +18,109 @@ pub(super) struct MemoryCheckpoints {
 
 impl Tables {
     /// The checkpoint, unless a newer epoch holds it.
-    fn fence(&mut self, subscription: &str, epoch: i64) -> Result<Option<&mut StoredCheckpoint>, StoreError> {
-        match self.checkpoints.get_mut(subscription) {
-            Some(stored) if stored.epoch > epoch => Err(fenced(subscription, epoch)),
+    fn fence(&mut self, subscription: &str, held: Held) -> Result<Option<&mut StoredCheckpoint>, StoreError> {
+        match self.checkpoints.get_mut(&(subscription.to_owned(), held.partition)) {
+            Some(stored) if stored.epoch > held.epoch => Err(fenced(subscription, held.epoch)),
             stored => Ok(stored),
         }
+    }
+
+    /// The checkpoints of all partitions.
+    pub(super) fn checkpoints_of(&self, subscription: &str) -> BTreeMap<u32, Checkpoint> {
+        let rows = self.checkpoints.iter().filter(|((name, _), _)| name == subscription);
+        rows.map(|((_, partition), stored)| (*partition, stored.checkpoint.clone())).collect()
+    }
+
+    /// How the subscription is shared; one without a row of its own has one partition.
+    fn partitioning(&self, subscription: &str) -> Option<Partitioning> {
+        let one = || (!self.checkpoints_of(subscription).is_empty()).then(|| Partitioning::new(1));
+        self.partitionings.get(subscription).cloned().or_else(one)
+    }
+
+    /// Makes the rows of the number asked for.
+    fn repartition(&mut self, subscription: &str, now: Duration) -> bool {
+        let Some(partitioning) = self.partitioning(subscription) else { return true };
+        let Some(count) = partitioning.next else { return true };
+        let of_it = |((name, _), lease): (&(String, u32), &StoredLease)| name == subscription && lease.expires_at > now;
+        if self.leases.iter().any(of_it) {
+            return false;
+        }
+        let (changed, checkpoint) = partitioning.change(&self.checkpoints_of(subscription), count);
+        let epochs =
+            self.checkpoints.iter().filter(|((name, _), _)| name == subscription).map(|(_, stored)| stored.epoch);
+        let epoch = epochs
+            .chain(self.leases.iter().filter(|((name, _), _)| name == subscription).map(|(_, lease)| lease.epoch))
+            .max();
+        let epoch = 1 + epoch.unwrap_or_default();
+        self.checkpoints.retain(|(name, _), _| name != subscription);
+        self.leases.retain(|(name, _), _| name != subscription);
+        for partition in 0..count {
+            let stored = StoredCheckpoint { epoch, checkpoint: checkpoint.clone() };
+            self.checkpoints.insert((subscription.to_owned(), partition), stored);
+        }
+        self.partitionings.insert(subscription.to_owned(), changed);
+        true
     }
 }
 
 #[async_trait]
 impl Checkpoints for MemoryCheckpoints {
-    async fn claim(&mut self, subscription: &str, epoch: i64) -> Result<Option<Checkpoint>, StoreError> {
+    async fn claim(&mut self, subscription: &str, held: &[Held]) -> Result<Claimed, StoreError> {
         let mut tables = self.store.tables();
-        Ok(tables.fence(subscription, epoch)?.map(|stored| {
-            stored.epoch = epoch;
-            stored.checkpoint.clone()
-        }))
+        for held in held {
+            tables.fence(subscription, *held)?;
+        }
+        let mut checkpoints = BTreeMap::new();
+        for held in held {
+            if let Some(stored) = tables.fence(subscription, *held)? {
+                stored.epoch = held.epoch;
+                checkpoints.insert(held.partition, stored.checkpoint.clone());
+            }
+        }
+        Ok(Claimed { partitioning: tables.partitioning(subscription), checkpoints })
     }
 
-    async fn create(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+    async fn found(&mut self, subscription: &str, partitions: u32, checkpoint: &Checkpoint) -> Result<(), StoreError> {
         let mut tables = self.store.tables();
-        if let Some(stored) = tables.fence(subscription, epoch)? {
-            stored.epoch = epoch;
-            return Ok(());
+        if tables.partitioning(subscription).is_none() {
+            tables.partitionings.insert(subscription.to_owned(), Partitioning::new(partitions));
+            for partition in 0..partitions {
+                let stored = StoredCheckpoint { epoch: 0, checkpoint: checkpoint.clone() };
+                tables.checkpoints.insert((subscription.to_owned(), partition), stored);
+            }
         }
-        if tables.leases.get(subscription).is_some_and(|lease| lease.epoch > epoch) {
-            return Err(fenced(subscription, epoch));
-        }
-        let stored = StoredCheckpoint { epoch, checkpoint: checkpoint.clone() };
-        tables.checkpoints.insert(subscription.to_owned(), stored);
         Ok(())
     }
 
-    async fn save(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+    async fn create(&mut self, reader: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
         let mut tables = self.store.tables();
-        match tables.fence(subscription, epoch)? {
-            Some(stored) if stored.checkpoint.position <= checkpoint.position => {
-                *stored = StoredCheckpoint { epoch, checkpoint: checkpoint.clone() };
-                Ok(())
-            }
-            _ => Err(fenced(subscription, epoch)),
+        if let Some(stored) = tables.fence(reader, Held { partition: 0, epoch })? {
+            stored.epoch = epoch;
+            return Ok(());
         }
+        let row = (reader.to_owned(), 0);
+        if tables.leases.get(&row).is_some_and(|lease| lease.epoch > epoch) {
+            return Err(fenced(reader, epoch));
+        }
+        tables.checkpoints.insert(row, StoredCheckpoint { epoch, checkpoint: checkpoint.clone() });
+        Ok(())
     }
 
-    async fn record(&mut self, subscription: &str, epoch: i64, letters: &[DeadLetter]) -> Result<(), StoreError> {
+    async fn save(&mut self, subscription: &str, entry: &Entry) -> Result<(), StoreError> {
         let mut tables = self.store.tables();
-        tables.fence(subscription, epoch)?;
-        let recorded = tables.dead_letters.entry(subscription.to_owned()).or_default();
-        recorded.extend(letters.iter().map(|letter| (letter.position, letter.clone())));
+        for (held, checkpoint) in &entry.checkpoints {
+            match tables.fence(subscription, *held)? {
+                Some(stored) if stored.checkpoint.position <= checkpoint.position => {}
+                _ => return Err(fenced(subscription, held.epoch)),
+            }
+        }
+        for (Held { partition, epoch }, checkpoint) in &entry.checkpoints {
+            let stored = StoredCheckpoint { epoch: *epoch, checkpoint: checkpoint.clone() };
+            tables.checkpoints.insert((subscription.to_owned(), *partition), stored);
+        }
+        let letters = tables.dead_letters.entry(subscription.to_owned()).or_default();
+        letters.extend(entry.recorded.iter().map(|letter| (letter.position, letter.clone())));
+        letters.retain(|position, _| !entry.forgiven.contains(position));
         Ok(())
     }
 
@@ -70,24 +129,36 @@ impl Checkpoints for MemoryCheckpoints {
         Ok(tables.dead_letters.get(subscription).into_iter().flat_map(|letters| letters.keys().copied()).collect())
     }
 
-    async fn forgive(&mut self, subscription: &str, epoch: i64, positions: &[Position]) -> Result<(), StoreError> {
+    async fn lowest(&mut self, subscription: &str) -> Result<BTreeMap<u32, Position>, StoreError> {
+        let checkpoints = self.store.tables().checkpoints_of(subscription);
+        Ok(checkpoints.into_iter().map(|(partition, each)| (partition, each.lowest())).collect())
+    }
+
+    async fn ask_partitions(&mut self, subscription: &str, partitions: u32) -> Result<bool, StoreError> {
         let mut tables = self.store.tables();
-        tables.fence(subscription, epoch)?;
-        if let Some(letters) = tables.dead_letters.get_mut(subscription) {
-            letters.retain(|position, _| !positions.contains(position));
+        let Some(partitioning) = tables.partitioning(subscription) else { return Ok(false) };
+        let asked = partitioning.asked(&tables.checkpoints_of(subscription), partitions);
+        let changes = asked.is_some();
+        if let Some(asked) = asked {
+            tables.partitionings.insert(subscription.to_owned(), asked);
         }
-        Ok(())
+        Ok(changes)
+    }
+
+    async fn repartition(&mut self, subscription: &str) -> Result<bool, StoreError> {
+        let now = self.store.now();
+        Ok(self.store.tables().repartition(subscription, now))
     }
 
     async fn sweep(&mut self) -> Result<(), StoreError> {
         let now = self.store.now();
         let mut tables = self.store.tables();
         let Tables { checkpoints, leases, .. } = &mut *tables;
-        let is_over = |name: &str| {
-            name.starts_with(HOLD) && leases.get(name).is_none_or(|lease: &StoredLease| lease.expires_at <= now)
+        let is_over = |row: &(String, u32)| {
+            row.0.starts_with(HOLD) && leases.get(row).is_none_or(|lease: &StoredLease| lease.expires_at <= now)
         };
-        checkpoints.retain(|name, _| !is_over(name));
-        leases.retain(|name, lease| !name.starts_with(HOLD) || lease.expires_at > now);
+        checkpoints.retain(|row, _| !is_over(row));
+        leases.retain(|(name, _), lease| !name.starts_with(HOLD) || lease.expires_at > now);
         Ok(())
     }
 }

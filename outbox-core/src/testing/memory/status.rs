@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{StoredCheckpoint, StoredLease, Tables};
-use crate::checkpoint::is_reserved;
+use super::{StoredCheckpoint, StoredRelay, Tables};
+use crate::checkpoint::{Checkpoint, is_reserved};
 use crate::event::Event;
 use crate::status::{
     DatabaseStatus, HolderStatus, HoleStatus, LogStatus, PartitionStatus, RelayStatus, ReportedHolder, ReportedHole,
-    SILENT_AFTER_SECONDS, SegmentStatus, Status, SubscriptionStatus,
+    SILENT_AFTER_SECONDS, SegmentStatus, Status, SubscriptionStatus, overall,
 };
 use crate::store::Database;
 
@@ -28,8 +28,13 @@ pub(super) struct Moment {
 impl Tables {
     pub(super) fn status(&self, database: Database, now: Moment) -> Status {
         let Database { kind, server_version, instance, .. } = database;
-        let subscriptions: BTreeSet<&String> =
-            self.checkpoints.keys().chain(self.leases.keys()).filter(|name| !is_reserved(name)).collect();
+        let subscriptions: BTreeSet<&String> = self
+            .checkpoints
+            .keys()
+            .chain(self.leases.keys())
+            .map(|(name, _)| name)
+            .filter(|name| !is_reserved(name))
+            .collect();
         Status {
             version: FORM,
             database: DatabaseStatus { kind, server_version, instance },
@@ -45,7 +50,7 @@ impl Tables {
     }
 
     fn relay_statuses(&self, now: Moment) -> Vec<RelayStatus> {
-        let relays = self.relays.values().map(|(relay, seen_at)| {
+        let relays = self.relays.values().map(|StoredRelay { relay, seen_at, .. }| {
             let seen_seconds_ago = now.since_boot.saturating_sub(*seen_at).as_secs_f64();
             let state = if seen_seconds_ago > SILENT_AFTER_SECONDS { "silent" } else { "alive" };
             RelayStatus { name: relay.name.clone(), state, seen_seconds_ago }
@@ -56,40 +61,54 @@ impl Tables {
     }
 
     fn subscription(&self, name: &str, now: Moment) -> SubscriptionStatus {
-        let (stored, lease) = (self.checkpoints.get(name), self.leases.get(name));
-        let running = lease.filter(|lease| lease.expires_at > now.since_boot);
+        let leases: Vec<_> = self.leases.iter().filter(|((of, _), _)| of == name).map(|(_, lease)| lease).collect();
+        let running: Vec<_> = leases.iter().filter(|lease| lease.expires_at > now.since_boot).collect();
+        let together = Checkpoint::together(self.checkpoints_of(name).values());
         let letters = self.dead_letters.get(name);
         let keys: BTreeSet<_> =
             letters.into_iter().flat_map(|letters| letters.values()).map(|each| &each.key).collect();
-        let waiting: Option<Vec<&Event>> = stored.map(|stored| self.waiting(stored).collect());
+        let waiting: Option<Vec<&Event>> = together.map(|checkpoint| self.waiting(checkpoint).collect());
         let age = |event: &&Event| (now.time_of_day - event.occurred_at).as_seconds_f64().max(0.0);
         SubscriptionStatus {
             name: name.to_owned(),
-            publisher: lease.map(|lease| lease.report.publisher.clone()).filter(|publisher| !publisher.is_empty()),
-            state: running.map_or_else(|| "unowned".to_owned(), |lease| lease.report.state.clone()),
+            publisher: leases
+                .iter()
+                .map(|lease| lease.report.publisher.clone())
+                .find(|publisher| !publisher.is_empty()),
+            state: overall(running.iter().map(|lease| lease.report.state.as_str())),
             lag_events: waiting.as_ref().map(|waiting| waiting.len() as u64),
             lag_seconds: waiting.map(|waiting| waiting.first().map_or(0.0, age)),
-            last_error: lease.and_then(|lease| lease.report.last_error.clone()),
+            last_error: leases.iter().find_map(|lease| lease.report.last_error.clone()),
             parked_keys: keys.len() as u64,
             parked_events: letters.map_or(0, |letters| letters.len() as u64),
-            holes: running.into_iter().flat_map(|lease| &lease.report.holes).map(|hole| shown(hole, now)).collect(),
-            partitions: stored.map(|stored| self.partition(stored, running)).into_iter().collect(),
+            holes: running
+                .first()
+                .into_iter()
+                .flat_map(|lease| &lease.report.holes)
+                .map(|hole| shown(hole, now))
+                .collect(),
+            partitions: self.partitions(name, now),
         }
     }
 
     /// Committed events that are not done with.
-    fn waiting(&self, stored: &StoredCheckpoint) -> impl Iterator<Item = &Event> {
-        let checkpoint = stored.checkpoint.clone();
+    fn waiting(&self, checkpoint: Checkpoint) -> impl Iterator<Item = &Event> {
         let waits =
             move |event: &&Event| event.position > checkpoint.position || checkpoint.open.contains(event.position);
         self.events.values().filter(waits)
     }
 
-    fn partition(&self, stored: &StoredCheckpoint, lease: Option<&StoredLease>) -> PartitionStatus {
-        let owner = lease.and_then(|lease| self.relays.get(&lease.relay_id)).map(|(relay, _)| relay.name.clone());
-        let checkpoint = &stored.checkpoint;
-        let open = checkpoint.open.to_string();
-        PartitionStatus { partition: 0, owner, epoch: stored.epoch, position: checkpoint.position, open }
+    fn partitions(&self, name: &str, now: Moment) -> Vec<PartitionStatus> {
+        let rows = self.checkpoints.iter().filter(|((of, _), _)| of == name);
+        let partition = |((_, partition), stored): (&(String, u32), &StoredCheckpoint)| {
+            let lease =
+                self.leases.get(&(name.to_owned(), *partition)).filter(|lease| lease.expires_at > now.since_boot);
+            let owner = lease.and_then(|lease| self.relays.get(&lease.relay_id)).map(|known| known.relay.name.clone());
+            let StoredCheckpoint { epoch, checkpoint } = stored;
+            let open = checkpoint.open.to_string();
+            PartitionStatus { partition: *partition, owner, epoch: *epoch, position: checkpoint.position, open }
+        };
+        rows.map(partition).collect()
     }
 }
 

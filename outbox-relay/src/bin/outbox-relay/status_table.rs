@@ -1,10 +1,11 @@
 //! The status as a table for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use comfy_table::Table;
 use outbox_core::PositionSet;
-use outbox_core::status::{HoleStatus, RelayStatus, Status, SubscriptionStatus};
+use outbox_core::status::{HoleStatus, PartitionStatus, RelayStatus, Status, SubscriptionStatus};
 
 use crate::paint::Tone;
 use crate::printable::{printable, without_secrets};
@@ -74,8 +75,7 @@ fn subscriptions(subscriptions: &[SubscriptionStatus]) -> Table {
     let mut table = table(["SUBSCRIPTION", "STATE", "LAG", "OLDEST", "POSITION", "OPEN", "OWNER", "PUBLISHER"]);
     align_right(&mut table, 2..=4);
     for subscription in subscriptions {
-        let partition = subscription.partitions.first();
-        let owner = partition.and_then(|partition| partition.owner.as_deref());
+        let partition = subscription.partitions.iter().min_by_key(|partition| partition.position);
         table.add_row([
             printable(&subscription.name).into_owned(),
             marked(&subscription.state),
@@ -83,11 +83,26 @@ fn subscriptions(subscriptions: &[SubscriptionStatus]) -> Table {
             subscription.lag_seconds.map_or_else(unknown, age),
             partition.map_or_else(unknown, |partition| partition.position.to_string()),
             partition.map_or_else(unknown, |partition| open(&partition.open)),
-            owner.map_or_else(unknown, |owner| printable(owner).into_owned()),
+            owners(&subscription.partitions),
             subscription.publisher.as_deref().map_or_else(unknown, |url| printable(&without_secrets(url)).into_owned()),
         ]);
     }
     table
+}
+
+/// Who works the partitions, with how many each where there are several.
+fn owners(partitions: &[PartitionStatus]) -> String {
+    let mut owners: BTreeMap<&str, usize> = BTreeMap::new();
+    for owner in partitions.iter().filter_map(|partition| partition.owner.as_deref()) {
+        *owners.entry(owner).or_default() += 1;
+    }
+    let all = partitions.len();
+    let shown = owners.iter().map(|(owner, count)| match all {
+        0 | 1 => printable(owner).into_owned(),
+        all => format!("{} ({count} of {all})", printable(owner)),
+    });
+    let shown: Vec<_> = shown.collect();
+    if shown.is_empty() { unknown() } else { shown.join(", ") }
 }
 
 /// What holds a subscription up: its error, its blocked events, its holes.

@@ -69,7 +69,7 @@ async fn export(store: &PgStore) -> Result<Option<Export>> {
     };
     let hold = format!("hold:{}", me.relay_id);
     let mut leases = store.leases().await?;
-    let Claim::Held { epoch } = leases.acquire(&me, &hold, LEASE).await? else { bail!("a new hold is somebody's") };
+    let Claim::Held { epoch } = leases.acquire_one(&me, &hold, LEASE).await? else { bail!("a new hold is somebody's") };
     let checkpoint = Checkpoint { position: above, open: open.clone(), events: Vec::new() };
     match store.checkpoints().await?.create(&hold, epoch, &checkpoint).await {
         Err(error) if error.kind() == StoreErrorKind::Unavailable => {

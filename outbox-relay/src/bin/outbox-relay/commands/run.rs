@@ -70,6 +70,7 @@ fn subscription_of(settings: settings::Subscription) -> Subscription {
     Subscription::shared(settings.name.value, publisher)
         .filter(settings.filter)
         .start(settings.start)
+        .partitions(settings.partitions)
         .strict_order(settings.strict_order)
         .retry(settings.retry)
 }

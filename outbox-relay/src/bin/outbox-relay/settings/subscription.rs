@@ -1,6 +1,7 @@
 //! A subscription's settings.
 
 use outbox_core::checkpoint::{RESERVED, is_reserved};
+use outbox_core::partition::MAX_PARTITIONS;
 use outbox_core::{Filter, Start};
 use outbox_relay::Retry;
 use time::OffsetDateTime;
@@ -24,6 +25,8 @@ pub(crate) struct Subscription {
     pub(crate) filter: Filter,
     /// Where it begins.
     pub(crate) start: Start,
+    /// Into how many partitions its keys fall.
+    pub(crate) partitions: u32,
     /// Whether it reads in position order.
     pub(crate) strict_order: bool,
     /// When it tries again.
@@ -36,8 +39,8 @@ pub(crate) fn read(section: &mut dyn Section, problems: &mut Problems) -> Option
     let start = parsed(section, "start", problems, start);
     let strict_order = parsed(section, "order", problems, strict_order);
     let _: Option<Placed<()>> = parsed(section, "envelope", problems, envelope);
-    let _: Option<Placed<()>> =
-        section.number("partitions", problems).and_then(|partitions| partitions.parse(problems, one_partition));
+    let partitions =
+        section.number("partitions", problems).and_then(|partitions| partitions.parse(problems, number_of_partitions));
     let filter = section.group("filter", problems).map(|mut group| {
         let filter = filter::read(&mut *group, problems);
         group.finish(problems);
@@ -55,6 +58,7 @@ pub(crate) fn read(section: &mut dyn Section, problems: &mut Problems) -> Option
         publisher: publisher?,
         filter: filter.unwrap_or_default(),
         start: start.map(|start| start.value).unwrap_or_default(),
+        partitions: partitions.map_or(1, |partitions| partitions.value),
         strict_order: strict_order.is_some_and(|strict| strict.value),
         retry: retry.unwrap_or_default(),
     })
@@ -108,11 +112,9 @@ fn envelope(text: &str) -> Result<(), String> {
     }
 }
 
-fn one_partition(text: &str) -> Result<(), String> {
-    match quantity::count(text)? {
-        1 => Ok(()),
-        _ => Err(format!("{text} partitions are not in this version; write 1, or leave it out")),
-    }
+fn number_of_partitions(text: &str) -> Result<u32, String> {
+    let number = u32::try_from(quantity::count(text)?).ok().filter(|number| (1..=MAX_PARTITIONS).contains(number));
+    number.ok_or_else(|| format!("{text} partitions cannot be; write 1, or up to {MAX_PARTITIONS}"))
 }
 
 fn retry(section: &mut dyn Section, problems: &mut Problems) -> Retry {

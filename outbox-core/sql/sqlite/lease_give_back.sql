@@ -1,0 +1,3 @@
+-- Takes the write lock. Finds its row by the primary key. ?1 subscription, ?2 relay id, ?3 partition, ?4 epoch.
+UPDATE outbox_lease SET expires_at = 0, state = 'idle', holes = NULL
+WHERE subscription = ?1 AND relay_id = ?2 AND partition_id = ?3 AND epoch = ?4;

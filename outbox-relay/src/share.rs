@@ -1,0 +1,114 @@
+//! The partitions of a subscription that one term works, and what each of their checkpoints says.
+//!
+//! They are read together, as one stream from the lowest of their checkpoints. An event is taken in when the checkpoint of
+//! its partition has not done with it. What is open in the end is the same for all, so each row gets the same checkpoint:
+//! open positions of another partition do no harm in a row, whoever reads them finds that they are not his. Only while the
+//! stream is still below a checkpoint it was joined with, that row says what it said, less what has been done since.
+
+use outbox_core::checkpoint::{Checkpoint, Claimed, Held};
+use outbox_core::partition::Partitioning;
+use outbox_core::{Position, PositionSet};
+use uuid::Uuid;
+
+/// One partition.
+#[derive(Debug)]
+struct Part {
+    held: Held,
+    /// The checkpoint it was joined with.
+    start: Checkpoint,
+    /// The position last written.
+    written: Position,
+}
+
+/// What one term works.
+#[derive(Debug)]
+pub(crate) struct Share {
+    partitioning: Partitioning,
+    parts: Vec<Part>,
+}
+
+impl Share {
+    /// What was claimed, of what is held; a partition that there is no longer is left out.
+    pub(crate) fn new(held: &[Held], mut claimed: Claimed) -> Self {
+        let part = |held: &Held| {
+            let start = claimed.checkpoints.remove(&held.partition)?;
+            Some(Part { held: *held, written: start.position, start })
+        };
+        let parts = held.iter().filter_map(part).collect();
+        Self { partitioning: claimed.partitioning.unwrap_or_else(|| Partitioning::new(1)), parts }
+    }
+
+    /// Where reading begins; `None` where there is nothing to be worked.
+    pub(crate) fn start(&self) -> Option<Checkpoint> {
+        Checkpoint::together(self.parts.iter().map(|part| &part.start).collect::<Vec<_>>())
+    }
+
+    /// So many partitions the subscription has.
+    pub(crate) fn partitions(&self) -> u32 {
+        self.partitioning.count
+    }
+
+    /// Whether every partition is in it.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.parts.len() as u64 >= u64::from(self.partitioning.count)
+    }
+
+    /// Whether an event is to be taken in.
+    pub(crate) fn is_due(&self, key: &str, position: Position) -> bool {
+        let Some(part) = self.part(self.partitioning.of(key, position)) else { return false };
+        (position > part.start.position || part.start.open.contains(position))
+            && self.partitioning.is_due(key, position)
+    }
+
+    fn part(&self, partition: u32) -> Option<&Part> {
+        self.parts.iter().find(|part| part.held.partition == partition)
+    }
+
+    /// The checkpoints to write when everything up to the position is done but for the open ones.
+    pub(crate) fn checkpoints(
+        &mut self,
+        position: Position,
+        open: &PositionSet,
+        events: &[(Position, Uuid)],
+    ) -> Vec<(Held, Checkpoint)> {
+        let all = Checkpoint { position, open: open.clone(), events: events.to_vec() };
+        let trimmed = all.clone().trimmed();
+        self.parts.iter_mut().map(|part| (part.held, part.checkpoint(&all, &trimmed))).collect()
+    }
+}
+
+impl Part {
+    /// Never back: a position once written is kept, with what is open below it.
+    fn checkpoint(&mut self, all: &Checkpoint, trimmed: &Checkpoint) -> Checkpoint {
+        let checkpoint = if all.position < self.start.position {
+            self.behind(all)
+        } else if trimmed.position >= self.written {
+            trimmed.clone()
+        } else {
+            all.clone()
+        };
+        self.written = checkpoint.position;
+        checkpoint
+    }
+
+    /// The checkpoint it was joined with, less what the stream has done of it.
+    fn behind(&self, all: &Checkpoint) -> Checkpoint {
+        let mut open = PositionSet::new();
+        for range in self.start.open.ranges() {
+            let (start, end) = (*range.start(), *range.end());
+            if end > all.position {
+                open.insert(start.max(all.position + 1)..=end);
+            }
+            for still in all.open.ranges() {
+                let (from, to) = (start.max(*still.start()), end.min(*still.end()));
+                if from <= to {
+                    open.insert(from..=to);
+                }
+            }
+        }
+        Checkpoint { position: self.start.position, open, events: self.start.events.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests;
