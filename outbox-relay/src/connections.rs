@@ -11,6 +11,8 @@ use outbox_core::frontier::Frontier;
 use outbox_core::source::{Proof, Read, ReadRequest, Source};
 use outbox_core::{Filter, Position, PositionSet, Start, Store, StoreError, StoreErrorKind};
 
+use crate::seat::Seat;
+
 /// Reads the log.
 pub(crate) struct Reader {
     store: Arc<dyn Store>,
@@ -117,8 +119,8 @@ pub(crate) struct Ledger {
     subscription: String,
     held: Vec<Held>,
     checkpoints: Option<Box<dyn Checkpoints>>,
-    /// A number of partitions that is still to be asked for.
-    wish: Option<u32>,
+    /// Whose number of partitions is to be asked for after a write.
+    wish: Option<Arc<Seat>>,
 }
 
 impl Ledger {
@@ -164,18 +166,16 @@ impl Ledger {
         self.open().await?.repartition(&subscription).await
     }
 
-    /// Asks for another number of partitions, now or after one of the next writes.
-    pub(crate) async fn wish(&mut self, partitions: u32) -> Result<(), StoreError> {
-        self.wish = Some(partitions);
-        self.ask().await
+    /// Asks for the number of partitions that the configuration says after each write, until it is granted.
+    pub(crate) fn wish(&mut self, seat: &Arc<Seat>) {
+        self.wish = Some(seat.clone());
     }
 
-    async fn ask(&mut self) -> Result<(), StoreError> {
-        let Some(partitions) = self.wish else { return Ok(()) };
+    /// Asks for the number of partitions that the configuration says, unless it is what there is.
+    pub(crate) async fn ask(&mut self, seat: &Seat) -> Result<(), StoreError> {
         let subscription = self.subscription.clone();
-        if self.open().await?.ask_partitions(&subscription, partitions).await? {
-            tracing::info!(subscription, partitions, "the number of partitions changes");
-            self.wish = None;
+        if self.open().await?.ask_partitions(&subscription, seat.partitions).await? {
+            seat.wish_granted();
         }
         Ok(())
     }
@@ -194,7 +194,10 @@ impl Ledger {
     async fn try_write(&mut self, entry: &Entry) -> Result<(), StoreError> {
         let subscription = self.subscription.clone();
         self.open().await?.save(&subscription, entry).await?;
-        self.ask().await
+        match self.wish.clone().filter(|seat| seat.wishes()) {
+            Some(seat) => self.ask(&seat).await,
+            None => Ok(()),
+        }
     }
 
     async fn open(&mut self) -> Result<&mut (dyn Checkpoints + 'static), StoreError> {

@@ -2,7 +2,7 @@
 //!
 //! See [`outbox_core::lease`] for what a lease is and when it is trusted, and [`fair`](crate::fair) for who takes what.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -187,9 +187,8 @@ impl Heartbeat {
             return;
         }
         let leases = roster.leases.iter().filter(|(name, _, _)| *name == seat.subscription);
-        let owners: BTreeSet<_> = leases.map(|(_, _, owner)| *owner).collect();
-        let known: BTreeMap<_, _> = roster.relays.iter().map(|(relay, _)| (relay.relay_id, relay)).collect();
-        let owners: Vec<_> = owners.iter().filter_map(|owner| known.get(owner)).collect();
+        let owners: BTreeMap<_, _> = leases.map(|(_, _, owner)| (owner.relay_id, owner)).collect();
+        let owners: Vec<_> = owners.into_values().collect();
         let shown = |relay: &RelayIdentity| format!("relay `{}` (process {})", relay.name, relay.process_id);
         let waiting = match owners.as_slice() {
             [] => return,

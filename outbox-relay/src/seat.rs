@@ -1,7 +1,7 @@
 //! What the heartbeat and the worker of one subscription tell each other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,8 @@ pub(crate) struct Seat {
     granted: watch::Sender<Grant>,
     /// Whether the number of partitions is being changed.
     changing: watch::Sender<bool>,
+    /// Whether the number of partitions is still to be asked for.
+    wishes: AtomicBool,
     /// What a term is at work on.
     working: Mutex<BTreeSet<u32>>,
     /// Tells the heartbeat to hurry.
@@ -70,6 +72,7 @@ impl Seat {
             partitions,
             granted: watch::Sender::default(),
             changing: watch::Sender::default(),
+            wishes: AtomicBool::new(true),
             working: Mutex::default(),
             hurry,
             trusted_until: AtomicU64::new(0),
@@ -159,6 +162,17 @@ impl Seat {
 
     pub(crate) fn changes(&self) -> watch::Receiver<bool> {
         self.changing.subscribe()
+    }
+
+    /// Whether the number of partitions that the configuration says is still to be asked for: each relay does it once, when
+    /// it starts, so that the one that started last decides.
+    pub(crate) fn wishes(&self) -> bool {
+        self.wishes.load(Ordering::Acquire)
+    }
+
+    /// Notes that it need not be asked for again.
+    pub(crate) fn wish_granted(&self) {
+        self.wishes.store(false, Ordering::Release);
     }
 
     /// Tells the heartbeat to look at once.

@@ -188,7 +188,7 @@ async fn poll_if_some<T>(slot: &mut Option<Boxed<T>>) -> T {
 impl<'m> Term<'m> {
     /// Loads the checkpoints under the new epochs, or makes the first ones; `None` where nothing is to be worked.
     async fn open(mandate: &'m Mandate, held: &[Held]) -> Result<Option<Self>, StoreError> {
-        let Subscription { name, filter, strict_order, retry, publisher, partitions, .. } = &mandate.subscription;
+        let Subscription { name, filter, strict_order, retry, publisher, .. } = &mandate.subscription;
         let mut reader = Reader::new(mandate.store.clone(), filter.clone());
         let mut ledger = Ledger::new(mandate.store.clone(), name.clone(), held.to_vec());
         let mut claimed = ledger.claim().await?;
@@ -199,9 +199,7 @@ impl<'m> Term<'m> {
         let recorded = ledger.recorded().await?;
         let share = Share::new(held, claimed);
         let Some(checkpoint) = share.start() else { return Ok(None) };
-        if share.partitions() != *partitions {
-            ledger.wish(*partitions).await?;
-        }
+        ledger.wish(&mandate.seat);
         let target = match mandate.settings.until_empty {
             Some(_) => Some(reader.last_position().await?),
             None => None,

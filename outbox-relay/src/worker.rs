@@ -32,6 +32,7 @@ async fn work_terms(mandate: &Mandate) -> Result<u64, RelayError> {
     let mut schedule = Schedule::new(Duration::from_millis(50), Duration::from_secs(1));
     let patience = Patience(mandate);
     let mut at_work = false;
+    ask_partitions(mandate).await;
     loop {
         let held = tokio::select! {
             granted = grants.wait_for(|grant| !grant.work().is_empty()) => granted.map(|grant| grant.work()).unwrap_or_default(),
@@ -85,6 +86,15 @@ async fn work_terms(mandate: &Mandate) -> Result<u64, RelayError> {
     }
 }
 
+/// Asks for the number of partitions that the configuration says; what fails here is asked for again after a write.
+async fn ask_partitions(mandate: &Mandate) {
+    let mut ledger = Ledger::new(mandate.store.clone(), mandate.subscription.name.clone(), Vec::new());
+    if let Err(error) = ledger.ask(&mandate.seat).await {
+        let (subscription, reason) = (&mandate.subscription.name, reaction::chain(&error));
+        tracing::debug!(subscription, reason, "the number of partitions could not be asked for yet");
+    }
+}
+
 /// Changes the number of partitions as soon as the heartbeat sees that somebody asked for it and all leases are free.
 async fn change_partitions(mandate: &Mandate) {
     let mut changes = mandate.seat.changes();
@@ -93,7 +103,10 @@ async fn change_partitions(mandate: &Mandate) {
     }
     let mut ledger = Ledger::new(mandate.store.clone(), mandate.subscription.name.clone(), Vec::new());
     match ledger.repartition().await {
-        Ok(true) => mandate.seat.set_changing(false),
+        Ok(true) => {
+            tracing::info!(subscription = mandate.subscription.name, "the number of partitions has changed");
+            mandate.seat.set_changing(false);
+        }
         Ok(false) => {}
         Err(error) => {
             let (subscription, reason) = (&mandate.subscription.name, reaction::chain(&error));

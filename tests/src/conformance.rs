@@ -45,6 +45,7 @@ pub mod log;
 pub mod max_disk;
 pub mod memory;
 pub mod network;
+pub mod partitions;
 pub mod postgres;
 pub mod publisher;
 pub mod relay;
@@ -288,6 +289,12 @@ macro_rules! conformance {
                 a_drain_behind_a_full_window_is_an_error,
                 a_drain_of_a_relay_that_ends_is_an_error,
                 drains_together_are_all_answered,
+            }
+            $crate::behaviours! { $backend, partitions:
+                every_event_of_every_partition_is_published_once,
+                the_number_of_partitions_changes_under_load,
+                a_change_of_the_number_shuts_older_epochs_out,
+                a_subscription_of_one_row_is_of_one_partition,
             }
             $crate::behaviours! { $backend, continuity:
                 the_same_log_after_a_reconnect_goes_on,

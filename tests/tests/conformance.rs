@@ -10,8 +10,26 @@ outbox_tests::conformance!(postgres, Postgres);
 outbox_tests::sql_conformance!(sqlite_by_sql, Sqlite);
 outbox_tests::sql_conformance!(postgres_by_sql, Postgres);
 
+mod memory_shared {
+    use super::Memory;
+
+    outbox_tests::behaviours! { Memory, partitions:
+        relays_share_the_partitions_and_hand_them_over,
+        the_relay_that_started_last_decides_the_number,
+        a_relay_that_ends_when_all_is_published_counts_the_others,
+        a_blocked_key_holds_up_no_other_partition,
+    }
+}
+
 mod postgres_alone {
     use super::Postgres;
+
+    outbox_tests::behaviours! { Postgres, partitions:
+        relays_share_the_partitions_and_hand_them_over,
+        the_relay_that_started_last_decides_the_number,
+        a_relay_that_ends_when_all_is_published_counts_the_others,
+        a_blocked_key_holds_up_no_other_partition,
+    }
 
     outbox_tests::behaviours! { Postgres, commit_order:
         an_open_writer_delays_its_own_events_alone,
@@ -71,6 +89,10 @@ mod postgres_alone {
 
 mod sqlite_alone {
     use super::Sqlite;
+
+    outbox_tests::behaviours! { Sqlite, partitions:
+        one_relay_works_a_file,
+    }
 
     outbox_tests::behaviours! { Sqlite, files:
         a_file_replaced_by_an_older_copy_stops_the_relay,

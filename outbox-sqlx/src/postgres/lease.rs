@@ -177,7 +177,7 @@ fn take_in(row: &PgRow, held: &[Renewal], roster: &mut Roster) -> Result<(), sql
             let serves = serde_json::from_str(row.try_get("content")?).unwrap_or_default();
             roster.relays.push((identity(row, "name")?, serves));
         }
-        "lease" => roster.leases.push((name, partition_of(row)?, row.try_get("relay_id")?)),
+        "lease" => roster.leases.push((name, partition_of(row)?, identity(row, "content")?)),
         _ => drop(roster.rules.insert(name, row.try_get("content")?)),
     }
     Ok(())

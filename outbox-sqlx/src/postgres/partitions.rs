@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use outbox_core::checkpoint::Checkpoint;
-use outbox_core::partition::Partitioning;
+use outbox_core::partition::{Asked, Partitioning};
 use outbox_core::{Names, StoreError};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Row};
@@ -67,7 +67,7 @@ fn read(subscription: &str, rows: &[PgRow]) -> Result<BTreeMap<u32, Checkpoint>,
     rows.iter().map(|row| checkpoint(subscription, row)).collect()
 }
 
-/// Asks for another number.
+/// Asks for a number; returns whether nothing is left to be asked for.
 pub(super) async fn ask(
     link: &mut Link,
     names: &Names,
@@ -78,13 +78,14 @@ pub(super) async fn ask(
         let mut tx = connection.begin().await?;
         let text = rule(&mut tx, names, subscription).await?;
         let rows = sqlx::query(statement(names, ALL)).bind(subscription).fetch_all(&mut *tx).await?;
-        let asked = || {
+        let ask = || {
             let partitioning = Partitioning::from_text(subscription, &text)?;
-            Ok(partitioning.asked(&read(subscription, &rows)?, partitions).filter(|_| !rows.is_empty()))
+            let checkpoints = read(subscription, &rows)?;
+            Ok(if rows.is_empty() { Asked::Already } else { partitioning.ask(&checkpoints, partitions) })
         };
-        let asked = match asked() {
-            Ok(Some(asked)) => asked,
-            Ok(None) => return tx.rollback().await.map(|()| Ok(false)),
+        let asked = match ask() {
+            Ok(Asked::Granted(asked)) => asked,
+            Ok(asked) => return tx.rollback().await.map(|()| Ok(asked == Asked::Already)),
             Err(error) => return tx.rollback().await.map(|()| Err(error)),
         };
         sqlx::query(statement(names, RULED)).bind(subscription).bind(asked.to_text()).execute(&mut *tx).await?;
