@@ -11,6 +11,7 @@ use outbox_core::frontier::Frontier;
 use outbox_core::source::{Proof, Read, ReadRequest, Source};
 use outbox_core::{Filter, Position, PositionSet, Start, Store, StoreError, StoreErrorKind};
 
+use crate::failpoint::{self, Failpoint};
 use crate::seat::Seat;
 
 /// Reads the log.
@@ -163,7 +164,11 @@ impl Ledger {
     /// Changes the number of partitions, where somebody asked for it and all leases are free.
     pub(crate) async fn repartition(&mut self) -> Result<bool, StoreError> {
         let subscription = self.subscription.clone();
-        self.open().await?.repartition(&subscription).await
+        let checkpoints = self.open().await?;
+        failpoint::reached(Failpoint::BeforeRepartition);
+        let changed = checkpoints.repartition(&subscription).await?;
+        failpoint::reached(Failpoint::Repartitioned);
+        Ok(changed)
     }
 
     /// Asks for the number of partitions that the configuration says after each write, until it is granted.
@@ -193,7 +198,10 @@ impl Ledger {
 
     async fn try_write(&mut self, entry: &Entry) -> Result<(), StoreError> {
         let subscription = self.subscription.clone();
-        self.open().await?.save(&subscription, entry).await?;
+        let checkpoints = self.open().await?;
+        failpoint::reached(Failpoint::BeforeCheckpoint);
+        failpoint::reached_waiting(Failpoint::CheckpointSent, checkpoints.save(&subscription, entry)).await?;
+        failpoint::reached(Failpoint::AfterCheckpoint);
         match self.wish.clone().filter(|seat| seat.wishes()) {
             Some(seat) => self.ask(&seat).await,
             None => Ok(()),

@@ -13,6 +13,7 @@ use outbox_core::{Clock, Store, StoreError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::failpoint::{self, Failpoint};
 use crate::fair::{self, Plan};
 use crate::identity::is_dead_predecessor;
 use crate::reaction::{self, Reaction};
@@ -101,7 +102,10 @@ impl Heartbeat {
     /// Leaves the last report behind and gives the leases back.
     async fn leave(&self, mut leases: Box<dyn Leases>) -> Result<(), StoreError> {
         self.renew(leases.as_mut()).await.map(drop)?;
-        leases.release(&self.relay).await
+        failpoint::reached(Failpoint::BeforeRelease);
+        leases.release(&self.relay).await?;
+        failpoint::reached(Failpoint::LeaseReleased);
+        Ok(())
     }
 
     /// Tells those who wait for a lease why there is none.
@@ -124,6 +128,7 @@ impl Heartbeat {
             let idle = seat.idle();
             if !idle.is_empty() {
                 leases.give_back(&self.relay, &seat.subscription, &idle).await?;
+                failpoint::reached(Failpoint::HandedOver);
                 seat.lose(&idle);
             }
             gained |= self.take(leases.as_mut(), seat, &plan.take).await?;
@@ -177,6 +182,7 @@ impl Heartbeat {
         for held in &got {
             tracing::info!(subscription = name, partition = held.partition, epoch = held.epoch, "lease taken");
         }
+        failpoint::reached(Failpoint::LeaseAcquired);
         seat.grant(&got);
         Ok(!got.is_empty())
     }
@@ -216,8 +222,10 @@ impl Heartbeat {
         };
         let renewals: Vec<_> =
             held.iter().flat_map(|(seat, held)| held.iter().map(|each| renewal(seat, each))).collect();
+        failpoint::reached(Failpoint::BeforeRenewal);
         let asked_at = self.clock.since_boot();
         let roster = leases.renew(&self.relay, self.length, &serves, &renewals).await?;
+        failpoint::reached(Failpoint::LeaseRenewed);
         let mut kept = roster.kept.iter();
         for (seat, held) in held {
             let lost: Vec<_> = held.iter().zip(&mut kept).filter(|(_, kept)| !**kept).map(|(held, _)| *held).collect();

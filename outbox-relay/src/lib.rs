@@ -34,6 +34,10 @@ mod connections;
 mod dispatch;
 mod drain;
 mod error;
+#[cfg(feature = "failpoints")]
+pub mod failpoint;
+#[cfg(not(feature = "failpoints"))]
+mod failpoint;
 mod fair;
 mod heartbeat;
 mod identity;

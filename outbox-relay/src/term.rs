@@ -41,6 +41,7 @@ use crate::clock::Timer;
 use crate::connections::{Ledger, ReadOutcome, Reader};
 use crate::dispatch::Dispatch;
 use crate::error::RelayError;
+use crate::failpoint::{self, Failpoint};
 use crate::reaction::{self, Reaction};
 use crate::seat::{Grant, Seat};
 use crate::settings::Settings;
@@ -166,6 +167,7 @@ pub(crate) async fn run(
                 }
             }
             () = mandate.stop.cancelled(), if term.stopping_since.is_none() || term.reshaping => {
+                failpoint::reached(Failpoint::StopBegun);
                 term.stopping_since = Some(clock.now());
                 term.reshaping = false;
             }
@@ -240,6 +242,7 @@ impl<'m> Term<'m> {
 
     /// Begins to wind down, so that another share can be taken up.
     fn reshape(&mut self, now: Instant) {
+        failpoint::reached(Failpoint::HandOverBegun);
         self.reshaping = true;
         self.stopping_since.get_or_insert(now);
     }
@@ -252,6 +255,7 @@ impl<'m> Term<'m> {
             return trusted;
         }
         while let Some(call) = self.dispatch.next_call(now) {
+            failpoint::reached(Failpoint::BeforePublish);
             let publisher = Arc::clone(&self.mandate.subscription.publisher);
             self.calls.push(Box::pin(deliver(publisher, call)));
         }
@@ -280,6 +284,7 @@ impl<'m> Term<'m> {
             Ok(answers) => {
                 self.pace.call_failures.reset();
                 let settled = self.dispatch.settle(call, answers, now);
+                failpoint::reached(Failpoint::AfterAcknowledgement);
                 if settled.published > 0 {
                     self.unsaved += settled.published;
                     self.mandate.seat.progress(now);
@@ -380,7 +385,9 @@ async fn deliver(
     publisher: Arc<dyn Publisher>,
     call: Vec<Delivery>,
 ) -> (Vec<Delivery>, Result<Vec<Answer>, PublishError>) {
-    let outcome = publisher.publish(&call).await.and_then(|answers| {
+    let outcome = publisher.publish(&call).await;
+    failpoint::reached(Failpoint::AfterPublish);
+    let outcome = outcome.and_then(|answers| {
         let (sent, answered) = (call.len(), answers.len());
         let message =
             || format!("the publisher answered for {answered} of {sent} events; this is a mistake in its code");

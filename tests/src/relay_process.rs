@@ -25,6 +25,15 @@ const SHUTDOWN: Duration = Duration::from_secs(30);
 /// How much of the log an error shows.
 const SHOWN: usize = 4_000;
 
+/// Where the program is.
+///
+/// # Panics
+///
+/// When nobody told: a test that needs it never passes without.
+pub(crate) fn program() -> PathBuf {
+    env::var_os(BIN_VARIABLE).expect("run `cargo xtask test`: it builds the relay that this test needs").into()
+}
+
 /// Everything needed to run the program again and again.
 #[derive(Clone, Debug)]
 pub struct Relay {
@@ -55,10 +64,8 @@ impl Relay {
     ///
     /// As [`Relay::new`].
     pub fn named(database: &Database, folder: &Path, name: &str) -> Self {
-        let binary =
-            env::var_os(BIN_VARIABLE).expect("run `cargo xtask test`: it builds the relay that this test needs");
         Self {
-            binary: binary.into(),
+            binary: program(),
             url: database.url().to_owned(),
             output: folder.join(format!("{name}.jsonl")),
             log: folder.join(format!("{name}.log")),

@@ -8,6 +8,7 @@ use outbox_core::{Event, StoreError};
 use super::Term;
 use crate::connections::{ReadOutcome, Reader};
 use crate::error::RelayError;
+use crate::failpoint::{self, Failpoint};
 use crate::reaction::{self, Reaction};
 use crate::trail::events;
 
@@ -42,6 +43,9 @@ impl Term<'_> {
         self.reader = Some(reader);
         match outcome {
             Ok(outcome) => {
+                if !outcome.read.rows.is_empty() {
+                    failpoint::reached(Failpoint::AfterRead);
+                }
                 self.pace.read_failures.reset();
                 self.take_in(outcome, now);
                 Ok(())
@@ -73,7 +77,12 @@ impl Term<'_> {
         if self.drain.wants_read() {
             self.pace.read_at = now;
         }
-        self.dispatch.admit(self.due(rows));
+        let rows = self.due(rows);
+        let brings = !rows.is_empty();
+        self.dispatch.admit(rows);
+        if brings {
+            failpoint::reached(Failpoint::AfterDispatch);
+        }
         self.report(now);
     }
 

@@ -1,7 +1,7 @@
 //! The long form of the tests, called by `cargo xtask torture`.
 //!
-//! Five parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
-//! kills of the relay; 50 crashes of the server; 1,000 emptyings of segments. Each adds its line to the report.
+//! Six parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
+//! kills of the relay; 50 crashes of the server; 1,000 emptyings of segments; 25 ends at each failpoint. Each adds its line to the report.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use outbox_tests::database::Database;
 use outbox_tests::load::LoadOptions;
-use outbox_tests::scenario::{self, Plan};
+use outbox_tests::scenario::{self, Kind, Plan};
 use outbox_tests::verdict::Verdict;
 use tempfile::TempDir;
 use xtask::postgres::{Cluster, ClusterOptions};
@@ -56,6 +56,7 @@ enum Part {
     Kills,
     Restarts,
     Cleanup,
+    KillMatrix,
 }
 
 /// What the parts share.
@@ -112,6 +113,11 @@ impl Torture {
             let plan = self.plan(0, 1_000, 100);
             let Stage { database, folder, cluster: _cluster } = Stage::set()?;
             clean &= self.report.verdict(&scenario::cleanup(&database, folder.path(), &plan).await?)?;
+        }
+        if self.has(Part::KillMatrix) {
+            for kind in [Kind::Postgres, Kind::Sqlite] {
+                clean &= self.report.verdict(&scenario::kill_matrix(kind, 25).await?)?;
+            }
         }
         Ok(clean)
     }

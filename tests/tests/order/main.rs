@@ -8,7 +8,7 @@ use std::time::Duration;
 use outbox_tests::database::{Database, Owned};
 use outbox_tests::load::LoadOptions;
 use outbox_tests::relay_process::WINDOW;
-use outbox_tests::scenario::{self, Plan};
+use outbox_tests::scenario::{self, Kind, Plan};
 use outbox_tests::verdict::Verdict;
 use xtask::postgres::{Cluster, ClusterOptions};
 
@@ -60,6 +60,16 @@ async fn what_three_subscribers_have_not_read_is_never_emptied() {
     let verdict = scenario::cleanup(owned.database(), folder.path(), &plan(0, 60, 5_000)).await.unwrap();
     assert_clean(&verdict);
     assert!(verdict.faults >= 60, "hardly a segment was emptied: {verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_ended_at_any_place_loses_nothing_on_postgres() {
+    assert_clean(&scenario::kill_matrix(Kind::Postgres, 2).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_ended_at_any_place_loses_nothing_on_sqlite() {
+    assert_clean(&scenario::kill_matrix(Kind::Sqlite, 2).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
