@@ -135,11 +135,16 @@ async fn known_holders(link: &mut Link, names: &Names, reported: &[ReportedHole]
     rows.iter().map(known).collect::<Result<_, _>>().map_err(store_error)
 }
 
-async fn lag(link: &mut Link, names: &Names, row: &PgRow) -> Result<Option<(u64, f64)>, StoreError> {
+/// Where a subscription's checkpoint stands; `None` before the first.
+pub(super) fn checkpoint(row: &PgRow) -> Result<Option<(Position, PositionSet)>, StoreError> {
     let position: Option<Position> = row.try_get("position").map_err(store_error)?;
     let open: Option<String> = row.try_get("open_positions").map_err(store_error)?;
     // A damaged text has no lag anybody could know.
-    let Some((position, open)) = position.zip(open.and_then(|open| open.parse::<PositionSet>().ok())) else {
+    Ok(position.zip(open.and_then(|open| open.parse().ok())))
+}
+
+async fn lag(link: &mut Link, names: &Names, row: &PgRow) -> Result<Option<(u64, f64)>, StoreError> {
+    let Some((position, open)) = checkpoint(row)? else {
         return Ok(None);
     };
     let (first, last): (Vec<Position>, Vec<Position>) =

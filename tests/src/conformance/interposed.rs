@@ -8,7 +8,7 @@ use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
 use outbox_core::cleanup::{Cleaner, Removal, Removed, Survey};
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Report};
 use outbox_core::source::{Proof, Read, ReadRequest, Row, Source, Start};
-use outbox_core::status::Status;
+use outbox_core::status::{Glance, Status};
 use outbox_core::store::{Count, Database};
 use outbox_core::{Event, Filter, Position, PositionSet, Store, StoreError, StoreErrorKind, async_trait};
 use tokio::sync::watch;
@@ -147,6 +147,10 @@ impl<S: Store + Clone> Store for Interposed<S> {
 
     async fn status(&self) -> Result<Status, StoreError> {
         self.inner.status().await
+    }
+
+    async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {
+        self.inner.glance(subscriptions).await
     }
 
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {
