@@ -12,7 +12,9 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::drain::Drains;
+use crate::health::Vitals;
 use crate::identity::is_dead_predecessor;
+use crate::metrics::{self, Operation, SubscriptionMetrics};
 use crate::reaction::{self, Reaction};
 use crate::retry::Schedule;
 
@@ -30,12 +32,16 @@ pub(crate) struct Seat {
     /// When an event or a hole was last done with, in whatever term.
     progressed_at: Mutex<Instant>,
     pub(crate) drains: Drains,
+    pub(crate) metrics: SubscriptionMetrics,
+    pub(crate) vitals: Vitals,
 }
 
 impl Seat {
     pub(crate) fn new(subscription: String, publisher: String, now: Instant) -> Self {
         let report = Report { publisher, state: "idle".into(), ..Report::default() };
         Self {
+            metrics: SubscriptionMetrics::new(&subscription),
+            vitals: Vitals::default(),
             subscription,
             granted: watch::Sender::new(None),
             trusted_until: AtomicU64::new(0),
@@ -53,6 +59,12 @@ impl Seat {
     /// Notes that the lease is held, under this epoch.
     pub(crate) fn grant(&self, epoch: i64) {
         self.granted.send_replace(Some(epoch));
+        self.metrics.took_lease();
+    }
+
+    /// Whether the lease was given to this relay, and not taken from it since.
+    pub(crate) fn is_granted(&self) -> bool {
+        self.granted.borrow().is_some()
     }
 
     /// Whether the lease surely is still this relay's.
@@ -67,7 +79,9 @@ impl Seat {
 
     /// Gives the lease up without telling the database: a checkpoint was refused because of its epoch.
     pub(crate) fn vacate(&self) {
-        self.granted.send_replace(None);
+        if self.granted.send_replace(None).is_some() {
+            self.metrics.lost_lease();
+        }
     }
 
     /// Changes what the next renewal reports.
@@ -154,6 +168,7 @@ impl Heartbeat {
                 }
                 Err(error) => {
                     leases = None;
+                    metrics::database_error(Operation::Lease, &error);
                     if reaction::to_store_error(&error, at_work) == Reaction::Stop {
                         return Err(error);
                     }
@@ -166,6 +181,7 @@ impl Heartbeat {
                     schedule.next_delay()
                 }
             };
+            self.seats.iter().for_each(|seat| seat.vitals.beat(trouble.is_none(), self.clock.now() + pause));
             tokio::select! {
                 () = self.clock.sleep(pause) => {}
                 () = self.end.cancelled() => {}
@@ -238,7 +254,9 @@ impl Heartbeat {
             } else {
                 tracing::warn!(subscription = seat.subscription, epoch, "lease lost to another relay");
                 seat.trust(Duration::ZERO);
-                seat.granted.send_if_modified(|grant| grant.take_if(|current| *current == epoch).is_some());
+                if seat.granted.send_if_modified(|grant| grant.take_if(|current| *current == epoch).is_some()) {
+                    seat.metrics.lost_lease();
+                }
             }
         }
         Ok(())

@@ -12,8 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cleanup::Cleanup;
 use crate::error::RelayError;
+use crate::health::{Health, Panics};
 use crate::heartbeat::{Heartbeat, Seat};
 use crate::identity;
+use crate::metrics;
+use crate::observer::Observer;
 use crate::settings::Settings;
 use crate::subscription::Subscription;
 use crate::term::Mandate;
@@ -119,7 +122,10 @@ impl RelayBuilder {
     pub async fn start(self) -> Result<RunningRelay, RelayError> {
         self.settings.validate()?;
         self.validate_subscriptions()?;
+        let Settings { clock, window_events, window_bytes, .. } = &self.settings;
+        metrics::started(clock.as_ref(), &self.subscriptions, (*window_events, *window_bytes));
         if let Ok(database) = check(self.store.as_ref(), false).await? {
+            metrics::identified(&self.settings.name, &database);
             for subscription in &self.subscriptions {
                 match open(subscription, &database).await {
                     Err(error) if error.kind() != PublishErrorKind::Unavailable => {
@@ -132,14 +138,24 @@ impl RelayBuilder {
         let now = self.settings.clock.now();
         let seat = |each: &Subscription| Arc::new(Seat::new(each.name.clone(), each.publisher.describe(), now));
         let seats: Vec<_> = self.subscriptions.iter().map(seat).collect();
-        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
-        let whole = Whole { store: self.store, settings: Arc::new(self.settings), seats: seats.clone(), stop };
+        let (stop, ended, panics) = (CancellationToken::new(), CancellationToken::new(), Panics::default());
+        let health = Health {
+            clock: self.settings.clock.clone(),
+            seats: seats.clone(),
+            stop: stop.clone(),
+            ended: ended.clone(),
+            panics: panics.clone(),
+        };
+        let names = self.subscriptions.iter().map(|each| each.name.clone()).collect();
+        let observer = Observer::new(self.store.clone(), self.settings.clock.clone(), names);
+        let settings = Arc::new(self.settings);
+        let whole = Whole { store: self.store, settings, seats: seats.clone(), stop, panics };
         let (stop, guard) = (whole.stop.clone(), ended.clone().drop_guard());
         let task = tokio::spawn(async move {
             let _ended = guard;
             whole.supervise(self.subscriptions).await
         });
-        Ok(RunningRelay { stop, seats, ended, task })
+        Ok(RunningRelay { stop, seats, ended, health, observer, task })
     }
 
     fn validate_subscriptions(&self) -> Result<(), RelayError> {
@@ -182,6 +198,8 @@ pub struct RunningRelay {
     seats: Vec<Arc<Seat>>,
     /// Cancelled when the task has ended, in whatever way.
     ended: CancellationToken,
+    health: Health,
+    observer: Observer,
     task: JoinHandle<Result<Outcome, RelayError>>,
 }
 
@@ -201,6 +219,16 @@ impl RunningRelay {
     /// A handle to stop it from elsewhere.
     pub fn handle(&self) -> StopHandle {
         StopHandle(self.stop.clone())
+    }
+
+    /// Tells whether it is well; goes on to do so after this value is gone.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Brings the metrics up to date that only the database can tell.
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
     }
 
     /// Waits until every event committed before this call is published, or recorded as one that will not pass, and a durable
@@ -277,6 +305,7 @@ struct Whole {
     settings: Arc<Settings>,
     seats: Vec<Arc<Seat>>,
     stop: CancellationToken,
+    panics: Panics,
 }
 
 impl Whole {
@@ -347,10 +376,10 @@ impl Whole {
         let retention = self.settings.retention.clone().filter(|_| self.settings.until_empty.is_none());
         let (store, clock) = (self.store.clone(), self.settings.clock.clone());
         let chore = retention.map(|retention| Cleanup { store, clock, retention, end });
-        tokio::spawn(async {
+        tokio::spawn(self.panics.clone().note(async {
             if let Some(chore) = chore {
                 chore.run().await;
             }
-        })
+        }))
     }
 }

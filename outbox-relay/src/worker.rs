@@ -7,6 +7,7 @@ use outbox_core::store::Database;
 use outbox_core::{PublishError, Store, StoreError};
 
 use crate::error::RelayError;
+use crate::metrics::{self, Operation};
 use crate::reaction::{self, Reaction};
 use crate::retry::Schedule;
 use crate::subscription::Subscription;
@@ -15,6 +16,7 @@ use crate::term::{self, End, Mandate};
 /// Works one subscription, term after term, and returns how many of its events will not pass.
 pub(crate) async fn work(mandate: Mandate) -> Result<u64, RelayError> {
     let ended = work_terms(&mandate).await;
+    mandate.seat.metrics.rests();
     if let Err(error) = mandate.subscription.publisher.close().await {
         tracing::warn!(subscription = mandate.subscription.name, error = %reaction::chain(&error), "publisher did not close");
     }
@@ -41,6 +43,7 @@ async fn work_terms(mandate: &Mandate) -> Result<u64, RelayError> {
                 Ok(End::Stopped) => return Ok(0),
                 Ok(End::Emptied { blocked }) => return Ok(blocked),
                 Ok(End::Lost) => {
+                    mandate.seat.vitals.rests();
                     mandate.seat.vacate();
                     continue;
                 }
@@ -48,6 +51,7 @@ async fn work_terms(mandate: &Mandate) -> Result<u64, RelayError> {
             },
             Err(error) => error,
         };
+        mandate.seat.vitals.rests();
         if !may_pass(&trouble, at_work) {
             return Err(trouble);
         }
@@ -99,13 +103,14 @@ fn may_pass(error: &RelayError, at_work: bool) -> bool {
 /// Checks the database and opens the publisher.
 async fn ready(mandate: &Mandate, at_work: bool) -> Result<(), RelayError> {
     let database = check(mandate.store.as_ref(), at_work).await?.map_err(RelayError::Store)?;
+    metrics::identified(&mandate.settings.name, &database);
     let opened = open(&mandate.subscription, &database).await;
     opened.map_err(|error| publisher_error(&mandate.subscription, error))
 }
 
 /// The outer error is one a person must mend, the inner one may pass.
 pub(crate) async fn check(store: &dyn Store, at_work: bool) -> Result<Result<Database, StoreError>, RelayError> {
-    match store.check().await {
+    match store.check().await.inspect_err(|error| metrics::database_error(Operation::Check, error)) {
         Err(error) if reaction::to_store_error(&error, at_work) == Reaction::Stop => Err(RelayError::Store(error)),
         checked => Ok(checked),
     }

@@ -8,6 +8,7 @@ use outbox_core::{Event, StoreError};
 use super::Term;
 use crate::connections::{ReadOutcome, Reader};
 use crate::error::RelayError;
+use crate::metrics::{self, Operation};
 use crate::reaction::{self, Reaction};
 use crate::trail::events;
 
@@ -31,7 +32,8 @@ impl Term<'_> {
         let proof = Proof { position: self.frontier.position(), events: self.trail.events() };
         self.pace.read_sent_at = now;
         self.drain.read_begins();
-        self.reading = Some(Box::pin(reader.read(request, proof)));
+        let reading = reader.read(request, proof);
+        self.reading = Some(Box::pin(self.mandate.seat.metrics.reads.time(&settings.clock, now, reading)));
     }
 
     pub(super) fn read_done(
@@ -40,7 +42,7 @@ impl Term<'_> {
         now: Instant,
     ) -> Result<(), RelayError> {
         self.reader = Some(reader);
-        match outcome {
+        match outcome.inspect_err(|error| metrics::database_error(Operation::Read, error)) {
             Ok(outcome) => {
                 self.pace.read_failures.reset();
                 self.take_in(outcome, now);
@@ -64,6 +66,7 @@ impl Term<'_> {
             self.seen_all = true;
             self.drain.saw_all(self.frontier.position());
         }
+        self.mandate.seat.metrics.read(&rows);
         self.remember(&rows);
         if (self.frontier.position(), self.frontier.hole_count()) != before || !rows.is_empty() {
             self.mandate.seat.progress(now);
