@@ -38,6 +38,7 @@ mod corpus;
 pub mod draining;
 pub mod export;
 pub mod files;
+pub mod glance;
 pub mod hostile;
 pub mod interposed;
 pub mod lease;
@@ -288,6 +289,10 @@ macro_rules! conformance {
                 a_drain_behind_a_full_window_is_an_error,
                 a_drain_of_a_relay_that_ends_is_an_error,
                 drains_together_are_all_answered,
+            }
+            $crate::behaviours! { $backend, glance:
+                lag_falls_to_zero,
+                a_glance_says_what_the_status_says,
             }
             $crate::behaviours! { $backend, continuity:
                 the_same_log_after_a_reconnect_goes_on,

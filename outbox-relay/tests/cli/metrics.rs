@@ -213,7 +213,9 @@ fn clients_that_say_nothing_delay_nobody_for_long() {
     let (_relay, client) = serving(&shop, &RUN);
     let mut silent: Vec<_> = (0..40).map(|_| client.connect()).collect();
     let mut slow: Vec<_> = silent.split_off(20);
-    slow.iter_mut().for_each(|slow| slow.send("GET /metrics HTTP/1.1\r\nX-Slow: "));
+    for connection in &mut slow {
+        connection.send("GET /metrics HTTP/1.1\r\nX-Slow: ");
+    }
     shop.event("a", "k", "{}");
     until("the relay publishes", || {
         std::fs::read_to_string(shop.path("out.jsonl")).is_ok_and(|lines| !lines.is_empty())

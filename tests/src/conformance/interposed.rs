@@ -44,6 +44,7 @@ struct Counters {
     /// What becomes of the next read's answer.
     gate: watch::Sender<Gate>,
     leases_refused: AtomicU64,
+    glances: AtomicU64,
 }
 
 impl<S> Interposed<S> {
@@ -91,6 +92,11 @@ impl<S> Interposed<S> {
     /// So often a lease was asked for and another relay's.
     pub fn leases_refused(&self) -> u64 {
         self.line.0.leases_refused.load(Ordering::SeqCst)
+    }
+
+    /// So often somebody asked how far subscriptions are behind.
+    pub fn glances(&self) -> u64 {
+        self.line.0.glances.load(Ordering::SeqCst)
     }
 }
 
@@ -150,6 +156,7 @@ impl<S: Store + Clone> Store for Interposed<S> {
     }
 
     async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {
+        self.line.0.glances.fetch_add(1, Ordering::SeqCst);
         self.inner.glance(subscriptions).await
     }
 
