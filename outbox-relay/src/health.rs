@@ -162,3 +162,21 @@ impl Health {
         self.seats.iter().filter_map(complaint).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_panics_is_noted_and_one_that_ends_is_not() {
+        let panics = Panics::default();
+        let parts = [false, true].map(|fails| {
+            let part = panics.clone().note(async move { assert!(!fails, "as the test wants it") });
+            (fails, part)
+        });
+        for (fails, part) in parts {
+            assert_eq!(tokio::spawn(part).await.is_err(), fails);
+            assert_eq!(panics.0.load(Ordering::Acquire), fails);
+        }
+    }
+}

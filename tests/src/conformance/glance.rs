@@ -76,4 +76,11 @@ pub async fn a_long_backlog_is_estimated_and_its_age_known(backend: &Postgres) {
     };
     assert!((18_000..=27_000).contains(&events), "{events} of 18,000, and 9,000 positions of nothing");
     assert!((3600.0..7200.0).contains(&seconds), "{seconds}");
+
+    // The same, had all of it been read and none acknowledged.
+    let read = "UPDATE outbox_checkpoint SET position = 27001, open_positions = '{[1,27000]}'";
+    backend.admin(read).await;
+    assert_eq!(backlog(backend).await.events, Some(27_000));
+    backend.admin("UPDATE outbox_checkpoint SET open_positions = '{[1,9000]}'").await;
+    assert_eq!(backlog(backend).await.events, Some(9000));
 }
