@@ -105,14 +105,21 @@ impl fmt::Display for Complaint {
 /// Tells whether a relay is well. To ask costs no statement and waits for nothing.
 #[derive(Debug, Clone)]
 pub struct Health {
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) seats: Vec<Arc<Seat>>,
+    clock: Arc<dyn Clock>,
+    seats: Vec<Arc<Seat>>,
+    /// Cancelled when the relay is asked to stop.
     pub(crate) stop: CancellationToken,
+    /// Cancelled when it has ended, in whatever way.
     pub(crate) ended: CancellationToken,
     pub(crate) panics: Panics,
 }
 
 impl Health {
+    pub(crate) fn new(clock: Arc<dyn Clock>, seats: Vec<Arc<Seat>>) -> Self {
+        let (stop, ended, panics) = (CancellationToken::new(), CancellationToken::new(), Panics::default());
+        Self { clock, seats, stop, ended, panics }
+    }
+
     /// What says that the relay hangs or has ended, so that only a restart helps; nothing where it lives.
     pub fn dead(&self) -> Vec<Complaint> {
         let whole = |reason| vec![Complaint { subscription: None, reason }];

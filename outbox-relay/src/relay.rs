@@ -135,22 +135,17 @@ impl RelayBuilder {
                 }
             }
         }
-        let now = self.settings.clock.now();
+        let clock = self.settings.clock.clone();
+        let now = clock.now();
         let seat = |each: &Subscription| Arc::new(Seat::new(each.name.clone(), each.publisher.describe(), now));
         let seats: Vec<_> = self.subscriptions.iter().map(seat).collect();
-        let (stop, ended, panics) = (CancellationToken::new(), CancellationToken::new(), Panics::default());
-        let health = Health {
-            clock: self.settings.clock.clone(),
-            seats: seats.clone(),
-            stop: stop.clone(),
-            ended: ended.clone(),
-            panics: panics.clone(),
-        };
         let names = self.subscriptions.iter().map(|each| each.name.clone()).collect();
-        let observer = Observer::new(self.store.clone(), self.settings.clock.clone(), names);
+        let observer = Observer::new(self.store.clone(), clock.clone(), names);
+        let health = Health::new(clock, seats.clone());
+        let Health { stop, ended, panics, .. } = health.clone();
         let settings = Arc::new(self.settings);
-        let whole = Whole { store: self.store, settings, seats: seats.clone(), stop, panics };
-        let (stop, guard) = (whole.stop.clone(), ended.clone().drop_guard());
+        let whole = Whole { store: self.store, settings, seats: seats.clone(), stop: stop.clone(), panics };
+        let guard = ended.clone().drop_guard();
         let task = tokio::spawn(async move {
             let _ended = guard;
             whole.supervise(self.subscriptions).await
