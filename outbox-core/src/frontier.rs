@@ -123,6 +123,12 @@ impl Frontier {
         self.holes.first_range_value().map(|(range, _)| *range.start())
     }
 
+    /// When the oldest of the missing positions was first seen to be missing.
+    pub fn oldest(&self) -> Option<Instant> {
+        let oldest = self.sightings.values().map(|sighting| sighting.first_seen).min();
+        oldest.filter(|_| !self.holes.is_empty())
+    }
+
     /// The holes with what is known of them, lowest first.
     pub fn holes(&self) -> impl Iterator<Item = Hole> + '_ {
         self.holes.iter().filter_map(|(range, sighting)| {

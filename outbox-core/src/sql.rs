@@ -76,6 +76,7 @@ pub mod postgres {
         SOURCE_READ_OPEN = "source_read_open",
         SOURCE_SESSION = "source_session",
         SOURCE_SINCE = "source_since",
+        STATUS_BACKLOG = "status_backlog",
         STATUS_HOLDERS = "status_holders",
         STATUS_LAG = "status_lag",
         STATUS_LOG = "status_log",

@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 pub use self::gather::{Gathered, StoredPartition, gather, overall};
 use crate::event::Position;
 
+mod glance;
+
+pub use glance::{Backlog, Glance};
+
 /// The state of one outbox; unknown is `null` in its JSON.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {

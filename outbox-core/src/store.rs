@@ -12,7 +12,7 @@ use crate::event::Position;
 use crate::filter::Filter;
 use crate::lease::Leases;
 use crate::source::Source;
-use crate::status::Status;
+use crate::status::{Glance, Status};
 
 /// The version of the tables this build reads and writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -113,6 +113,19 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// [`StoreError`] as for [`Store::check`].
     async fn status(&self) -> Result<Status, StoreError>;
+
+    /// How far these subscriptions are behind, and how large the log is; for somebody who asks again and again.
+    ///
+    /// The cost is bounded whatever the backlog: what is above 10,000 events may be estimated, and then rather too high.
+    ///
+    /// Default: what [`Store::status`] says, at its cost.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Store::status`].
+    async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {
+        Ok(Glance::of(self.status().await?, subscriptions))
+    }
 
     /// Counts the events above a position that pass the filter, by operation, table, topic and tenant, in no order.
     ///

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::failpoint::{self, Failpoint};
 use crate::fair::{self, Plan};
 use crate::identity::is_dead_predecessor;
+use crate::metrics::{self, Operation};
 use crate::reaction::{self, Reaction};
 use crate::retry::Schedule;
 use crate::seat::Seat;
@@ -73,6 +74,7 @@ impl Heartbeat {
                 }
                 Err(error) => {
                     leases = None;
+                    metrics::database_error(Operation::Lease, &error);
                     if reaction::to_store_error(&error, at_work) == Reaction::Stop {
                         return Err(error);
                     }
@@ -85,6 +87,7 @@ impl Heartbeat {
                     schedule.next_delay()
                 }
             };
+            self.seats.iter().for_each(|seat| seat.vitals.beat(trouble.is_none(), self.clock.now() + pause));
             tokio::select! {
                 () = self.clock.sleep(pause) => {}
                 () = self.hurry.notified(), if trouble.is_none() => {}
@@ -232,6 +235,7 @@ impl Heartbeat {
             for held in &lost {
                 let (partition, epoch) = (held.partition, held.epoch);
                 tracing::warn!(subscription = seat.subscription, partition, epoch, "lease lost to another relay");
+                seat.metrics.lost_lease();
             }
             // Of a share some of which is lost nothing is trusted, until its worker has begun anew.
             let trusted = if lost.is_empty() { asked_at + self.length * 9 / 10 } else { Duration::ZERO };

@@ -14,8 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cleanup::Cleanup;
 use crate::error::RelayError;
+use crate::health::{Health, Panics};
 use crate::heartbeat::Heartbeat;
 use crate::identity;
+use crate::metrics;
+use crate::observer::Observer;
 use crate::seat::Seat;
 use crate::settings::Settings;
 use crate::subscription::Subscription;
@@ -122,7 +125,10 @@ impl RelayBuilder {
     pub async fn start(self) -> Result<RunningRelay, RelayError> {
         self.settings.validate()?;
         self.validate_subscriptions()?;
+        let Settings { clock, window_events, window_bytes, .. } = &self.settings;
+        metrics::started(clock.as_ref(), &self.subscriptions, (*window_events, *window_bytes));
         if let Ok(database) = check(self.store.as_ref(), false).await? {
+            metrics::identified(&self.settings.name, &database);
             for subscription in &self.subscriptions {
                 match open(subscription, &database).await {
                     Err(error) if error.kind() != PublishErrorKind::Unavailable => {
@@ -132,22 +138,26 @@ impl RelayBuilder {
                 }
             }
         }
-        let now = self.settings.clock.now();
+        let clock = self.settings.clock.clone();
+        let now = clock.now();
         let hurry = Arc::new(Notify::new());
         let seat = |each: &Subscription| {
             let publisher = each.publisher.describe();
             Arc::new(Seat::new(each.name.clone(), publisher, each.partitions, hurry.clone(), now))
         };
         let seats: Vec<_> = self.subscriptions.iter().map(seat).collect();
-        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+        let names = self.subscriptions.iter().map(|each| each.name.clone()).collect();
+        let observer = Observer::new(self.store.clone(), clock.clone(), names);
+        let health = Health::new(clock, seats.clone());
+        let Health { stop, ended, panics, .. } = health.clone();
         let settings = Arc::new(self.settings);
-        let whole = Whole { store: self.store, settings, seats: seats.clone(), hurry, stop };
-        let (stop, guard) = (whole.stop.clone(), ended.clone().drop_guard());
+        let whole = Whole { store: self.store, settings, seats: seats.clone(), hurry, stop: stop.clone(), panics };
+        let guard = ended.clone().drop_guard();
         let task = tokio::spawn(async move {
             let _ended = guard;
             whole.supervise(self.subscriptions).await
         });
-        Ok(RunningRelay { stop, seats, ended, task })
+        Ok(RunningRelay { stop, seats, ended, health, observer, task })
     }
 
     fn validate_subscriptions(&self) -> Result<(), RelayError> {
@@ -195,6 +205,8 @@ pub struct RunningRelay {
     seats: Vec<Arc<Seat>>,
     /// Cancelled when the task has ended, in whatever way.
     ended: CancellationToken,
+    health: Health,
+    observer: Observer,
     task: JoinHandle<Result<Outcome, RelayError>>,
 }
 
@@ -214,6 +226,16 @@ impl RunningRelay {
     /// A handle to stop it from elsewhere.
     pub fn handle(&self) -> StopHandle {
         StopHandle(self.stop.clone())
+    }
+
+    /// Tells whether it is well; goes on to do so after this value is gone.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Brings the metrics up to date that only the database can tell.
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
     }
 
     /// Waits until every event committed before this call is published, or recorded as one that will not pass, and a durable
@@ -291,6 +313,7 @@ struct Whole {
     seats: Vec<Arc<Seat>>,
     hurry: Arc<Notify>,
     stop: CancellationToken,
+    panics: Panics,
 }
 
 impl Whole {
@@ -363,10 +386,10 @@ impl Whole {
         let retention = self.settings.retention.clone().filter(|_| self.settings.until_empty.is_none());
         let (store, clock) = (self.store.clone(), self.settings.clock.clone());
         let chore = retention.map(|retention| Cleanup { store, clock, retention, end });
-        tokio::spawn(async {
+        tokio::spawn(self.panics.clone().note(async {
             if let Some(chore) = chore {
                 chore.run().await;
             }
-        })
+        }))
     }
 }

@@ -10,6 +10,8 @@ use outbox_core::lease::Report;
 use tokio::sync::{Notify, watch};
 
 use crate::drain::Drains;
+use crate::health::Vitals;
+use crate::metrics::SubscriptionMetrics;
 
 /// The leases of one subscription that this relay has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub(crate) struct Seat {
     /// When an event or a hole was last done with, in whatever term.
     progressed_at: Mutex<Instant>,
     pub(crate) drains: Drains,
+    pub(crate) metrics: SubscriptionMetrics,
+    pub(crate) vitals: Vitals,
 }
 
 impl Seat {
@@ -68,6 +72,8 @@ impl Seat {
     ) -> Self {
         let report = Report { publisher, state: "idle".into(), ..Report::default() };
         Self {
+            metrics: SubscriptionMetrics::new(&subscription),
+            vitals: Vitals::default(),
             subscription,
             partitions,
             granted: watch::Sender::default(),
@@ -96,6 +102,7 @@ impl Seat {
     pub(crate) fn grant(&self, held: &[Held]) {
         if !held.is_empty() {
             self.report(|report| report.last_error = None);
+            self.metrics.took_lease();
             self.granted.send_modify(|grant| grant.held.extend(held.iter().map(|each| (each.partition, each.epoch))));
         }
     }
@@ -119,7 +126,9 @@ impl Seat {
 
     /// Gives all leases up without telling the database: a checkpoint was refused because of an epoch.
     pub(crate) fn vacate(&self) {
-        self.granted.send_replace(Grant::default());
+        if self.granted.send_replace(Grant::default()) != Grant::default() {
+            self.metrics.lost_lease();
+        }
         self.hurry.notify_one();
     }
 
@@ -146,6 +155,11 @@ impl Seat {
 
     pub(crate) fn partitions_held(&self) -> BTreeSet<u32> {
         self.granted.borrow().held.keys().copied().collect()
+    }
+
+    /// Whether there is something for this relay to work.
+    pub(crate) fn is_granted(&self) -> bool {
+        !self.holds_nothing()
     }
 
     pub(crate) fn holds_nothing(&self) -> bool {

@@ -42,6 +42,7 @@ use crate::connections::{Ledger, ReadOutcome, Reader};
 use crate::dispatch::Dispatch;
 use crate::error::RelayError;
 use crate::failpoint::{self, Failpoint};
+use crate::metrics::{self, Operation};
 use crate::reaction::{self, Reaction};
 use crate::seat::{Grant, Seat};
 use crate::settings::Settings;
@@ -148,6 +149,7 @@ pub(crate) async fn run(
             return Ok(end);
         }
         let (wake, reshaping) = (term.next_timer(now), term.reshaping);
+        mandate.seat.vitals.comes_round(wake);
         tokio::select! {
             outcome = poll_if_some(&mut term.reading) => term.read_done(outcome, clock.now())?,
             Some(call) = term.calls.next() => term.calls_done(call, clock.now())?,
@@ -257,7 +259,8 @@ impl<'m> Term<'m> {
         while let Some(call) = self.dispatch.next_call(now) {
             failpoint::reached(Failpoint::BeforePublish);
             let publisher = Arc::clone(&self.mandate.subscription.publisher);
-            self.calls.push(Box::pin(deliver(publisher, call)));
+            let call = deliver(publisher, call);
+            self.calls.push(Box::pin(self.mandate.seat.metrics.calls.time(&self.mandate.settings.clock, now, call)));
         }
         trusted
     }
@@ -280,9 +283,11 @@ impl<'m> Term<'m> {
         (call, outcome): (Vec<Delivery>, Result<Vec<Answer>, PublishError>),
         now: Instant,
     ) -> Result<(), RelayError> {
-        match outcome {
+        let name = &self.mandate.subscription.name;
+        match outcome.inspect_err(|error| metrics::publish_error(name, error)) {
             Ok(answers) => {
                 self.pace.call_failures.reset();
+                self.mandate.seat.metrics.answered(&answers);
                 let settled = self.dispatch.settle(call, answers, now);
                 failpoint::reached(Failpoint::AfterAcknowledgement);
                 if settled.published > 0 {
@@ -329,12 +334,16 @@ impl<'m> Term<'m> {
         }
         let events = self.trail.events();
         self.entry.checkpoints = self.share.checkpoints(self.frontier.position(), &open, &events);
-        self.entry.recorded.extend(self.dispatch.take_unrecorded());
+        let unrecorded = self.dispatch.take_unrecorded();
+        self.mandate.seat.metrics.parked(unrecorded.len());
+        self.entry.recorded.extend(unrecorded);
         self.entry.forgiven.extend(self.dispatch.take_forgiven());
         self.being_saved = self.unsaved;
         self.dirty_since = None;
         self.drain.write_begins(drained);
-        self.writing = Some(Box::pin(ledger.write(self.entry.clone())));
+        let writing = ledger.write(self.entry.clone());
+        self.writing =
+            Some(Box::pin(self.mandate.seat.metrics.checkpoints.time(&self.mandate.settings.clock, now, writing)));
     }
 
     fn write_done(
@@ -343,7 +352,7 @@ impl<'m> Term<'m> {
         now: Instant,
     ) -> Result<Option<End>, RelayError> {
         self.ledger = Some(ledger);
-        match outcome {
+        match outcome.inspect_err(|error| metrics::database_error(Operation::Checkpoint, error)) {
             Ok(()) => {
                 self.pace.write_failures.reset();
                 self.unsaved -= self.being_saved;

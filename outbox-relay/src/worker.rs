@@ -9,6 +9,7 @@ use outbox_core::{Position, PublishError, Store, StoreError};
 
 use crate::connections::Ledger;
 use crate::error::RelayError;
+use crate::metrics::{self, Operation};
 use crate::reaction::{self, Reaction};
 use crate::retry::Schedule;
 use crate::subscription::Subscription;
@@ -20,6 +21,7 @@ const CHANGE_PAUSE: Duration = Duration::from_millis(100);
 /// Works one subscription, term after term, and returns how many of its events will not pass.
 pub(crate) async fn work(mandate: Mandate) -> Result<u64, RelayError> {
     let ended = work_terms(&mandate).await;
+    mandate.seat.metrics.rests();
     if let Err(error) = mandate.subscription.publisher.close().await {
         tracing::warn!(subscription = mandate.subscription.name, error = %reaction::chain(&error), "publisher did not close");
     }
@@ -50,6 +52,7 @@ async fn work_terms(mandate: &Mandate) -> Result<u64, RelayError> {
                 mandate.seat.work(&held);
                 let outcome = term::run(mandate, &held, grants.clone()).await;
                 mandate.seat.work(&[]);
+                mandate.seat.vitals.rests();
                 outcome
             }
             Err(error) => Err(error),
@@ -171,13 +174,14 @@ fn may_pass(error: &RelayError, at_work: bool) -> bool {
 /// Checks the database and opens the publisher.
 async fn ready(mandate: &Mandate, at_work: bool) -> Result<(), RelayError> {
     let database = check(mandate.store.as_ref(), at_work).await?.map_err(RelayError::Store)?;
+    metrics::identified(&mandate.settings.name, &database);
     let opened = open(&mandate.subscription, &database).await;
     opened.map_err(|error| publisher_error(&mandate.subscription, error))
 }
 
 /// The outer error is one a person must mend, the inner one may pass.
 pub(crate) async fn check(store: &dyn Store, at_work: bool) -> Result<Result<Database, StoreError>, RelayError> {
-    match store.check().await {
+    match store.check().await.inspect_err(|error| metrics::database_error(Operation::Check, error)) {
         Err(error) if reaction::to_store_error(&error, at_work) == Reaction::Stop => Err(RelayError::Store(error)),
         checked => Ok(checked),
     }

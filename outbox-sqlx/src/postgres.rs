@@ -10,6 +10,7 @@ mod connection;
 mod doctor;
 mod fault;
 mod filter;
+mod glance;
 mod lease;
 mod migrate;
 mod partitions;

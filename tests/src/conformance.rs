@@ -38,6 +38,7 @@ mod corpus;
 pub mod draining;
 pub mod export;
 pub mod files;
+pub mod glance;
 pub mod hostile;
 pub mod interposed;
 pub mod lease;
@@ -295,6 +296,10 @@ macro_rules! conformance {
                 the_number_of_partitions_changes_under_load,
                 a_change_of_the_number_shuts_older_epochs_out,
                 a_subscription_of_one_row_is_of_one_partition,
+            }
+            $crate::behaviours! { $backend, glance:
+                lag_falls_to_zero,
+                a_glance_says_what_the_status_says,
             }
             $crate::behaviours! { $backend, continuity:
                 the_same_log_after_a_reconnect_goes_on,

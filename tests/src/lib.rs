@@ -14,6 +14,7 @@ pub mod oracle;
 pub mod output;
 pub mod proxy;
 pub mod readers;
+pub mod recorder;
 pub mod relay_process;
 pub mod scenario;
 pub mod verdict;

@@ -78,6 +78,9 @@ mod postgres_alone {
         what_is_cut_off_is_archived_first,
         nothing_goes_without_its_archive,
     }
+    outbox_tests::behaviours! { Postgres, glance:
+        a_long_backlog_is_estimated_and_its_age_known,
+    }
     outbox_tests::behaviours! { Postgres, server_settings:
         short_timeouts_of_the_database_do_no_harm,
         a_read_only_database_is_waited_for,

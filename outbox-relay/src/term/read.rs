@@ -9,6 +9,7 @@ use super::Term;
 use crate::connections::{ReadOutcome, Reader};
 use crate::error::RelayError;
 use crate::failpoint::{self, Failpoint};
+use crate::metrics::{self, Operation};
 use crate::reaction::{self, Reaction};
 use crate::trail::events;
 
@@ -32,7 +33,8 @@ impl Term<'_> {
         let proof = Proof { position: self.frontier.position(), events: self.trail.events() };
         self.pace.read_sent_at = now;
         self.drain.read_begins();
-        self.reading = Some(Box::pin(reader.read(request, proof)));
+        let reading = reader.read(request, proof);
+        self.reading = Some(Box::pin(self.mandate.seat.metrics.reads.time(&settings.clock, now, reading)));
     }
 
     pub(super) fn read_done(
@@ -41,7 +43,7 @@ impl Term<'_> {
         now: Instant,
     ) -> Result<(), RelayError> {
         self.reader = Some(reader);
-        match outcome {
+        match outcome.inspect_err(|error| metrics::database_error(Operation::Read, error)) {
             Ok(outcome) => {
                 if !outcome.read.rows.is_empty() {
                     failpoint::reached(Failpoint::AfterRead);
@@ -68,6 +70,7 @@ impl Term<'_> {
             self.seen_all = true;
             self.drain.saw_all(self.frontier.position());
         }
+        self.mandate.seat.metrics.read(&rows);
         self.remember(&rows);
         if (self.frontier.position(), self.frontier.hole_count()) != before || !rows.is_empty() {
             self.mandate.seat.progress(now);

@@ -33,6 +33,9 @@ impl Term<'_> {
         let resting = self.dispatch.next_wake().is_some();
         let moving = self.dispatch.is_moving() || self.unsaved > 0;
         let failing = self.pace.call_at > now;
+        let oldest = self.frontier.oldest().map(|first_seen| now.saturating_duration_since(first_seen));
+        self.mandate.seat.metrics.holes(self.frontier.hole_count(), oldest);
+        self.mandate.seat.metrics.in_flight(self.dispatch.events() + self.unsaved, self.dispatch.bytes());
         self.mandate.seat.report(|report| {
             report.holes = holes;
             match blocked {

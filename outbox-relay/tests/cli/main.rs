@@ -7,6 +7,8 @@ mod doctor;
 mod events;
 mod events_export;
 mod exit_codes;
+#[cfg(feature = "serve")]
+mod metrics;
 mod run;
 mod shop;
 mod status;

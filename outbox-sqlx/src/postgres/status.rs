@@ -145,7 +145,7 @@ async fn lag(link: &mut Link, names: &Names, checkpoint: &Checkpoint) -> Result<
 }
 
 /// What is stored of a partition, and the time by the database's clock. An owner that is no longer there says nothing.
-fn partition(row: &PgRow) -> Result<(StoredPartition, f64), sqlx::Error> {
+pub(super) fn partition(row: &PgRow) -> Result<(StoredPartition, f64), sqlx::Error> {
     let owned: bool = row.try_get("owned")?;
     let holes = row.try_get::<Option<String>, _>("holes")?.filter(|_| owned);
     let position: Option<Position> = row.try_get("position")?;

@@ -8,7 +8,7 @@ use outbox_core::cleanup::Cleaner;
 use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
-use outbox_core::status::Status;
+use outbox_core::status::{Glance, Status};
 use outbox_core::store::{Count, Database};
 use outbox_core::{Filter, Names, Position, Store, StoreError, schema};
 use sqlx::Row;
@@ -20,6 +20,7 @@ use super::cleanup::PgCleaner;
 use super::connection::{CALL, Link, READ, statement};
 use super::doctor::examine;
 use super::fault::{precondition, store_error};
+use super::glance::glance;
 use super::lease::PgLeases;
 use super::migrate::{migrate, resize};
 use super::source::PgSource;
@@ -217,6 +218,10 @@ impl Store for PgStore {
     async fn status(&self) -> Result<Status, StoreError> {
         let (link, database) = self.inspected(Purpose::Relay).await?;
         status(link, Link::open(&self.options, READ).await?, &self.names, database).await
+    }
+
+    async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {
+        glance(Link::open(&self.options, READ).await?, &self.names, subscriptions).await
     }
 
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {

@@ -9,7 +9,7 @@ use outbox_core::cleanup::Cleaner;
 use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
-use outbox_core::status::Status;
+use outbox_core::status::{Glance, Status};
 use outbox_core::store::{Count, Database};
 use outbox_core::{Filter, Names, Position, Store, StoreError, StoreErrorKind, schema};
 use sqlx::Row;
@@ -23,7 +23,7 @@ use super::doctor::{can_write, examine};
 use super::lease::SqliteLeases;
 use super::migrate::{META, TABLE, check_names, migrate};
 use super::source::SqliteSource;
-use super::status::status;
+use super::status::{glance, status};
 use crate::MigrateError;
 
 /// The first SQLite library that tells the size of a value without loading it.
@@ -151,6 +151,10 @@ impl Store for SqliteStore {
     async fn status(&self) -> Result<Status, StoreError> {
         let (connection, database) = self.inspected().await?;
         status(connection, &self.names, database).await
+    }
+
+    async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {
+        glance(open(&self.options).await?, &self.names, subscriptions).await
     }
 
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {

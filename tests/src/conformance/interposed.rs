@@ -9,7 +9,7 @@ use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held};
 use outbox_core::cleanup::{Cleaner, Removal, Removed, Survey};
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Renewal, Roster};
 use outbox_core::source::{Proof, Read, ReadRequest, Row, Source, Start};
-use outbox_core::status::Status;
+use outbox_core::status::{Glance, Status};
 use outbox_core::store::{Count, Database};
 use outbox_core::{Event, Filter, Position, PositionSet, Store, StoreError, StoreErrorKind, async_trait};
 use tokio::sync::watch;
@@ -45,6 +45,7 @@ struct Counters {
     /// What becomes of the next read's answer.
     gate: watch::Sender<Gate>,
     looks: AtomicU64,
+    glances: AtomicU64,
 }
 
 impl<S> Interposed<S> {
@@ -92,6 +93,11 @@ impl<S> Interposed<S> {
     /// So often a relay has looked who holds the leases.
     pub fn looks(&self) -> u64 {
         self.line.0.looks.load(Ordering::SeqCst)
+    }
+
+    /// So often somebody asked how far subscriptions are behind.
+    pub fn glances(&self) -> u64 {
+        self.line.0.glances.load(Ordering::SeqCst)
     }
 }
 
@@ -148,6 +154,11 @@ impl<S: Store + Clone> Store for Interposed<S> {
 
     async fn status(&self) -> Result<Status, StoreError> {
         self.inner.status().await
+    }
+
+    async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {
+        self.line.0.glances.fetch_add(1, Ordering::SeqCst);
+        self.inner.glance(subscriptions).await
     }
 
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {

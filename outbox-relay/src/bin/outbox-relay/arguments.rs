@@ -90,7 +90,8 @@ Examples:
 Examples:
   outbox-relay run --config relay.toml
   outbox-relay run --database-url sqlite:shop.db --publisher file:events.jsonl --until-empty
-  outbox-relay run --publisher stdout --topic 'shop.*' --start now")]
+  outbox-relay run --publisher stdout --topic 'shop.*' --start now
+  outbox-relay run --publisher null --metrics 127.0.0.1:9000 & curl -s http://127.0.0.1:9000/readyz")]
     Run(Box<Run>),
     /// Show relays, subscriptions, their lag, and what holds them up
     #[command(after_help = "\
@@ -163,6 +164,13 @@ pub(crate) struct Run {
     /// Limits of the relay.
     #[command(flatten)]
     pub(crate) relay: RelayFlags,
+    /// Where to serve /metrics, /healthz and /readyz.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        help = "Serve /metrics, /healthz and /readyz there, or `off` [default: 127.0.0.1:8269]"
+    )]
+    pub(crate) metrics: Option<String>,
     /// End when every event committed before the start is done with
     #[arg(long)]
     pub(crate) until_empty: bool,

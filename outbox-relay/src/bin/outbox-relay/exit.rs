@@ -50,6 +50,14 @@ pub(crate) enum Failure {
     /// The relay did not start, or stopped.
     #[error(transparent)]
     Relay(#[from] RelayError),
+    /// Metrics cannot be served where they were asked for.
+    #[error("metrics cannot be served on {address}; write another address to --metrics, or off")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Standard output takes nothing more.
     #[error("standard output cannot be written")]
     Output(#[source] std::io::Error),
@@ -81,6 +89,7 @@ impl Failure {
         match self {
             Self::Settings(_)
             | Self::Migrate(MigrateError::Newer { .. })
+            | Self::Listen { .. }
             | Self::Relay(RelayError::Configuration(_)) => Exit::Refused,
             Self::Store(error) | Self::Migrate(MigrateError::Store(error)) | Self::Relay(RelayError::Store(error)) => {
                 store(error)

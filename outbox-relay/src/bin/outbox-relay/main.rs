@@ -16,6 +16,8 @@ mod paint;
 mod printable;
 mod problem;
 mod quantity;
+#[cfg_attr(not(feature = "serve"), path = "unserved.rs")]
+mod serve;
 mod settings;
 mod signals;
 mod status_table;

@@ -8,20 +8,28 @@ use outbox_relay::{RelayBuilder, Subscription};
 
 use crate::adapter;
 use crate::exit::{Exit, Failure};
+use crate::serve::Server;
 use crate::settings::{self, PublisherUrl, Settings};
 use crate::signals;
 
 /// Runs the subscriptions.
-pub(crate) async fn execute(settings: Settings) -> Result<Exit, Failure> {
+pub(crate) async fn execute(mut settings: Settings) -> Result<Exit, Failure> {
     let stop = signals::watch(|| {
         tracing::info!("stopping: what is in flight is finished first; a second signal ends at once");
     })?;
+    let server = match settings.metrics.take() {
+        Some(metrics) => Server::start(metrics).await?,
+        None => None,
+    };
     let relay = builder(settings)?;
     let running = tokio::select! {
         started = relay.start() => started?,
         // Nothing was in flight yet.
         () = stop.cancelled() => return Ok(Exit::Done),
     };
+    if let Some(server) = &server {
+        server.show(&running);
+    }
     let handle = running.handle();
     let stopped = stop.clone();
     tokio::spawn(async move {

@@ -5,6 +5,7 @@ use std::fmt;
 use outbox_core::Names;
 
 use super::environment::Environment;
+use super::secret::SecretFrom;
 use super::section::Section;
 use crate::printable::without_secrets;
 use crate::problem::{Placed, Problems};
@@ -75,7 +76,7 @@ impl Database {
     ) -> Option<Self> {
         let (mut url, mut schema, mut prefix) = (None, None, None);
         for layer in layers {
-            url = url.or(layer.url.map(UrlFrom::Text)).or(layer.url_file.map(UrlFrom::File));
+            url = url.or(SecretFrom::either(layer.url, layer.url_file));
             schema = schema.or(layer.schema);
             prefix = prefix.or(layer.prefix);
         }
@@ -93,30 +94,6 @@ impl Database {
             problems.at(&schema.place, "SQLite has no schemas; leave it out, or write a prefix");
         }
         Some(Self { kind, url: url.value, names: names? })
-    }
-}
-
-/// Where the URL is to be had; looked up only once it is known to be the one that counts.
-enum UrlFrom {
-    Text(Placed<String>),
-    File(Placed<String>),
-}
-
-impl UrlFrom {
-    fn read(self, environment: &Environment, problems: &mut Problems) -> Option<Placed<String>> {
-        match self {
-            Self::Text(url) => match url.value.strip_prefix("env:") {
-                None => Some(url),
-                Some(variable) => environment.get(variable).or_else(|| {
-                    problems.at(&url.place, format!("the environment variable {variable} is not set"));
-                    None
-                }),
-            },
-            Self::File(path) => path.parse(problems, |path| {
-                let read = std::fs::read_to_string(path).map_err(|error| format!("cannot read `{path}`: {error}"))?;
-                Ok(read.trim().to_owned())
-            }),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The command line as groups of settings.
 
 use super::section::Section;
-use crate::arguments::{Events, Global, RelayFlags, SubscriptionFlags};
+use crate::arguments::{Events, Global, RelayFlags, Run, SubscriptionFlags};
 use crate::problem::{Place, Placed, Problems};
 
 /// A group of flags, each under the key its setting has in the file; flags do not nest.
@@ -25,6 +25,11 @@ impl Flags {
             .with("poll_max", "--poll-max", &flags.poll_max)
             .with("window_events", "--window-events", &flags.window_events)
             .with("window_bytes", "--window-bytes", &flags.window_bytes)
+    }
+
+    /// The flags of `[metrics]`.
+    pub(crate) fn metrics(flags: &Run) -> Self {
+        Self::default().with("listen", "--metrics", &flags.metrics)
     }
 
     /// The flags of `[[subscription]]`.

@@ -153,6 +153,8 @@ fn example(key: &str) -> &'static str {
         "window_bytes" => "\"16MiB\"",
         "max_disk" => "\"10GiB\"",
         "on_max_disk" => "\"hold\"",
+        "listen" => "\"127.0.0.1:8269\"",
+        "token_file" => "\"/run/secrets/metrics\"",
         "start" => "\"beginning\"",
         _ => "\"…\"",
     }
