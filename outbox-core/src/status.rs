@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::continuity::Continuity;
 use crate::event::Position;
 
 /// The state of one outbox; unknown is `null` in its JSON.
@@ -20,6 +21,8 @@ pub struct Status {
     pub relays: Vec<RelayStatus>,
     /// Subscriptions by name.
     pub subscriptions: Vec<SubscriptionStatus>,
+    /// How the outbox stands with its past; `None` where nothing can be restored or copied.
+    pub continuity: Option<Continuity>,
 }
 
 /// The database under an outbox.

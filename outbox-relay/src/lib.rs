@@ -36,6 +36,7 @@ mod drain;
 mod error;
 mod heartbeat;
 mod identity;
+mod memory;
 mod polling;
 pub mod publisher;
 mod reaction;

@@ -9,11 +9,13 @@ use outbox_core::publisher::PublishErrorKind;
 use outbox_core::{Clock, Retention, Store};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::cleanup::Cleanup;
 use crate::error::RelayError;
 use crate::heartbeat::{Heartbeat, Seat};
 use crate::identity;
+use crate::memory::Memory;
 use crate::settings::Settings;
 use crate::subscription::Subscription;
 use crate::term::Mandate;
@@ -102,6 +104,14 @@ impl RelayBuilder {
         self
     }
 
+    /// Works on the outbox of this instance alone, as `outbox-relay status` shows it; default on any.
+    ///
+    /// A copy of a database has the instance of the original until `outbox-relay adopt --new-instance` gives it one of its own.
+    pub fn expect_instance(mut self, instance: impl Into<Option<Uuid>>) -> Self {
+        self.settings.expect_instance = instance.into();
+        self
+    }
+
     /// Adds a subscription.
     pub fn subscription(mut self, subscription: Subscription) -> Self {
         self.subscriptions.push(subscription);
@@ -119,7 +129,8 @@ impl RelayBuilder {
     pub async fn start(self) -> Result<RunningRelay, RelayError> {
         self.settings.validate()?;
         self.validate_subscriptions()?;
-        if let Ok(database) = check(self.store.as_ref(), false).await? {
+        let memory = Memory::new(self.store.clone(), self.settings.expect_instance);
+        if let Ok(database) = check(&memory, false).await? {
             for subscription in &self.subscriptions {
                 match open(subscription, &database).await {
                     Err(error) if error.kind() != PublishErrorKind::Unavailable => {
@@ -327,7 +338,8 @@ impl Whole {
         let mut workers = JoinSet::new();
         for (subscription, seat) in subscriptions.into_iter().zip(&self.seats) {
             let (settings, store, seat) = (self.settings.clone(), self.store.clone(), seat.clone());
-            workers.spawn(work(Mandate { subscription, settings, store, seat, stop: self.stop.clone() }));
+            let memory = Arc::new(Memory::new(store.clone(), settings.expect_instance));
+            workers.spawn(work(Mandate { subscription, settings, store, memory, seat, stop: self.stop.clone() }));
         }
         workers
     }

@@ -42,6 +42,7 @@ use crate::connections::{Entry, Ledger, ReadOutcome, Reader};
 use crate::dispatch::Dispatch;
 use crate::error::RelayError;
 use crate::heartbeat::Seat;
+use crate::memory::Memory;
 use crate::reaction::{self, Reaction};
 use crate::settings::Settings;
 use crate::subscription::Subscription;
@@ -70,6 +71,7 @@ pub(crate) struct Mandate {
     pub(crate) subscription: Subscription,
     pub(crate) settings: Arc<Settings>,
     pub(crate) store: Arc<dyn outbox_core::Store>,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) seat: Arc<Seat>,
     pub(crate) stop: CancellationToken,
 }
@@ -168,7 +170,11 @@ impl<'m> Term<'m> {
     /// Loads the checkpoint under the new epoch, or makes the first one.
     async fn open(mandate: &'m Mandate, epoch: i64) -> Result<Self, StoreError> {
         let Subscription { name, filter, start, strict_order, retry, publisher } = &mandate.subscription;
-        let mut reader = Reader::new(mandate.store.clone(), filter.clone());
+        let mut reader = Reader::new(mandate.store.clone(), filter.clone()).remembering(mandate.memory.clone());
+        // Before anything is written: a database that was set back gave this lease, and its checkpoint fits its log.
+        if let Some(log) = mandate.memory.log() {
+            reader.verify(&log).await?;
+        }
         let mut ledger = Ledger::new(mandate.store.clone(), name.clone(), epoch);
         let (found, recorded) = ledger.claim().await?;
         let checkpoint = if let Some(checkpoint) = found {
@@ -180,6 +186,7 @@ impl<'m> Term<'m> {
             ledger.create(&checkpoint).await?;
             checkpoint
         };
+        mandate.memory.keep(checkpoint.position, checkpoint.events.clone());
         let target = match mandate.settings.until_empty {
             Some(_) => Some(reader.last_position().await?),
             None => None,

@@ -15,6 +15,8 @@ use sqlx::postgres::PgRow;
 use super::cleanup::Surveyor;
 use super::connection::{Link, READ, statement};
 use super::fault::store_error;
+use super::mender;
+use super::store::PgStore;
 
 const LOG: &str = outbox_core::sql::postgres::STATUS_LOG;
 const SEGMENTS: &str = outbox_core::sql::postgres::STATUS_SEGMENTS;
@@ -39,9 +41,10 @@ type Blocked = Result<BTreeMap<i16, String>, StoreError>;
 pub(super) async fn status(
     mut link: Link,
     mut surveying: Link,
-    names: &Names,
+    store: &PgStore,
     database: Database,
 ) -> Result<Status, StoreError> {
+    let names = &store.names;
     let segments = link.all(READ, sqlx::query(statement(names, SEGMENTS))).await?;
     let blocked = blocked(&mut surveying, names).await;
     let log = link.one(READ, sqlx::query(statement(names, LOG))).await?;
@@ -53,6 +56,7 @@ pub(super) async fn status(
         let known = known_holders(&mut link, names, &reported).await?;
         subscriptions.push(subscription(row, &reported, &known).map_err(store_error)?);
     }
+    let continuity = mender::examine(&mut link, names, &store.address()).await?;
     // Last of all, for a log too long to be counted in time must not end anything else.
     link.limit(COUNT).await?;
     for (subscription, row) in subscriptions.iter_mut().zip(&rows) {
@@ -68,6 +72,7 @@ pub(super) async fn status(
         log: log_status(&log, &segments, &blocked).map_err(store_error)?,
         relays: relays.iter().map(relay).collect::<Result<_, _>>().map_err(store_error)?,
         subscriptions,
+        continuity: Some(continuity),
     })
 }
 

@@ -10,6 +10,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row};
 
 use super::connection::{WALK, bounded, statement};
+use super::mender;
+use super::store::SqliteStore;
 
 const LOG: &str = outbox_core::sql::sqlite::STATUS_LOG;
 const BYTES: &str = outbox_core::sql::sqlite::STATUS_BYTES;
@@ -24,9 +26,11 @@ const FORM: u32 = 1;
 /// Reads the status over a connection of its own.
 pub(super) async fn status(
     mut connection: SqliteConnection,
-    names: &Names,
+    store: &SqliteStore,
     database: Database,
 ) -> Result<Status, StoreError> {
+    let names = &store.names;
+    let continuity = Some(mender::examine(&mut connection, names, store.file()).await?);
     bounded(WALK, async move {
         let mut tx = connection.begin().await?;
         let log = log(&mut tx, names).await?;
@@ -38,7 +42,7 @@ pub(super) async fn status(
             server_version: database.server_version,
             instance: database.instance,
         };
-        Ok(Status { version: FORM, database, log, relays, subscriptions })
+        Ok(Status { version: FORM, database, log, relays, subscriptions, continuity })
     })
     .await
 }

@@ -18,6 +18,7 @@ mod problem;
 mod quantity;
 mod settings;
 mod signals;
+mod signature;
 mod status_table;
 mod table;
 mod why;
@@ -79,6 +80,8 @@ fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
                 let Settings { database, retention, .. } = &settings;
                 commands::cleanup::execute(flags.dry_run, database, retention, arguments.global.json).await
             }
+            Command::Repair(flags) => commands::repair::execute(flags, &settings.database, arguments.global.json).await,
+            Command::Adopt(flags) => commands::adopt::execute(flags, &settings.database, arguments.global.json).await,
             Command::Status => commands::status::execute(&settings.database, arguments.global.json).await,
         }
     });

@@ -1,0 +1,179 @@
+//! Says how the outbox stands with its past, and mends it.
+
+use async_trait::async_trait;
+use outbox_core::checkpoint::Checkpoint;
+use outbox_core::continuity::{Adoption, Continuity, Log, Mender, Plan, Reader, Signature, asked_for, judge};
+use outbox_core::{Names, Position, StoreError};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Connection, Row};
+use uuid::Uuid;
+
+use super::connection::{Link, READ, statement};
+use super::fault::{precondition, store_error};
+use super::place::{self, Here};
+
+const READERS: &str = outbox_core::sql::postgres::CONTINUITY_READERS;
+const LOG: &str = outbox_core::sql::postgres::CONTINUITY_LOG;
+const FOUND: &str = outbox_core::sql::postgres::CONTINUITY_FOUND;
+const LOCK: &str = outbox_core::sql::postgres::CONTINUITY_LOCK;
+const SET_BACK: &str = outbox_core::sql::postgres::CONTINUITY_SET_BACK;
+const FENCE: &str = outbox_core::sql::postgres::CONTINUITY_FENCE;
+const RAISE: &str = outbox_core::sql::postgres::CONTINUITY_RAISE;
+const SET: &str = outbox_core::sql::postgres::CONTINUITY_SET;
+const NOTE: &str = outbox_core::sql::postgres::CONTINUITY_NOTE;
+
+/// Mends one outbox.
+pub(super) struct PgMender {
+    link: Link,
+    names: Names,
+    address: String,
+}
+
+/// What readers and log look like at one moment.
+struct Sight {
+    readers: Vec<Reader>,
+    log: Log,
+    /// The statement that lets this user raise positions, where it may not.
+    grant: Option<String>,
+}
+
+impl PgMender {
+    pub(super) fn new(link: Link, names: Names, address: String) -> Self {
+        Self { link, names, address }
+    }
+}
+
+#[async_trait]
+impl Mender for PgMender {
+    async fn examine(&mut self) -> Result<Continuity, StoreError> {
+        examine(&mut self.link, &self.names, &self.address).await
+    }
+
+    async fn plan(&mut self, subscription: Option<&str>) -> Result<Plan, StoreError> {
+        let sight = look(&mut self.link, &self.names).await?;
+        Ok(Plan::new(&sight.readers, &sight.log, subscription))
+    }
+
+    async fn repair(&mut self, subscription: Option<&str>, signature: &Signature) -> Result<Plan, StoreError> {
+        Here::look(&mut self.link, &self.names, &self.address).await?.check_may_record()?;
+        let Self { link, names, .. } = self;
+        link.call(READ, async |connection| repair(connection, names, subscription, signature).await).await?
+    }
+
+    async fn adopt(&mut self, new_instance: bool, signature: &Signature) -> Result<Adoption, StoreError> {
+        place::adopt(&mut self.link, &self.names, &self.address, new_instance, signature).await
+    }
+}
+
+/// How the outbox stands with its past.
+pub(super) async fn examine(link: &mut Link, names: &Names, address: &str) -> Result<Continuity, StoreError> {
+    let Here { register, place, .. } = Here::look(link, names, address).await?;
+    let sight = look(link, names).await?;
+    Ok(Continuity {
+        refused: register.recognise(&place).err().map(|error| error.to_string()),
+        addresses: register.addresses,
+        address: place.address,
+        readers: judge(&sight.readers, &sight.log),
+    })
+}
+
+async fn look(link: &mut Link, names: &Names) -> Result<Sight, StoreError> {
+    link.call(READ, async |connection| sight(connection, names).await).await?
+}
+
+/// The outer error is the database's, the inner one says that a row is damaged.
+async fn sight(connection: &mut PgConnection, names: &Names) -> Result<Result<Sight, StoreError>, sqlx::Error> {
+    let rows = reader_rows(connection, names).await?;
+    let readers = match rows.iter().map(reader).collect::<Result<Vec<_>, _>>() {
+        Ok(readers) => readers,
+        Err(damaged) => return Ok(Err(damaged)),
+    };
+    let row = sqlx::query(statement(names, LOG)).fetch_one(&mut *connection).await?;
+    let floor: Position = row.try_get::<Option<_>, _>("floor")?.unwrap_or_default();
+    let asked = asked_for(&readers, floor);
+    let mut log = Log {
+        last_drawn: row.try_get("last_drawn")?,
+        lowest: row.try_get("lowest")?,
+        highest: row.try_get("highest")?,
+        floor,
+        letters: row.try_get("letters")?,
+        ..Log::default()
+    };
+    for row in sqlx::query(statement(names, FOUND)).bind(asked).fetch_all(connection).await? {
+        log.found.entry(row.try_get("position")?).or_default().push(row.try_get::<Uuid, _>("event_id")?);
+    }
+    let may_raise = row.try_get::<Option<bool>, _>("may_raise")?.unwrap_or_default();
+    let grant = if may_raise { None } else { row.try_get("grant_raise")? };
+    Ok(Ok(Sight { readers, log, grant }))
+}
+
+pub(super) async fn reader_rows(connection: &mut PgConnection, names: &Names) -> Result<Vec<PgRow>, sqlx::Error> {
+    sqlx::query(statement(names, READERS)).fetch_all(connection).await
+}
+
+fn reader(row: &PgRow) -> Result<Reader, StoreError> {
+    let text = |column: &str| row.try_get::<String, _>(column).map_err(store_error);
+    let subscription = text("subscription")?;
+    let position = row.try_get("position").map_err(store_error)?;
+    let checkpoint = Checkpoint::from_columns(&subscription, position, &text("open_positions")?, &text("proof")?)?;
+    Ok(Reader {
+        subscription,
+        partition: row.try_get("partition_id").map_err(store_error)?,
+        checkpoint,
+        epoch: row.try_get("epoch").map_err(store_error)?,
+        owner: row.try_get("owner").map_err(store_error)?,
+    })
+}
+
+/// Looks again behind the lock, and mends, in one transaction.
+async fn repair(
+    connection: &mut PgConnection,
+    names: &Names,
+    subscription: Option<&str>,
+    signature: &Signature,
+) -> Result<Result<Plan, StoreError>, sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    sqlx::query(statement(names, LOCK)).execute(&mut *tx).await?;
+    let Sight { readers, log, grant } = match sight(&mut tx, names).await? {
+        Ok(sight) => sight,
+        Err(damaged) => return Ok(Err(damaged)),
+    };
+    let plan = Plan::new(&readers, &log, subscription);
+    if let Err(refused) = plan.refuse_at_work() {
+        return Ok(Err(refused));
+    }
+    if let (Some(_), Some(grant)) = (plan.positions, grant) {
+        let message = format!("the user may not raise positions; as the owner of the tables run: {grant}");
+        return Ok(Err(precondition(message)));
+    }
+    if !plan.is_empty() {
+        carry_out(&mut tx, names, &plan, signature).await?;
+    }
+    tx.commit().await?;
+    Ok(Ok(plan))
+}
+
+async fn carry_out(
+    tx: &mut PgConnection,
+    names: &Names,
+    plan: &Plan,
+    signature: &Signature,
+) -> Result<(), sqlx::Error> {
+    for reader in &plan.readers {
+        let (subscription, partition) = (&reader.subscription, reader.partition);
+        let set_back = sqlx::query(statement(names, SET_BACK)).bind(subscription).bind(partition);
+        let set_back = set_back.bind(reader.checkpoint.position).bind(reader.checkpoint.open.to_string());
+        set_back.bind(reader.checkpoint.proof_column()).bind(reader.epoch).execute(&mut *tx).await?;
+        let fence = sqlx::query(statement(names, FENCE)).bind(subscription).bind(partition);
+        fence.bind(reader.epoch).execute(&mut *tx).await?;
+    }
+    if let Some(raise) = plan.positions {
+        sqlx::query(statement(names, RAISE)).bind(raise.to).fetch_optional(&mut *tx).await?;
+    }
+    if let Some(floor) = plan.floor {
+        sqlx::query(statement(names, SET)).bind("floor").bind(floor.to_string()).execute(&mut *tx).await?;
+    }
+    let told = format!("{}{signature}", plan.done());
+    sqlx::query(statement(names, NOTE)).bind("repair").bind(told).execute(&mut *tx).await?;
+    Ok(())
+}
