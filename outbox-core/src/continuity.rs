@@ -28,6 +28,8 @@ use crate::error::{StoreError, StoreErrorKind};
 /// How an outbox stands with its past.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Continuity {
+    /// The outbox's own id.
+    pub instance: String,
     /// The addresses at which relays have worked it, or that were adopted.
     pub addresses: Vec<String>,
     /// The address of this look.
@@ -119,7 +121,7 @@ pub trait Mender: Send {
 pub fn another_log(what: &str) -> StoreError {
     let message = format!(
         "this is not the log the relay knows: {what}; the database was restored, replaced by an older copy or a standby that \
-         lagged, or its outbox tables were emptied by hand; nothing more is published, lest events be lost or repeated: \
+         lagged, or events were deleted by hand; nothing more is published, lest events be lost or repeated: \
          bring the newer database back, or run `outbox-relay repair --plan`"
     );
     StoreError::new(StoreErrorKind::Continuity, message)
@@ -135,7 +137,7 @@ pub fn another_instance(found: &str, expected: &str, who: &str) -> StoreError {
 }
 
 impl Continuity {
-    /// The address, and each reader, as findings.
+    /// Instance, address, and each reader, as findings.
     pub fn findings(&self) -> Vec<Finding> {
         let place = match &self.refused {
             Some(why) => {
@@ -151,7 +153,8 @@ impl Continuity {
                 None => Finding::ok(check, "the log is the one that was read"),
             }
         };
-        std::iter::once(place).chain(self.readers.iter().map(reader)).collect()
+        let instance = Finding::ok("instance", &self.instance);
+        [instance, place].into_iter().chain(self.readers.iter().map(reader)).collect()
     }
 }
 

@@ -12,7 +12,7 @@ pub use self::cleanup::cleanup;
 pub use self::controls::{Controls, controls};
 pub use self::kills::kills;
 pub use self::order::order;
-pub use self::restarts::restarts;
+pub use self::restarts::{ghosts, restarts};
 use crate::load::LoadOptions;
 use crate::oracle::{Findings, Truth};
 

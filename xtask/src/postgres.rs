@@ -122,11 +122,61 @@ impl Cluster {
     ///
     /// When this server does not run, when `wal_level` is `minimal`, or when the standby does not start.
     pub fn standby(&self) -> Result<Self> {
+        self.copied(&["--write-recovery-conf"])
+    }
+
+    /// Makes a copy of this server that goes its own way from now on, in a folder and on a port of its own.
+    ///
+    /// # Errors
+    ///
+    /// When this server does not run, or the copy does not start.
+    pub fn copy(&self) -> Result<Self> {
+        self.copied(&[])
+    }
+
+    fn copied(&self, options: &[&str]) -> Result<Self> {
         let folder = Folder::create(self.folder.parent(), &self.binaries, Account::choose()?)?;
-        let mut copy = folder.command(self.bin("pg_basebackup"));
-        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream", "--no-sync", "-D"]);
-        complete(copy.arg(folder.data()))?;
+        self.base_backup(&folder, &folder.data(), options)?;
         Self::launch(self.binaries.clone(), folder, &[])
+    }
+
+    fn base_backup(&self, folder: &Folder, to: &Path, options: &[&str]) -> Result<()> {
+        let mut copy = folder.command(self.bin("pg_basebackup"));
+        copy.args(options).args(["--checkpoint=fast", "--wal-method=stream", "--no-sync", "-D"]);
+        complete(copy.arg(to)).map(drop)
+    }
+
+    /// Lets a standby become a primary, and waits until it takes writes.
+    ///
+    /// # Errors
+    ///
+    /// When it is none, or does not run.
+    pub fn promote(&self) -> Result<()> {
+        complete(self.pg_ctl().arg("promote")).map(drop)
+    }
+
+    /// Takes a base backup of the running server, which [`Cluster::restore`] brings back.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not run, or there is one already.
+    pub fn back_up(&self) -> Result<()> {
+        self.base_backup(&self.folder, &self.backup(), &[])
+    }
+
+    /// Puts the backup in the place of the stopped server's data.
+    ///
+    /// # Errors
+    ///
+    /// When there is no backup.
+    pub fn restore(&self) -> Result<()> {
+        let (data, backup) = (self.folder.data(), self.backup());
+        std::fs::remove_dir_all(&data).with_context(|| format!("{} cannot be removed", data.display()))?;
+        std::fs::rename(&backup, &data).with_context(|| format!("there is no backup {}", backup.display()))
+    }
+
+    fn backup(&self) -> PathBuf {
+        self.folder.path().join("backup")
     }
 
     /// Writes the settings and starts, on another port if somebody took the chosen one between the look and the start.

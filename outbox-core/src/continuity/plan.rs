@@ -155,7 +155,7 @@ pub fn judge(readers: &[Reader], log: &Log) -> Vec<ReaderContinuity> {
 /// The positions at which it must be known what stands there: the floor, and what readers remember.
 pub fn asked_for(readers: &[Reader], floor: Position) -> Vec<Position> {
     let remembered = readers.iter().flat_map(|reader| &reader.checkpoint.events).map(|(position, _)| *position);
-    let asked: BTreeSet<_> = remembered.chain([floor]).collect();
+    let asked: BTreeSet<_> = remembered.chain([floor]).filter(|position| *position > 0).collect();
     asked.into_iter().collect()
 }
 

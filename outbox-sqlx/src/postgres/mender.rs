@@ -1,8 +1,12 @@
 //! Says how the outbox stands with its past, and mends it.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoint;
-use outbox_core::continuity::{Adoption, Continuity, Log, Mender, Plan, Reader, Signature, asked_for, judge};
+use outbox_core::continuity::{
+    Adoption, Continuity, Log, Mender, Plan, Reader, ReaderContinuity, Signature, asked_for, judge,
+};
 use outbox_core::{Names, Position, StoreError};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Row};
@@ -32,6 +36,8 @@ pub(super) struct PgMender {
 /// What readers and log look like at one moment.
 struct Sight {
     readers: Vec<Reader>,
+    /// Subscription and partition of rows that cannot be read, and why.
+    damaged: Vec<(String, i32, StoreError)>,
     log: Log,
     /// The statement that lets this user raise positions, where it may not.
     grant: Option<String>,
@@ -51,7 +57,7 @@ impl Mender for PgMender {
 
     async fn plan(&mut self, subscription: Option<&str>) -> Result<Plan, StoreError> {
         let sight = look(&mut self.link, &self.names).await?;
-        Ok(Plan::new(&sight.readers, &sight.log, subscription))
+        sight.plan(subscription)
     }
 
     async fn repair(&mut self, subscription: Option<&str>, signature: &Signature) -> Result<Plan, StoreError> {
@@ -67,44 +73,80 @@ impl Mender for PgMender {
 
 /// How the outbox stands with its past.
 pub(super) async fn examine(link: &mut Link, names: &Names, address: &str) -> Result<Continuity, StoreError> {
-    let Here { register, place, .. } = Here::look(link, names, address).await?;
+    let Here { register, place, instance, .. } = Here::look(link, names, address).await?;
     let sight = look(link, names).await?;
     Ok(Continuity {
+        instance,
         refused: register.recognise(&place).err().map(|error| error.to_string()),
         addresses: register.addresses,
         address: place.address,
-        readers: judge(&sight.readers, &sight.log),
+        readers: sight.judge(),
     })
 }
 
-async fn look(link: &mut Link, names: &Names) -> Result<Sight, StoreError> {
-    link.call(READ, async |connection| sight(connection, names).await).await?
+impl Sight {
+    /// What there is to mend; a row that cannot be read is one for a person.
+    fn plan(&self, subscription: Option<&str>) -> Result<Plan, StoreError> {
+        let asked = |named: &str| subscription.is_none_or(|asked| asked == named);
+        match self.damaged.iter().find(|(named, ..)| asked(named)) {
+            Some((.., error)) => Err(StoreError::new(error.kind(), error.to_string())),
+            None => Ok(Plan::new(&self.readers, &self.log, subscription)),
+        }
+    }
+
+    fn judge(&self) -> Vec<ReaderContinuity> {
+        let damaged = self.damaged.iter().map(|(subscription, partition, error)| ReaderContinuity {
+            subscription: subscription.clone(),
+            partition: *partition,
+            broken: Some(error.to_string()),
+        });
+        judge(&self.readers, &self.log).into_iter().chain(damaged).collect()
+    }
 }
 
-/// The outer error is the database's, the inner one says that a row is damaged.
-async fn sight(connection: &mut PgConnection, names: &Names) -> Result<Result<Sight, StoreError>, sqlx::Error> {
+async fn look(link: &mut Link, names: &Names) -> Result<Sight, StoreError> {
+    link.call(READ, async |connection| sight(connection, names).await).await
+}
+
+async fn sight(connection: &mut PgConnection, names: &Names) -> Result<Sight, sqlx::Error> {
     let rows = reader_rows(connection, names).await?;
-    let readers = match rows.iter().map(reader).collect::<Result<Vec<_>, _>>() {
-        Ok(readers) => readers,
-        Err(damaged) => return Ok(Err(damaged)),
-    };
+    let (mut readers, mut damaged) = (Vec::new(), Vec::new());
+    for row in &rows {
+        let (subscription, partition) = (row.try_get("subscription")?, row.try_get("partition_id")?);
+        match reader(row) {
+            Ok(reader) => readers.push(reader),
+            Err(error) => damaged.push((subscription, partition, error)),
+        }
+    }
     let row = sqlx::query(statement(names, LOG)).fetch_one(&mut *connection).await?;
     let floor: Position = row.try_get::<Option<_>, _>("floor")?.unwrap_or_default();
-    let asked = asked_for(&readers, floor);
-    let mut log = Log {
+    let log = Log {
         last_drawn: row.try_get("last_drawn")?,
         lowest: row.try_get("lowest")?,
         highest: row.try_get("highest")?,
         floor,
         letters: row.try_get("letters")?,
-        ..Log::default()
+        found: found(connection, names, asked_for(&readers, floor)).await?,
     };
-    for row in sqlx::query(statement(names, FOUND)).bind(asked).fetch_all(connection).await? {
-        log.found.entry(row.try_get("position")?).or_default().push(row.try_get::<Uuid, _>("event_id")?);
-    }
     let may_raise = row.try_get::<Option<bool>, _>("may_raise")?.unwrap_or_default();
     let grant = if may_raise { None } else { row.try_get("grant_raise")? };
-    Ok(Ok(Sight { readers, log, grant }))
+    Ok(Sight { readers, damaged, log, grant })
+}
+
+/// The events that stand at these positions.
+async fn found(
+    connection: &mut PgConnection,
+    names: &Names,
+    positions: Vec<Position>,
+) -> Result<BTreeMap<Position, Vec<Uuid>>, sqlx::Error> {
+    let mut found = BTreeMap::<_, Vec<_>>::new();
+    if positions.is_empty() {
+        return Ok(found);
+    }
+    for row in sqlx::query(statement(names, FOUND)).bind(positions).fetch_all(connection).await? {
+        found.entry(row.try_get("position")?).or_default().push(row.try_get("event_id")?);
+    }
+    Ok(found)
 }
 
 pub(super) async fn reader_rows(connection: &mut PgConnection, names: &Names) -> Result<Vec<PgRow>, sqlx::Error> {
@@ -125,7 +167,7 @@ fn reader(row: &PgRow) -> Result<Reader, StoreError> {
     })
 }
 
-/// Looks again behind the lock, and mends, in one transaction.
+/// Mends in one transaction; what is refused leaves none open.
 async fn repair(
     connection: &mut PgConnection,
     names: &Names,
@@ -133,23 +175,38 @@ async fn repair(
     signature: &Signature,
 ) -> Result<Result<Plan, StoreError>, sqlx::Error> {
     let mut tx = connection.begin().await?;
+    let outcome = mend(&mut tx, names, subscription, signature).await?;
+    if outcome.is_ok() {
+        tx.commit().await?
+    } else {
+        tx.rollback().await?
+    }
+    Ok(outcome)
+}
+
+/// Looks again behind the lock, and mends.
+async fn mend(
+    tx: &mut PgConnection,
+    names: &Names,
+    subscription: Option<&str>,
+    signature: &Signature,
+) -> Result<Result<Plan, StoreError>, sqlx::Error> {
     sqlx::query(statement(names, LOCK)).execute(&mut *tx).await?;
-    let Sight { readers, log, grant } = match sight(&mut tx, names).await? {
-        Ok(sight) => sight,
+    let sight = sight(tx, names).await?;
+    let plan = match sight.plan(subscription) {
+        Ok(plan) => plan,
         Err(damaged) => return Ok(Err(damaged)),
     };
-    let plan = Plan::new(&readers, &log, subscription);
     if let Err(refused) = plan.refuse_at_work() {
         return Ok(Err(refused));
     }
-    if let (Some(_), Some(grant)) = (plan.positions, grant) {
+    if let (Some(_), Some(grant)) = (plan.positions, sight.grant) {
         let message = format!("the user may not raise positions; as the owner of the tables run: {grant}");
         return Ok(Err(precondition(message)));
     }
     if !plan.is_empty() {
-        carry_out(&mut tx, names, &plan, signature).await?;
+        carry_out(tx, names, &plan, signature).await?;
     }
-    tx.commit().await?;
     Ok(Ok(plan))
 }
 

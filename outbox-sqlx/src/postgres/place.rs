@@ -26,7 +26,7 @@ const INSTANCE: &str = "instance";
 pub(super) struct Here {
     pub(super) register: Register,
     pub(super) place: Place,
-    instance: String,
+    pub(super) instance: String,
     may_record: bool,
     grant: String,
 }
@@ -102,13 +102,31 @@ pub(super) async fn adopt(
         instance,
     };
     let work =
-        async |connection: &mut PgConnection| write(connection, names, &adoption, here.place.server, signature).await;
+        async |connection: &mut PgConnection| record(connection, names, &adoption, here.place.server, signature).await;
     link.call(CALL, work).await??;
     Ok(adoption)
 }
 
-async fn write(
+/// Records it in one transaction; what is refused leaves none open.
+async fn record(
     connection: &mut PgConnection,
+    names: &Names,
+    adoption: &Adoption,
+    server: Option<String>,
+    signature: &Signature,
+) -> Result<Result<(), StoreError>, sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    let outcome = write(&mut tx, names, adoption, server, signature).await?;
+    if outcome.is_ok() {
+        tx.commit().await?
+    } else {
+        tx.rollback().await?
+    }
+    Ok(outcome)
+}
+
+async fn write(
+    tx: &mut PgConnection,
     names: &Names,
     adoption: &Adoption,
     server: Option<String>,
@@ -116,10 +134,9 @@ async fn write(
 ) -> Result<Result<(), StoreError>, sqlx::Error> {
     let Adoption { address, instance_before, instance, .. } = adoption;
     let by = signature.to_string();
-    let mut tx = connection.begin().await?;
     if instance != instance_before {
         sqlx::query(statement(names, LOCK)).execute(&mut *tx).await?;
-        for row in mender::reader_rows(&mut tx, names).await? {
+        for row in mender::reader_rows(tx, names).await? {
             if let Some(owner) = row.try_get::<Option<String>, _>("owner")? {
                 return Ok(Err(at_work(&owner, row.try_get("subscription")?)));
             }
@@ -133,6 +150,5 @@ async fn write(
     if let Some(server) = server {
         sqlx::query(statement(names, SET)).bind(SERVER).bind(server).execute(&mut *tx).await?;
     }
-    tx.commit().await?;
     Ok(Ok(()))
 }

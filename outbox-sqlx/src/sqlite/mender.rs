@@ -1,13 +1,17 @@
 //! Says how the outbox stands with its past, and mends it.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoint;
-use outbox_core::continuity::{Adoption, Continuity, Log, Mender, Plan, Reader, Signature, asked_for, judge};
+use outbox_core::continuity::{
+    Adoption, Continuity, Log, Mender, Plan, Reader, ReaderContinuity, Signature, asked_for, judge,
+};
 use outbox_core::{Names, Position, StoreError};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row};
+use uuid::Uuid;
 
 use super::connection::{BEGIN_WRITE, CALL, bounded, json_list, statement, store_error};
 use super::place::{self, Here};
@@ -33,6 +37,8 @@ pub(super) struct SqliteMender {
 /// What readers and log look like at one moment.
 struct Sight {
     readers: Vec<Reader>,
+    /// Subscription and partition of rows that cannot be read, and why.
+    damaged: Vec<(String, i32, StoreError)>,
     log: Log,
 }
 
@@ -51,8 +57,8 @@ impl Mender for SqliteMender {
     }
 
     async fn plan(&mut self, subscription: Option<&str>) -> Result<Plan, StoreError> {
-        let sight = bounded(CALL, sight(&mut self.connection, &self.names)).await??;
-        Ok(Plan::new(&sight.readers, &sight.log, subscription))
+        let sight = bounded(CALL, sight(&mut self.connection, &self.names)).await?;
+        sight.plan(subscription)
     }
 
     async fn repair(&mut self, subscription: Option<&str>, signature: &Signature) -> Result<Plan, StoreError> {
@@ -68,41 +74,77 @@ impl Mender for SqliteMender {
 pub(super) async fn examine(
     connection: &mut SqliteConnection,
     names: &Names,
-    file: &std::path::Path,
+    file: &Path,
 ) -> Result<Continuity, StoreError> {
-    let Here { register, place, .. } = Here::look(connection, names, file).await?;
-    let sight = bounded(CALL, sight(connection, names)).await??;
+    let Here { register, place, instance } = Here::look(connection, names, file).await?;
+    let sight = bounded(CALL, sight(connection, names)).await?;
     Ok(Continuity {
+        instance,
         refused: register.recognise(&place).err().map(|error| error.to_string()),
         addresses: register.addresses,
         address: place.address,
-        readers: judge(&sight.readers, &sight.log),
+        readers: sight.judge(),
     })
 }
 
-/// The outer error is the database's, the inner one says that a row is damaged.
-async fn sight(connection: &mut SqliteConnection, names: &Names) -> Result<Result<Sight, StoreError>, sqlx::Error> {
+impl Sight {
+    /// What there is to mend; a row that cannot be read is one for a person.
+    fn plan(&self, subscription: Option<&str>) -> Result<Plan, StoreError> {
+        let asked = |named: &str| subscription.is_none_or(|asked| asked == named);
+        match self.damaged.iter().find(|(named, ..)| asked(named)) {
+            Some((.., error)) => Err(StoreError::new(error.kind(), error.to_string())),
+            None => Ok(Plan::new(&self.readers, &self.log, subscription)),
+        }
+    }
+
+    fn judge(&self) -> Vec<ReaderContinuity> {
+        let damaged = self.damaged.iter().map(|(subscription, partition, error)| ReaderContinuity {
+            subscription: subscription.clone(),
+            partition: *partition,
+            broken: Some(error.to_string()),
+        });
+        judge(&self.readers, &self.log).into_iter().chain(damaged).collect()
+    }
+}
+
+async fn sight(connection: &mut SqliteConnection, names: &Names) -> Result<Sight, sqlx::Error> {
     let rows = reader_rows(connection, names).await?;
-    let readers = match rows.iter().map(reader).collect::<Result<Vec<_>, _>>() {
-        Ok(readers) => readers,
-        Err(damaged) => return Ok(Err(damaged)),
-    };
+    let (mut readers, mut damaged) = (Vec::new(), Vec::new());
+    for row in &rows {
+        let (subscription, partition) = (row.try_get("subscription")?, row.try_get("partition_id")?);
+        match reader(row) {
+            Ok(reader) => readers.push(reader),
+            Err(error) => damaged.push((subscription, partition, error)),
+        }
+    }
     let row = sqlx::query(statement(names, LOG)).fetch_one(&mut *connection).await?;
     let floor: Position = row.try_get::<Option<_>, _>("floor")?.unwrap_or_default();
-    let asked = json_list(asked_for(&readers, floor));
-    let mut log = Log {
+    let log = Log {
         last_drawn: row.try_get("last_drawn")?,
         lowest: row.try_get("lowest")?,
         highest: row.try_get("highest")?,
         floor,
         letters: row.try_get("letters")?,
-        ..Log::default()
+        found: found(connection, names, &asked_for(&readers, floor)).await?,
     };
-    for found in sqlx::query(statement(names, FOUND)).bind(asked).fetch_all(connection).await? {
-        let id = row::event_id(&found, 1)?.unwrap_or_default();
-        log.found.entry(found.try_get("position")?).or_default().push(id);
+    Ok(Sight { readers, damaged, log })
+}
+
+/// The events that stand at these positions.
+async fn found(
+    connection: &mut SqliteConnection,
+    names: &Names,
+    positions: &[Position],
+) -> Result<BTreeMap<Position, Vec<Uuid>>, sqlx::Error> {
+    let mut found = BTreeMap::<_, Vec<_>>::new();
+    if positions.is_empty() {
+        return Ok(found);
     }
-    Ok(Ok(Sight { readers, log }))
+    for row in sqlx::query(statement(names, FOUND)).bind(json_list(positions)).fetch_all(connection).await? {
+        // An id that cannot be read is that of another event.
+        found.entry(row.try_get("position")?).or_default().push(row::event_id(&row, 1)?.unwrap_or_default());
+    }
+    Ok(found)
 }
 
 pub(super) async fn reader_rows(
@@ -126,7 +168,7 @@ fn reader(row: &SqliteRow) -> Result<Reader, StoreError> {
     })
 }
 
-/// Looks again with the write lock in hand, and mends, in one transaction.
+/// Mends in one transaction; what is refused leaves none open.
 async fn repair(
     connection: &mut SqliteConnection,
     names: &Names,
@@ -134,18 +176,33 @@ async fn repair(
     signature: &Signature,
 ) -> Result<Result<Plan, StoreError>, sqlx::Error> {
     let mut tx = connection.begin_with(BEGIN_WRITE).await?;
-    let Sight { readers, log } = match sight(&mut tx, names).await? {
-        Ok(sight) => sight,
+    let outcome = mend(&mut tx, names, subscription, signature).await?;
+    if outcome.is_ok() {
+        tx.commit().await?
+    } else {
+        tx.rollback().await?
+    }
+    Ok(outcome)
+}
+
+/// Looks again with the write lock in hand, and mends.
+async fn mend(
+    tx: &mut SqliteConnection,
+    names: &Names,
+    subscription: Option<&str>,
+    signature: &Signature,
+) -> Result<Result<Plan, StoreError>, sqlx::Error> {
+    let sight = sight(tx, names).await?;
+    let plan = match sight.plan(subscription) {
+        Ok(plan) => plan,
         Err(damaged) => return Ok(Err(damaged)),
     };
-    let plan = Plan::new(&readers, &log, subscription);
     if let Err(refused) = plan.refuse_at_work() {
         return Ok(Err(refused));
     }
     if !plan.is_empty() {
-        carry_out(&mut tx, names, &plan, signature).await?;
+        carry_out(tx, names, &plan, signature).await?;
     }
-    tx.commit().await?;
     Ok(Ok(plan))
 }
 

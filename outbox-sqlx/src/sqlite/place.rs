@@ -26,7 +26,7 @@ const INSTANCE: &str = "instance";
 pub(super) struct Here {
     pub(super) register: Register,
     pub(super) place: Place,
-    instance: String,
+    pub(super) instance: String,
 }
 
 /// Which file this is, whatever it is called: its device and its number there. A copy has another one.
@@ -89,12 +89,30 @@ pub(super) async fn adopt(
         instance_before: here.instance,
         instance,
     };
-    bounded(CALL, write(connection, names, &adoption, here.place.server, signature)).await??;
+    bounded(CALL, record(connection, names, &adoption, here.place.server, signature)).await??;
     Ok(adoption)
 }
 
-async fn write(
+/// Records it in one transaction; what is refused leaves none open.
+async fn record(
     connection: &mut SqliteConnection,
+    names: &Names,
+    adoption: &Adoption,
+    server: Option<String>,
+    signature: &Signature,
+) -> Result<Result<(), StoreError>, sqlx::Error> {
+    let mut tx = connection.begin_with(BEGIN_WRITE).await?;
+    let outcome = write(&mut tx, names, adoption, server, signature).await?;
+    if outcome.is_ok() {
+        tx.commit().await?
+    } else {
+        tx.rollback().await?
+    }
+    Ok(outcome)
+}
+
+async fn write(
+    tx: &mut SqliteConnection,
     names: &Names,
     adoption: &Adoption,
     server: Option<String>,
@@ -102,9 +120,8 @@ async fn write(
 ) -> Result<Result<(), StoreError>, sqlx::Error> {
     let Adoption { address, instance_before, instance, .. } = adoption;
     let by = signature.to_string();
-    let mut tx = connection.begin_with(BEGIN_WRITE).await?;
     if instance != instance_before {
-        for row in mender::reader_rows(&mut tx, names).await? {
+        for row in mender::reader_rows(tx, names).await? {
             if let Some(owner) = row.try_get::<Option<String>, _>("owner")? {
                 return Ok(Err(at_work(&owner, row.try_get("subscription")?)));
             }
@@ -118,6 +135,5 @@ async fn write(
     if let Some(server) = server {
         sqlx::query(statement(names, SET)).bind(SERVER).bind(server).execute(&mut *tx).await?;
     }
-    tx.commit().await?;
     Ok(Ok(()))
 }

@@ -231,7 +231,13 @@ mod tests {
     #[test]
     fn another_log_is_told_before_anything_else() {
         let reader = ReaderContinuity { subscription: "billing".into(), partition: 0, broken: Some("x".into()) };
-        let known = Continuity { addresses: Vec::new(), address: String::new(), refused: None, readers: vec![reader] };
+        let known = Continuity {
+            instance: String::new(),
+            addresses: Vec::new(),
+            address: String::new(),
+            refused: None,
+            readers: vec![reader],
+        };
         assert_eq!(another_log(&known, "other"), None);
         for subscription in [subscription(), SubscriptionStatus { state: "unowned".into(), ..subscription() }] {
             let mut answer = answer(&subscription, &Names::default(), &[]);

@@ -27,6 +27,7 @@ fn a_person_sees_where_it_was_worked_and_whose_log_is_another() {
         broken: broken.map(str::to_owned),
     };
     let continuity = Continuity {
+        instance: "0190-a".into(),
         addresses: vec!["postgres://a:5432/shop".into(), "postgres://b:5432/shop".into()],
         address: "postgres://c:5432/shop".into(),
         refused: Some("it looks like a copy".into()),
