@@ -177,9 +177,9 @@ async fn repair(
     let mut tx = connection.begin().await?;
     let outcome = mend(&mut tx, names, subscription, signature).await?;
     if outcome.is_ok() {
-        tx.commit().await?
+        tx.commit().await?;
     } else {
-        tx.rollback().await?
+        tx.rollback().await?;
     }
     Ok(outcome)
 }

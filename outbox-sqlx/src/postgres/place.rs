@@ -118,9 +118,9 @@ async fn record(
     let mut tx = connection.begin().await?;
     let outcome = write(&mut tx, names, adoption, server, signature).await?;
     if outcome.is_ok() {
-        tx.commit().await?
+        tx.commit().await?;
     } else {
-        tx.rollback().await?
+        tx.rollback().await?;
     }
     Ok(outcome)
 }

@@ -104,9 +104,9 @@ async fn record(
     let mut tx = connection.begin_with(BEGIN_WRITE).await?;
     let outcome = write(&mut tx, names, adoption, server, signature).await?;
     if outcome.is_ok() {
-        tx.commit().await?
+        tx.commit().await?;
     } else {
-        tx.rollback().await?
+        tx.rollback().await?;
     }
     Ok(outcome)
 }

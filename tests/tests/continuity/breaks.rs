@@ -85,18 +85,15 @@ async fn a_sequence_that_was_reset_is_noticed_and_mended() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_emptied_by_hand_is_noticed_under_a_relay_and_mended() -> Result<()> {
-    for emptied in ["TRUNCATE outbox_event RESTART IDENTITY", "TRUNCATE outbox_event", "DELETE FROM outbox_event"] {
-        let stage = Stage::set().await?;
-        stage.write(20).await?;
-        let process = stage.publishing(20).await?;
-        stage.sql(emptied).await?;
-        block_in_place(|| stage.cluster.restart_immediate())?;
-        let (code, said) = process.ended().await?;
-        assert_eq!(code, Some(3), "{emptied}: {said}");
-        stage.write(30).await?;
-        stage.mend(&stage.cluster, &stage.relay).await?;
-    }
-    Ok(())
+    let stage = Stage::set().await?;
+    stage.write(20).await?;
+    let process = stage.publishing(20).await?;
+    stage.sql("TRUNCATE outbox_event RESTART IDENTITY").await?;
+    block_in_place(|| stage.cluster.restart_immediate())?;
+    let (code, said) = process.ended().await?;
+    assert_eq!(code, Some(3), "{said}");
+    stage.write(30).await?;
+    stage.mend(&stage.cluster, &stage.relay).await
 }
 
 /// Positions that were given out again reach beyond the floor that cleanup left.

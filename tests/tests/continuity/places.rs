@@ -52,7 +52,7 @@ async fn a_proxy_put_in_front_needs_no_adoption_and_the_server_may_restart_behin
     block_in_place(|| stage.cluster.restart_immediate())?;
     stage.goes_on(&stage.cluster, &relay).await?;
     let socket = format!(
-        "postgres://postgres@/shop?host={}&port={}",
+        "postgres://postgres@localhost:{1}/shop?host={0}",
         stage.cluster.socket_folder().display(),
         stage.cluster.port()
     );

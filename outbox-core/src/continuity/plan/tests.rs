@@ -32,7 +32,9 @@ fn only(plan: Plan) -> Break {
 #[test]
 fn a_log_that_is_as_it_was_left_needs_nothing() {
     assert!(Plan::new(&[reader(10, 3..=10)], &log(12, 12), None).is_empty());
-    assert!(Plan::new(&[reader(0, 1..=0)], &log(0, 0), None).is_empty());
+    let mut fresh = reader(0, 1..=1);
+    fresh.checkpoint.events.clear();
+    assert!(Plan::new(&[fresh], &log(0, 0), None).is_empty());
 }
 
 #[test]

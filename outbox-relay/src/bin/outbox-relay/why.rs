@@ -65,8 +65,8 @@ pub(crate) fn answers(status: &Status, names: &Names, subscription: Option<&str>
 
 /// What says that the log is not the one that a subscription has read.
 fn another_log(known: &Continuity, subscription: &str) -> Option<Reason> {
-    let broken = known.readers.iter().filter(|reader| reader.subscription == subscription);
-    let broken = broken.filter_map(|reader| reader.broken.as_ref()).next()?;
+    let mut readers = known.readers.iter().filter(|reader| reader.subscription == subscription);
+    let broken = readers.find_map(|reader| reader.broken.as_ref())?;
     let remedy = "bring the newer database back if there is one; else run `outbox-relay repair --plan`";
     Some(Reason::of(format!("the log is not the one it knows: {broken}"), remedy))
 }

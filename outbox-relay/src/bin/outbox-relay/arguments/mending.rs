@@ -30,7 +30,7 @@ pub(crate) struct Adopt {
     pub(crate) signature: SignatureFlags,
 }
 
-/// Who does it, and why; recorded in the table outbox_meta.
+/// Who does it, and why; recorded with the time.
 #[derive(Debug, Args)]
 pub(crate) struct SignatureFlags {
     /// Why, for those who come later; recorded with the time

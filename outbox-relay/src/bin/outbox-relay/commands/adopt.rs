@@ -1,7 +1,5 @@
 //! `outbox-relay adopt`: relays may work this database at the address it has now.
 
-use std::fmt::Write as _;
-
 use outbox_core::continuity::Adoption;
 
 use crate::adapter;
@@ -19,26 +17,23 @@ pub(crate) async fn execute(flags: &Adopt, database: &Database, json: bool) -> R
         let line = serde_json::to_string(&adoption).map_err(|error| Failure::Output(error.into()))?;
         super::print(&format!("{}\n", printable_json(&line)))?;
     } else {
-        super::print(&printable_lines(&said(&adoption)))?;
+        super::print(&said(&adoption))?;
     }
     Ok(Exit::Done)
 }
 
 fn said(adoption: &Adoption) -> String {
     let Adoption { before, address, instance_before, instance } = adoption;
-    let mut out = String::new();
     let worked = if before.is_empty() { "nowhere yet".to_owned() } else { before.join(" and ") };
-    _ = writeln!(out, "worked so far: {worked}");
+    let mut lines = vec![format!("worked so far: {worked}")];
     if instance == instance_before {
-        _ = writeln!(out, "from now on also: {address}");
+        lines.push(format!("from now on also: {address}"));
     } else {
-        _ = writeln!(out, "from now on only: {address}");
-        _ = writeln!(out, "instance before: {instance_before}\ninstance now: {instance}");
-        _ = writeln!(out, "where `expect_instance` is set, write the new one there");
+        lines.push(format!("from now on only: {address}"));
+        lines.push(format!("instance before: {instance_before}"));
+        lines.push(format!("instance now: {instance}"));
+        lines.push("where `expect_instance` is set, write the new one there".to_owned());
     }
-    out
-}
-
-fn printable_lines(text: &str) -> String {
-    text.lines().map(|line| format!("{}\n", printable(line))).collect()
+    let lines: Vec<_> = lines.iter().map(|line| printable(line)).collect();
+    lines.join("\n") + "\n"
 }
