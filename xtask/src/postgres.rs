@@ -108,10 +108,37 @@ impl Cluster {
     /// When the server does not start; the text holds the server's own words.
     pub fn start_with(binaries: Binaries, options: ClusterOptions) -> Result<Self> {
         let folder = Folder::create(options.parent.as_deref(), &binaries, Account::choose()?)?;
-        let mut initdb = folder.command(binaries.command("initdb"));
-        initdb.args(["-A", "trust", "-U", "postgres", "--no-sync", "--no-locale", "-E", "UTF8", "-D"]);
-        complete(initdb.arg(folder.data()))?;
+        Self::make_data(&binaries, &folder, &[])?;
         Self::launch(binaries, folder, &settings::for_primary(options.settings))
+    }
+
+    fn make_data(binaries: &Binaries, folder: &Folder, options: &[&str]) -> Result<()> {
+        let mut initdb = folder.command(binaries.command("initdb"));
+        initdb.args(["-A", "trust", "-U", "postgres", "--no-sync", "--no-locale", "-E", "UTF8"]);
+        complete(initdb.args(options).arg("-D").arg(folder.data())).map(drop)
+    }
+
+    /// Stops this server for good and brings its data to other programs by their `pg_upgrade`, in a folder and on a port of
+    /// its own.
+    ///
+    /// # Errors
+    ///
+    /// When the programs have no `pg_upgrade`, or it refuses.
+    pub fn upgrade(&self, binaries: Binaries) -> Result<Self> {
+        let folder = Folder::create(self.folder.parent(), &binaries, Account::choose()?)?;
+        // Both must have checksums, or neither. Version 18 was the first to have them unless told otherwise, and to be told so.
+        let told = complete(binaries.command("initdb").arg("--help"))?;
+        let without = ["--no-data-checksums"];
+        let here = complete(self.binaries.command("initdb").arg("--help"))?.contains(without[0]);
+        let differ = !here && told.contains(without[0]);
+        Self::make_data(&binaries, &folder, if differ { &without } else { &[] })?;
+        self.stop(StopMode::Fast)?;
+        let mut upgrade = folder.command(binaries.command("pg_upgrade"));
+        upgrade.arg("-b").arg(self.binaries.folder()).arg("-B").arg(binaries.folder());
+        upgrade.arg("-d").arg(self.folder.data()).arg("-D").arg(folder.data());
+        upgrade.args(["-U", "postgres", "-p", &free_port()?.to_string(), "-P", &free_port()?.to_string()]);
+        complete(&mut upgrade)?;
+        Self::launch(binaries, folder, &settings::for_primary(Vec::new()))
     }
 
     /// Makes a hot standby of this server, in a folder and on a port of its own.

@@ -65,11 +65,33 @@ async fn crashes_rewrites_of_tables_and_a_cleanup_go_on() -> Result<()> {
     Ok(())
 }
 
-/// The oldest server there is, dumped into the one the run is about: an upgrade, where these differ.
+/// From the oldest server there is to the one the run is about: an upgrade, where these differ.
+fn versions() -> Result<(Binaries, Binaries)> {
+    let new = Binaries::obtain()?;
+    Ok((Binaries::oldest_installed().unwrap_or_else(|| new.clone()), new))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_goes_on_at_the_same_address() -> Result<()> {
+    let (old, new) = versions()?;
+    let stage = Stage::on(block_in_place(|| Cluster::start_with(old, ClusterOptions::default()))?).await?;
+    let proxy = Proxy::to(format!("127.0.0.1:{}", stage.cluster.port())).await?;
+    let relay = stage.relay.at(format!("postgres://postgres@127.0.0.1:{}/shop", proxy.port()));
+    stage.write(20).await?;
+    let mut process = relay.spawn()?;
+    stage.published(20).await?;
+    let upgraded = block_in_place(|| stage.cluster.upgrade(new))?;
+    proxy.lead_to(format!("127.0.0.1:{}", upgraded.port()));
+    crate::stage::write_on(&upgraded, 10).await?;
+    stage.published_from(&upgraded, 30).await?;
+    process.must_run()?;
+    process.stop().await?;
+    stage.goes_on(&upgraded, &relay).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dump_restored_into_another_server_goes_on_at_the_same_address() -> Result<()> {
-    let new = Binaries::obtain()?;
-    let old = Binaries::oldest_installed().unwrap_or_else(|| new.clone());
+    let (old, new) = versions()?;
     let stage = Stage::on(block_in_place(|| Cluster::start_with(old, ClusterOptions::default()))?).await?;
     let proxy = Proxy::to(format!("127.0.0.1:{}", stage.cluster.port())).await?;
     let relay = stage.relay.at(format!("postgres://postgres@127.0.0.1:{}/shop", proxy.port()));
