@@ -5,6 +5,8 @@ SELECT CASE WHEN has_sequence_privilege(sequence, 'SELECT') THEN coalesce(pg_seq
     (SELECT max(position) FROM outbox_event) AS highest,
     (SELECT value::bigint FROM outbox_meta WHERE name = 'floor') AS floor,
     (SELECT max(position) FROM outbox_dead_letter) AS letters,
+    has_table_privilege('outbox_event', 'UPDATE') AS may_move,
+    format('GRANT UPDATE ON %s TO %I', 'outbox_event'::regclass, current_user) AS grant_move,
     has_sequence_privilege(sequence, 'UPDATE') AS may_raise,
     format('GRANT UPDATE ON SEQUENCE %s TO %I', sequence, current_user) AS grant_raise
 FROM (SELECT pg_get_serial_sequence('outbox_event', 'position')::regclass AS sequence) AS own

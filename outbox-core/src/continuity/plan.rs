@@ -61,6 +61,9 @@ pub struct Plan {
     pub positions: Option<Raise>,
     /// What the floor is set to, where events were written below it since.
     pub floor: Option<Position>,
+    /// How many events share their position with an earlier one, and get one of their own. Only PostgreSQL can have such, where
+    /// its sequence was reset.
+    pub doubles: usize,
 }
 
 /// How far positions are raised, so that none is given out twice.
@@ -112,6 +115,7 @@ impl Plan {
             readers: readers.iter().filter(asked).filter_map(|reader| Break::of(reader, log)).collect(),
             positions: raise(readers, log, removed),
             floor,
+            doubles: 0,
         }
     }
 
@@ -138,7 +142,8 @@ impl Plan {
         });
         let raised = self.positions.iter().map(|raise| format!("positions from {} raised to {}", raise.from, raise.to));
         let floor = self.floor.iter().map(|floor| format!("floor set to {floor}"));
-        back.chain(raised).chain(floor).collect::<Vec<_>>().join(", ")
+        let doubles = (self.doubles > 0).then(|| format!("{} doubles moved", self.doubles));
+        back.chain(raised).chain(floor).chain(doubles).collect::<Vec<_>>().join(", ")
     }
 }
 

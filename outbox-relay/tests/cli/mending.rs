@@ -33,7 +33,7 @@ fn a_sound_outbox_needs_no_repair() {
     }
     let told = shop.call(&["repair", "--plan", "--json"]).expect_code(0).json();
     let expected = serde_json::json!({
-        "version": 1, "applied": false, "readers": [], "positions": null, "floor": null
+        "version": 1, "applied": false, "readers": [], "positions": null, "floor": null, "doubles": 0
     });
     assert_eq!(told, expected);
     assert_eq!(shop.texts("SELECT name FROM outbox_meta WHERE name LIKE 'repair:%'"), Vec::<String>::new());

@@ -8,17 +8,20 @@ use outbox_core::continuity::{
     Adoption, Continuity, Log, Mender, Plan, Reader, ReaderContinuity, Signature, asked_for, judge,
 };
 use outbox_core::{Names, Position, StoreError};
+use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Row};
 use uuid::Uuid;
 
-use super::connection::{Link, READ, statement};
+use super::connection::{Link, READ, WALK, statement};
 use super::fault::{precondition, store_error};
 use super::place::{self, Here};
 
 const READERS: &str = outbox_core::sql::postgres::CONTINUITY_READERS;
 const LOG: &str = outbox_core::sql::postgres::CONTINUITY_LOG;
 const FOUND: &str = outbox_core::sql::postgres::CONTINUITY_FOUND;
+const DOUBLES: &str = outbox_core::sql::postgres::CONTINUITY_DOUBLES;
+const MOVE: &str = outbox_core::sql::postgres::CONTINUITY_MOVE;
 const LOCK: &str = outbox_core::sql::postgres::CONTINUITY_LOCK;
 const SET_BACK: &str = outbox_core::sql::postgres::CONTINUITY_SET_BACK;
 const FENCE: &str = outbox_core::sql::postgres::CONTINUITY_FENCE;
@@ -40,7 +43,9 @@ struct Sight {
     damaged: Vec<(String, i32, StoreError)>,
     log: Log,
     /// The statement that lets this user raise positions, where it may not.
-    grant: Option<String>,
+    grant_raise: Option<String>,
+    /// The same for moving an event to another position.
+    grant_move: Option<String>,
 }
 
 impl PgMender {
@@ -56,14 +61,20 @@ impl Mender for PgMender {
     }
 
     async fn plan(&mut self, subscription: Option<&str>) -> Result<Plan, StoreError> {
-        let sight = look(&mut self.link, &self.names).await?;
-        sight.plan(subscription)
+        let plan = look(&mut self.link, &self.names).await?.plan(subscription)?;
+        if plan.is_empty() {
+            return Ok(plan);
+        }
+        self.link.limit(WALK).await?;
+        let doubles = self.link.all(WALK, sqlx::query(statement(&self.names, DOUBLES))).await?;
+        Ok(Plan { doubles: doubles.len(), ..plan })
     }
 
     async fn repair(&mut self, subscription: Option<&str>, signature: &Signature) -> Result<Plan, StoreError> {
         Here::look(&mut self.link, &self.names, &self.address).await?.check_may_record()?;
         let Self { link, names, .. } = self;
-        link.call(READ, async |connection| repair(connection, names, subscription, signature).await).await?
+        link.limit(WALK).await?;
+        link.call(WALK, async |connection| repair(connection, names, subscription, signature).await).await?
     }
 
     async fn adopt(&mut self, new_instance: bool, signature: &Signature) -> Result<Adoption, StoreError> {
@@ -128,9 +139,12 @@ async fn sight(connection: &mut PgConnection, names: &Names) -> Result<Sight, sq
         letters: row.try_get("letters")?,
         found: found(connection, names, asked_for(&readers, floor)).await?,
     };
-    let may_raise = row.try_get::<Option<bool>, _>("may_raise")?.unwrap_or_default();
-    let grant = if may_raise { None } else { row.try_get("grant_raise")? };
-    Ok(Sight { readers, damaged, log, grant })
+    let grant = |may: &str, grant: &str| match row.try_get::<Option<bool>, _>(may)? {
+        Some(true) => Ok(None),
+        _ => row.try_get(grant),
+    };
+    let (grant_raise, grant_move) = (grant("may_raise", "grant_raise")?, grant("may_move", "grant_move")?);
+    Ok(Sight { readers, damaged, log, grant_raise, grant_move })
 }
 
 /// The events that stand at these positions.
@@ -193,19 +207,23 @@ async fn mend(
 ) -> Result<Result<Plan, StoreError>, sqlx::Error> {
     sqlx::query(statement(names, LOCK)).execute(&mut *tx).await?;
     let sight = sight(tx, names).await?;
-    let plan = match sight.plan(subscription) {
+    let mut plan = match sight.plan(subscription) {
         Ok(plan) => plan,
         Err(damaged) => return Ok(Err(damaged)),
     };
+    let doubles =
+        if plan.is_empty() { Vec::new() } else { sqlx::query(statement(names, DOUBLES)).fetch_all(&mut *tx).await? };
+    plan.doubles = doubles.len();
     if let Err(refused) = plan.refuse_at_work() {
         return Ok(Err(refused));
     }
-    if let (Some(_), Some(grant)) = (plan.positions, sight.grant) {
-        let message = format!("the user may not raise positions; as the owner of the tables run: {grant}");
+    let raise = sight.grant_raise.filter(|_| plan.positions.is_some());
+    if let Some(grant) = raise.or(sight.grant_move.filter(|_| plan.doubles > 0)) {
+        let message = format!("the user may not change positions; as the owner of the tables run: {grant}");
         return Ok(Err(precondition(message)));
     }
     if !plan.is_empty() {
-        carry_out(tx, names, &plan, signature).await?;
+        carry_out(tx, names, &plan, &doubles, signature).await?;
     }
     Ok(Ok(plan))
 }
@@ -214,6 +232,7 @@ async fn carry_out(
     tx: &mut PgConnection,
     names: &Names,
     plan: &Plan,
+    doubles: &[PgRow],
     signature: &Signature,
 ) -> Result<(), sqlx::Error> {
     for reader in &plan.readers {
@@ -226,6 +245,11 @@ async fn carry_out(
     }
     if let Some(raise) = plan.positions {
         sqlx::query(statement(names, RAISE)).bind(raise.to).fetch_optional(&mut *tx).await?;
+    }
+    // One by one, so that those of a key keep their order.
+    for double in doubles {
+        let (segment, place): (Oid, String) = (double.try_get("segment")?, double.try_get("place")?);
+        sqlx::query(statement(names, MOVE)).bind(segment).bind(place).execute(&mut *tx).await?;
     }
     if let Some(floor) = plan.floor {
         sqlx::query(statement(names, SET)).bind("floor").bind(floor.to_string()).execute(&mut *tx).await?;

@@ -83,6 +83,21 @@ async fn a_sequence_that_was_reset_is_noticed_and_mended() -> Result<()> {
     stage.mend(&stage.cluster, &stage.relay).await
 }
 
+/// In another segment nothing keeps a position from being given out again while nobody looks.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_share_a_position_are_told_apart() -> Result<()> {
+    let stage = Stage::set().await?;
+    stage.write(20).await?;
+    stage.publishing(20).await?.stop().await?;
+    let turn = "SELECT setval('outbox_segment', (SELECT last_value + 1 FROM outbox_segment), true)";
+    stage.sql(&format!("{turn}; ALTER SEQUENCE outbox_event_position_seq RESTART")).await?;
+    stage.write(5).await?;
+    let (code, plan) = stage.relay.call("repair", &["--plan"]).await?;
+    assert_eq!(code, Some(3), "{plan}");
+    assert!(plan.contains("15 events would get a position of their own"), "{plan}");
+    stage.mend(&stage.cluster, &stage.relay).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_emptied_by_hand_is_noticed_under_a_relay_and_mended() -> Result<()> {
     let stage = Stage::set().await?;

@@ -73,6 +73,10 @@ fn said(plan: &Plan, applied: bool) -> String {
         let verb = if applied { "was" } else { "would be" };
         _ = writeln!(out, "the floor {verb} set to {floor}: events were written below it since cleanup was there");
     }
+    if plan.doubles > 0 {
+        let (events, verb) = (counted(plan.doubles as u64, "event"), if applied { "got" } else { "would get" });
+        _ = writeln!(out, "{events} {verb} a position of their own: they share one with an earlier event");
+    }
     if !applied {
         out.push_str("\nnothing was changed; stop the relays and run `outbox-relay repair --apply`\n");
     }
@@ -121,7 +125,7 @@ mod tests {
             checkpoint: Checkpoint::default(),
             epoch: 4,
         };
-        Plan { readers: vec![reader], positions: Some(Raise { from: 95, to: 100 }), floor: None }
+        Plan { readers: vec![reader], positions: Some(Raise { from: 95, to: 100 }), floor: None, doubles: 0 }
     }
 
     #[test]
