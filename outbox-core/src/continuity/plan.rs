@@ -189,6 +189,13 @@ impl Log {
         self.found.get(&position).is_some_and(|found| *found == [id])
     }
 
+    /// Whether events may share a position: where positions were given out again beside events that stayed. Only then it is
+    /// worth a look at the whole log.
+    pub fn may_have_doubles(&self) -> bool {
+        self.last_drawn.zip(self.highest).is_some_and(|(last, highest)| last < highest)
+            || self.found.values().any(|found| found.len() > 1)
+    }
+
     /// The last position given out, as far as it is known.
     fn last(&self) -> Position {
         self.last_drawn.or(self.highest).unwrap_or_default()

@@ -61,13 +61,12 @@ impl Mender for PgMender {
     }
 
     async fn plan(&mut self, subscription: Option<&str>) -> Result<Plan, StoreError> {
-        let plan = look(&mut self.link, &self.names).await?.plan(subscription)?;
-        if plan.is_empty() {
-            return Ok(plan);
-        }
-        self.link.limit(WALK).await?;
-        let doubles = self.link.all(WALK, sqlx::query(statement(&self.names, DOUBLES))).await?;
-        Ok(Plan { doubles: doubles.len(), ..plan })
+        let Self { link, names, .. } = self;
+        link.limit(WALK).await?;
+        let sight = look(link, names).await?;
+        let plan = sight.plan(subscription)?;
+        let found = link.call(WALK, async |connection| doubles(connection, names, &plan, &sight.log).await).await?;
+        Ok(Plan { doubles: found.len(), ..plan })
     }
 
     async fn repair(&mut self, subscription: Option<&str>, signature: &Signature) -> Result<Plan, StoreError> {
@@ -163,6 +162,19 @@ async fn found(
     Ok(found)
 }
 
+/// The later ones of events that share a position; where there can be none the log is not walked.
+async fn doubles(
+    connection: &mut PgConnection,
+    names: &Names,
+    plan: &Plan,
+    log: &Log,
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    if plan.is_empty() || !log.may_have_doubles() {
+        return Ok(Vec::new());
+    }
+    sqlx::query(statement(names, DOUBLES)).fetch_all(connection).await
+}
+
 pub(super) async fn reader_rows(connection: &mut PgConnection, names: &Names) -> Result<Vec<PgRow>, sqlx::Error> {
     sqlx::query(statement(names, READERS)).fetch_all(connection).await
 }
@@ -211,8 +223,7 @@ async fn mend(
         Ok(plan) => plan,
         Err(damaged) => return Ok(Err(damaged)),
     };
-    let doubles =
-        if plan.is_empty() { Vec::new() } else { sqlx::query(statement(names, DOUBLES)).fetch_all(&mut *tx).await? };
+    let doubles = doubles(tx, names, &plan, &sight.log).await?;
     plan.doubles = doubles.len();
     if let Err(refused) = plan.refuse_at_work() {
         return Ok(Err(refused));

@@ -122,6 +122,16 @@ fn positions_set_back_among_events_that_are_still_there_are_read_again() {
 }
 
 #[test]
+fn events_share_a_position_only_where_positions_were_set_back() {
+    assert!(!log(100, 100).may_have_doubles() && !log(80, 300).may_have_doubles() && !log(0, 0).may_have_doubles());
+    assert!(Log { last_drawn: Some(5), ..log(100, 100) }.may_have_doubles());
+    let mut overtaken = log(100, 300);
+    overtaken.found.insert(80, vec![id(80), id(7)]);
+    assert!(overtaken.may_have_doubles());
+    assert_eq!(only(Plan::new(&[reader(100, 77..=100)], &overtaken, None)).open, "{[80,80]}");
+}
+
+#[test]
 fn positions_go_on_above_all_that_anybody_has_seen() {
     let mut waiting = reader(40, 30..=45);
     waiting.checkpoint.open = [50..=60].into_iter().collect();
