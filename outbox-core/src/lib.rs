@@ -15,6 +15,7 @@
 //! - [`source`]: what one read asks and brings; [`frontier`]: how reads lose nothing although positions commit out of order.
 //! - [`publisher`]: the contract with the outside; [`envelope`]: how an event is written for it.
 //! - [`checkpoint`] and [`lease`]: where to go on, and who may.
+//! - [`continuity`]: whether this is the log that was read, at the place where it was read, and what mends it.
 //! - [`cleanup`]: how the log gives its disk back, and why no unread event goes with it.
 //! - [`clock`]: the time that a relay goes by.
 //! - [`status`] and [`doctor`]: how it all stands, and what is wrong with it.
@@ -25,6 +26,7 @@ pub mod checkpoint;
 pub mod cleanup;
 pub mod clock;
 pub mod context;
+pub mod continuity;
 pub mod doctor;
 pub mod envelope;
 mod error;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::gather::{Gathered, StoredPartition, gather, overall};
+use crate::continuity::Continuity;
 use crate::event::Position;
 
 mod glance;
@@ -27,6 +28,8 @@ pub struct Status {
     pub relays: Vec<RelayStatus>,
     /// Subscriptions by name.
     pub subscriptions: Vec<SubscriptionStatus>,
+    /// How the outbox stands with its past; `None` where nothing can be restored or copied.
+    pub continuity: Option<Continuity>,
 }
 
 /// The database under an outbox.

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use crate::checkpoint::Checkpoints;
 use crate::cleanup::Cleaner;
+use crate::continuity::Mender;
 use crate::doctor::Finding;
 use crate::error::StoreError;
 use crate::event::Position;
@@ -67,6 +68,19 @@ pub trait Store: Send + Sync + 'static {
     /// of another version, a standby, positions not drawn one by one, a missing privilege.
     async fn check(&self) -> Result<Database, StoreError>;
 
+    /// Checks what [`Store::check`] checks, and that this is the outbox at a place where it may be worked, for a relay that is
+    /// about to work; records the place. See [`continuity`](crate::continuity).
+    ///
+    /// Default: [`Store::check`], for a database that cannot be copied.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Store::check`]; [`StoreErrorKind::Continuity`](crate::StoreErrorKind::Continuity) for what may
+    /// be a copy.
+    async fn recognise(&self) -> Result<Database, StoreError> {
+        self.check().await
+    }
+
     /// Checks what one depends on who only reads the log: the tables, their version, and the privilege to read the log and
     /// `outbox_meta`. Writes nothing and takes no lock that a writer waits for.
     ///
@@ -104,6 +118,15 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// [`StoreError`] as for [`Store::check`], and for a privilege that only cleaning needs.
     async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
+        Ok(None)
+    }
+
+    /// Who mends it after a restore; `None` where nothing can be restored.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Store::check`].
+    async fn mender(&self) -> Result<Option<Box<dyn Mender>>, StoreError> {
         Ok(None)
     }
 

@@ -12,6 +12,7 @@ use outbox_core::source::{Proof, Read, ReadRequest, Source};
 use outbox_core::{Filter, Position, PositionSet, Start, Store, StoreError, StoreErrorKind};
 
 use crate::failpoint::{self, Failpoint};
+use crate::memory::Memory;
 use crate::seat::Seat;
 
 /// Reads the log.
@@ -21,6 +22,9 @@ pub(crate) struct Reader {
     source: Option<Box<dyn Source>>,
     /// The start of the server last read from.
     server: Option<i64>,
+    has_read: bool,
+    /// By which a database is recognised after a connection broke.
+    memory: Option<Arc<Memory>>,
 }
 
 /// What a read brought.
@@ -56,7 +60,18 @@ enum Reopened {
 
 impl Reader {
     pub(crate) fn new(store: Arc<dyn Store>, filter: Filter) -> Self {
-        Self { store, filter, source: None, server: None }
+        Self { store, filter, source: None, server: None, has_read: false, memory: None }
+    }
+
+    /// The same for a worker, which goes on only where its database is recognised.
+    pub(crate) fn remembering(self, memory: Arc<Memory>) -> Self {
+        Self { memory: Some(memory), ..self }
+    }
+
+    /// Checks over a new connection that the log is the one the proof was taken from.
+    pub(crate) async fn verify(&mut self, proof: &Proof) -> Result<(), StoreError> {
+        self.source = None;
+        self.open().await?.verify(proof).await
     }
 
     /// Reads; over a new connection only when it leads to the log the proof was taken from.
@@ -71,6 +86,9 @@ impl Reader {
     async fn try_read(&mut self, request: &ReadRequest, proof: &Proof) -> Result<ReadOutcome, StoreError> {
         let fresh = self.source.is_none();
         let before = self.server;
+        if fresh && let (true, Some(memory)) = (self.has_read, &self.memory) {
+            memory.recognise().await?;
+        }
         let source = self.open().await?;
         if fresh {
             source.verify(proof).await?;
@@ -83,6 +101,7 @@ impl Reader {
         });
         let read = source.read(request).await?;
         self.server = server;
+        self.has_read = true;
         Ok(ReadOutcome { read, reopened, above: request.above })
     }
 
@@ -198,6 +217,12 @@ impl Ledger {
 
     async fn try_write(&mut self, entry: &Entry) -> Result<(), StoreError> {
         let subscription = self.subscription.clone();
+        let latest = entry.checkpoints.iter().map(|(_, checkpoint)| checkpoint).max_by_key(|each| each.position);
+        if let (None, Some(latest)) = (&self.checkpoints, latest) {
+            self.claim().await?;
+            // What broke the last connection may have been a restore: an older log must not get a newer checkpoint.
+            self.store.source(&Filter::default()).await?.verify(&latest.proof()).await?;
+        }
         let checkpoints = self.open().await?;
         failpoint::reached(Failpoint::BeforeCheckpoint);
         failpoint::reached_waiting(Failpoint::CheckpointSent, checkpoints.save(&subscription, entry)).await?;

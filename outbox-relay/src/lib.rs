@@ -42,6 +42,7 @@ mod fair;
 mod health;
 mod heartbeat;
 mod identity;
+mod memory;
 pub mod metrics;
 mod observer;
 mod polling;

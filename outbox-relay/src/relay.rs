@@ -11,12 +11,14 @@ use outbox_core::{Clock, Retention, Store};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::cleanup::Cleanup;
 use crate::error::RelayError;
 use crate::health::{Health, Panics};
 use crate::heartbeat::Heartbeat;
 use crate::identity;
+use crate::memory::Memory;
 use crate::metrics;
 use crate::observer::Observer;
 use crate::seat::Seat;
@@ -108,6 +110,14 @@ impl RelayBuilder {
         self
     }
 
+    /// Works on the outbox of this instance alone, as `outbox-relay status` shows it; default on any.
+    ///
+    /// A copy of a database has the instance of the original until `outbox-relay adopt --new-instance` gives it one of its own.
+    pub fn expect_instance(mut self, instance: impl Into<Option<Uuid>>) -> Self {
+        self.settings.expect_instance = instance.into();
+        self
+    }
+
     /// Adds a subscription.
     pub fn subscription(mut self, subscription: Subscription) -> Self {
         self.subscriptions.push(subscription);
@@ -127,7 +137,8 @@ impl RelayBuilder {
         self.validate_subscriptions()?;
         let Settings { clock, window_events, window_bytes, .. } = &self.settings;
         metrics::started(clock.as_ref(), &self.subscriptions, (*window_events, *window_bytes));
-        if let Ok(database) = check(self.store.as_ref(), false).await? {
+        let memory = Memory::new(self.store.clone(), self.settings.expect_instance);
+        if let Ok(database) = check(&memory, false).await? {
             metrics::identified(&self.settings.name, &database);
             for subscription in &self.subscriptions {
                 match open(subscription, &database).await {
@@ -364,7 +375,8 @@ impl Whole {
         let mut workers = JoinSet::new();
         for (subscription, seat) in subscriptions.into_iter().zip(&self.seats) {
             let (settings, store, seat) = (self.settings.clone(), self.store.clone(), seat.clone());
-            workers.spawn(work(Mandate { subscription, settings, store, seat, stop: self.stop.clone() }));
+            let memory = Arc::new(Memory::new(store.clone(), settings.expect_instance));
+            workers.spawn(work(Mandate { subscription, settings, store, memory, seat, stop: self.stop.clone() }));
         }
         workers
     }

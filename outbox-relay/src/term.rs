@@ -42,6 +42,7 @@ use crate::connections::{Ledger, ReadOutcome, Reader};
 use crate::dispatch::Dispatch;
 use crate::error::RelayError;
 use crate::failpoint::{self, Failpoint};
+use crate::memory::Memory;
 use crate::metrics::{self, Operation};
 use crate::reaction::{self, Reaction};
 use crate::seat::{Grant, Seat};
@@ -76,6 +77,7 @@ pub(crate) struct Mandate {
     pub(crate) subscription: Subscription,
     pub(crate) settings: Arc<Settings>,
     pub(crate) store: Arc<dyn outbox_core::Store>,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) seat: Arc<Seat>,
     pub(crate) stop: CancellationToken,
 }
@@ -193,7 +195,11 @@ impl<'m> Term<'m> {
     /// Loads the checkpoints under the new epochs, or makes the first ones; `None` where nothing is to be worked.
     async fn open(mandate: &'m Mandate, held: &[Held]) -> Result<Option<Self>, StoreError> {
         let Subscription { name, filter, strict_order, retry, publisher, .. } = &mandate.subscription;
-        let mut reader = Reader::new(mandate.store.clone(), filter.clone());
+        let mut reader = Reader::new(mandate.store.clone(), filter.clone()).remembering(mandate.memory.clone());
+        // Before anything is written: a database that was set back gave these leases, and its checkpoints fit its log.
+        if let Some(log) = mandate.memory.log() {
+            reader.verify(&log).await?;
+        }
         let mut ledger = Ledger::new(mandate.store.clone(), name.clone(), held.to_vec());
         let mut claimed = ledger.claim().await?;
         if claimed.partitioning.is_none() {
@@ -204,6 +210,7 @@ impl<'m> Term<'m> {
         let share = Share::new(held, claimed);
         let Some(checkpoint) = share.start() else { return Ok(None) };
         ledger.wish(&mandate.seat);
+        mandate.memory.keep(checkpoint.position, checkpoint.events.clone());
         let target = match mandate.settings.until_empty {
             Some(_) => Some(reader.last_position().await?),
             None => None,

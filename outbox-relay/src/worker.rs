@@ -5,10 +5,11 @@ use std::time::Duration;
 use outbox_core::checkpoint::Held;
 use outbox_core::publisher::{Origin, PublishErrorKind};
 use outbox_core::store::Database;
-use outbox_core::{Position, PublishError, Store, StoreError};
+use outbox_core::{Position, PublishError, StoreError};
 
 use crate::connections::Ledger;
 use crate::error::RelayError;
+use crate::memory::Memory;
 use crate::metrics::{self, Operation};
 use crate::reaction::{self, Reaction};
 use crate::retry::Schedule;
@@ -173,15 +174,15 @@ fn may_pass(error: &RelayError, at_work: bool) -> bool {
 
 /// Checks the database and opens the publisher.
 async fn ready(mandate: &Mandate, at_work: bool) -> Result<(), RelayError> {
-    let database = check(mandate.store.as_ref(), at_work).await?.map_err(RelayError::Store)?;
+    let database = check(&mandate.memory, at_work).await?.map_err(RelayError::Store)?;
     metrics::identified(&mandate.settings.name, &database);
     let opened = open(&mandate.subscription, &database).await;
     opened.map_err(|error| publisher_error(&mandate.subscription, error))
 }
 
-/// The outer error is one a person must mend, the inner one may pass.
-pub(crate) async fn check(store: &dyn Store, at_work: bool) -> Result<Result<Database, StoreError>, RelayError> {
-    match store.check().await.inspect_err(|error| metrics::database_error(Operation::Check, error)) {
+/// Checks that the relay may work here. The outer error is one a person must mend, the inner one may pass.
+pub(crate) async fn check(memory: &Memory, at_work: bool) -> Result<Result<Database, StoreError>, RelayError> {
+    match memory.recognise().await.inspect_err(|error| metrics::database_error(Operation::Check, error)) {
         Err(error) if reaction::to_store_error(&error, at_work) == Reaction::Stop => Err(RelayError::Store(error)),
         checked => Ok(checked),
     }

@@ -45,6 +45,7 @@ pub mod lease;
 pub mod log;
 pub mod max_disk;
 pub mod memory;
+pub mod mending;
 pub mod network;
 pub mod partitions;
 pub mod postgres;
@@ -149,6 +150,8 @@ pub trait SqlBackend: for<'t> Backend<Transaction<'t> = Transaction<'t, <Self as
     type Adapter: Adapter<Self::Database>;
     /// SQL that takes the log back to its first event, as a database restored from a backup would be.
     const SET_BACK: &'static str;
+    /// SQL that does to the log what a restore, a lagging standby or a person does, and whether events can be written then.
+    const DAMAGES: &'static [(&'static str, bool)];
     /// SQL that lists every table, as one text.
     const TABLES: &'static str;
 
@@ -347,6 +350,17 @@ macro_rules! sql_conformance {
                 another_event_under_a_known_position_stops_it,
                 a_log_set_back_while_no_relay_ran_is_noticed,
                 rows_pruned_below_the_floor_are_not_missed,
+                a_lost_lease_makes_no_relay_forget_what_it_read,
+            }
+            $crate::behaviours! { $backend, mending:
+                every_damage_is_noticed_and_mended,
+                nothing_is_mended_under_a_relay_at_work,
+                an_export_by_name_is_mended_too,
+                only_the_named_subscription_is_mended,
+                a_place_where_nobody_worked_is_refused_until_it_is_adopted,
+                another_way_to_the_same_server_needs_no_adoption,
+                a_new_instance_is_another_outbox,
+                doctor_and_status_tell_how_it_stands,
             }
             $crate::behaviours! { $backend, changelog:
                 a_tail_shows_the_newest_and_what_comes,

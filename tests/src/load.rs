@@ -48,11 +48,21 @@ pub struct LoadOptions {
     pub kill_every: Duration,
     /// Whether every event is still in the log at the end, and no cleaner has been there.
     pub log_is_kept: bool,
+    /// Whether no commit waits for the disk.
+    pub asynchronous: bool,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { seed: 1, keys: 200, clients: 32, bulk: 0, kill_every: Duration::from_millis(100), log_is_kept: true }
+        Self {
+            seed: 1,
+            keys: 200,
+            clients: 32,
+            bulk: 0,
+            kill_every: Duration::from_millis(100),
+            log_is_kept: true,
+            asynchronous: false,
+        }
     }
 }
 

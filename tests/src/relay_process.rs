@@ -98,6 +98,33 @@ impl Relay {
         Ok(RelayProcess { child, relay: self.clone() })
     }
 
+    /// The same program and files with the database at another address.
+    pub fn at(&self, url: impl Into<String>) -> Self {
+        Self { url: url.into(), ..self.clone() }
+    }
+
+    /// Calls a command and waits for its end: its exit code, and all it said.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started.
+    pub async fn call(&self, command: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+        let mut program = self.command(command)?;
+        let output = program.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).output().await?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))
+    }
+
+    /// Publishes what there is, to the end, whatever the end: the exit code, and what it said last.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started.
+    pub async fn try_drain(&self, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+        let status = self.run()?.args(["--until-empty", "--timeout", "60s"]).args(arguments).status().await?;
+        Ok((status.code(), self.end_of_log()))
+    }
+
     /// Publishes what there is, to the end.
     ///
     /// # Errors
@@ -174,6 +201,17 @@ impl RelayProcess {
         self.must_run()?;
         self.child.kill().await?;
         Ok(())
+    }
+
+    /// Waits until it ends by itself: its exit code, and what it said last.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end.
+    pub async fn ended(mut self) -> Result<(Option<i32>, String)> {
+        let ended = timeout(SHUTDOWN, self.child.wait()).await;
+        let status = ended.with_context(|| format!("outbox-relay does not end: …{}", self.relay.end_of_log()))??;
+        Ok((status.code(), self.relay.end_of_log()))
     }
 
     /// Asks it to finish what is in flight and end.

@@ -14,7 +14,7 @@ pub use self::controls::{Controls, controls};
 pub use self::kill_matrix::{Kind, kill_matrix};
 pub use self::kills::kills;
 pub use self::order::order;
-pub use self::restarts::restarts;
+pub use self::restarts::{ghosts, restarts};
 use crate::load::LoadOptions;
 use crate::oracle::{Findings, Truth};
 

@@ -87,6 +87,7 @@ mod postgres_alone {
         positions_drawn_in_bulk_are_refused,
         a_log_set_back_behind_ended_sessions_stops_the_relay,
         ended_sessions_lose_nothing,
+        a_user_who_may_not_record_relays_and_mends_nothing,
     }
 }
 
@@ -100,6 +101,9 @@ mod sqlite_alone {
     outbox_tests::behaviours! { Sqlite, files:
         a_file_replaced_by_an_older_copy_stops_the_relay,
         a_whole_older_copy_loses_nothing,
+        a_file_that_is_replaced_unseen_stops_the_relay,
+        a_copied_file_is_refused_until_it_is_adopted,
+        a_renamed_file_is_the_same,
     }
 }
 

@@ -75,6 +75,7 @@ impl Term<'_> {
         if (self.frontier.position(), self.frontier.hole_count()) != before || !rows.is_empty() {
             self.mandate.seat.progress(now);
             self.dirty_since.get_or_insert(now);
+            self.mandate.memory.keep(self.frontier.position(), self.trail.events());
         }
         self.pace.after_read(rows.len(), self.frontier.hole_count() > 0, now);
         if self.drain.wants_read() {

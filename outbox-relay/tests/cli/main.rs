@@ -7,6 +7,7 @@ mod doctor;
 mod events;
 mod events_export;
 mod exit_codes;
+mod mending;
 #[cfg(feature = "serve")]
 mod metrics;
 mod run;

@@ -9,6 +9,7 @@ use sqlx::postgres::PgRow;
 
 use super::connection::{CALL, Link, READ, statement};
 use super::fault::store_error;
+use super::mender;
 use super::store::{PgStore, Purpose, check_version};
 
 const SERVER_CHECKS: &str = outbox_core::sql::postgres::DOCTOR_SERVER;
@@ -30,6 +31,7 @@ pub(super) async fn examine(mut link: Link, store: &PgStore) -> Result<Vec<Findi
         findings.push(Finding::told("privileges", "this user has what a relay needs", privileges)?);
         if may_read {
             findings.extend(self::findings(&mut link, sqlx::query(statement(&store.names, OUTBOX_CHECKS))).await?);
+            findings.extend(mender::examine(&mut link, &store.names, &store.address()).await?.findings());
         }
     }
     Ok(findings)

@@ -16,6 +16,8 @@ use sqlx::postgres::PgRow;
 use super::cleanup::Surveyor;
 use super::connection::{Link, READ, statement};
 use super::fault::store_error;
+use super::mender;
+use super::store::PgStore;
 use crate::number::partition_of;
 
 const LOG: &str = outbox_core::sql::postgres::STATUS_LOG;
@@ -41,9 +43,10 @@ type Blocked = Result<BTreeMap<i16, String>, StoreError>;
 pub(super) async fn status(
     mut link: Link,
     mut surveying: Link,
-    names: &Names,
+    store: &PgStore,
     database: Database,
 ) -> Result<Status, StoreError> {
+    let names = &store.names;
     let segments = link.all(READ, sqlx::query(statement(names, SEGMENTS))).await?;
     let blocked = blocked(&mut surveying, names).await;
     let log = link.one(READ, sqlx::query(statement(names, LOG))).await?;
@@ -56,6 +59,7 @@ pub(super) async fn status(
         let known = known_holders(&mut link, names, holes).await?;
         status.holes = holes.iter().map(|reported| hole(reported, &known, now)).collect();
     }
+    let continuity = mender::examine(&mut link, names, &store.address()).await?;
     // Last of all, for a log too long to be counted in time must not end anything else.
     link.limit(COUNT).await?;
     for Gathered { status, checkpoint, .. } in &mut gathered {
@@ -73,6 +77,7 @@ pub(super) async fn status(
         log: log_status(&log, &segments, &blocked).map_err(store_error)?,
         relays: relays.iter().map(relay).collect::<Result<_, _>>().map_err(store_error)?,
         subscriptions: gathered.into_iter().map(|each| each.status).collect(),
+        continuity: Some(continuity),
     })
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoints;
 use outbox_core::cleanup::Cleaner;
+use outbox_core::continuity::{self, Mender};
 use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
@@ -22,7 +23,9 @@ use super::doctor::examine;
 use super::fault::{precondition, store_error};
 use super::glance::glance;
 use super::lease::PgLeases;
+use super::mender::PgMender;
 use super::migrate::{migrate, resize};
+use super::place;
 use super::source::PgSource;
 use super::status::status;
 use crate::MigrateError;
@@ -131,6 +134,18 @@ impl PgStore {
         Ok((link, Database { kind: "postgres", name, server_version, instance: instance.unwrap_or_default() }))
     }
 
+    /// What [`Store::describe`] shows, the same whichever name of the own machine is used.
+    pub(super) fn address(&self) -> String {
+        let (host, database) = self.host_and_database();
+        continuity::address("postgres", &host, self.options.get_port(), database)
+    }
+
+    fn host_and_database(&self) -> (String, &str) {
+        let socket = self.options.get_socket().map(|path| path.display().to_string());
+        let host = socket.unwrap_or_else(|| self.options.get_host().to_owned());
+        (host, self.options.get_database().unwrap_or_else(|| self.options.get_username()))
+    }
+
     pub(super) fn not_migrated(&self) -> StoreError {
         let place =
             if self.names == Names::default() { String::new() } else { format!(" by the names {}", self.names) };
@@ -183,9 +198,7 @@ impl std::fmt::Debug for PgStore {
 #[async_trait]
 impl Store for PgStore {
     fn describe(&self) -> String {
-        let socket = self.options.get_socket().map(|path| path.display().to_string());
-        let host = socket.unwrap_or_else(|| self.options.get_host().to_owned());
-        let database = self.options.get_database().unwrap_or_else(|| self.options.get_username());
+        let (host, database) = self.host_and_database();
         format!("postgres://{host}:{}/{database}", self.options.get_port())
     }
 
@@ -193,6 +206,18 @@ impl Store for PgStore {
         let (mut link, database) = self.inspected(Purpose::Relay).await?;
         self.check_position(&mut link).await?;
         Ok(database)
+    }
+
+    async fn recognise(&self) -> Result<Database, StoreError> {
+        let (mut link, database) = self.inspected(Purpose::Relay).await?;
+        self.check_position(&mut link).await?;
+        place::recognise(&mut link, &self.names, &self.address()).await?;
+        Ok(database)
+    }
+
+    async fn mender(&self) -> Result<Option<Box<dyn Mender>>, StoreError> {
+        let (link, _) = self.inspected(Purpose::Relay).await?;
+        Ok(Some(Box::new(PgMender::new(link, self.names.clone(), self.address()))))
     }
 
     async fn inspect(&self) -> Result<Database, StoreError> {
@@ -217,7 +242,7 @@ impl Store for PgStore {
 
     async fn status(&self) -> Result<Status, StoreError> {
         let (link, database) = self.inspected(Purpose::Relay).await?;
-        status(link, Link::open(&self.options, READ).await?, &self.names, database).await
+        status(link, Link::open(&self.options, READ).await?, self, database).await
     }
 
     async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {

@@ -11,6 +11,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row};
 
 use super::connection::{CALL, WALK, bounded, statement};
+use super::mender;
+use super::store::SqliteStore;
 use crate::number::partition_of;
 
 const LOG: &str = outbox_core::sql::sqlite::STATUS_LOG;
@@ -26,9 +28,11 @@ const FORM: u32 = 1;
 /// Reads the status over a connection of its own.
 pub(super) async fn status(
     mut connection: SqliteConnection,
-    names: &Names,
+    store: &SqliteStore,
     database: Database,
 ) -> Result<Status, StoreError> {
+    let names = &store.names;
+    let continuity = Some(mender::examine(&mut connection, names, store.file()).await?);
     bounded(WALK, async move {
         let mut tx = connection.begin().await?;
         let ends = ends(&mut tx, names).await?;
@@ -41,7 +45,7 @@ pub(super) async fn status(
             server_version: database.server_version,
             instance: database.instance,
         };
-        Ok(Status { version: FORM, database, log, relays, subscriptions })
+        Ok(Status { version: FORM, database, log, relays, subscriptions, continuity })
     })
     .await
 }

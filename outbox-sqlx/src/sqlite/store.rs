@@ -6,6 +6,7 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoints;
 use outbox_core::cleanup::Cleaner;
+use outbox_core::continuity::Mender;
 use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
@@ -21,7 +22,9 @@ use super::cleanup::SqliteCleaner;
 use super::connection::{CALL, bounded, open, statement, store_error};
 use super::doctor::{can_write, examine};
 use super::lease::SqliteLeases;
+use super::mender::SqliteMender;
 use super::migrate::{META, TABLE, check_names, migrate};
+use super::place;
 use super::source::SqliteSource;
 use super::status::{glance, status};
 use crate::MigrateError;
@@ -128,6 +131,18 @@ impl Store for SqliteStore {
         Ok(database)
     }
 
+    async fn recognise(&self) -> Result<Database, StoreError> {
+        let (mut connection, database) = self.inspected().await?;
+        can_write(&mut connection, &self.names).await?;
+        place::recognise(&mut connection, &self.names, self.file()).await?;
+        Ok(database)
+    }
+
+    async fn mender(&self) -> Result<Option<Box<dyn Mender>>, StoreError> {
+        let (connection, _) = self.inspected().await?;
+        Ok(Some(Box::new(SqliteMender::new(connection, self.names.clone(), self.file().to_owned()).await?)))
+    }
+
     async fn inspect(&self) -> Result<Database, StoreError> {
         Ok(self.inspected().await?.1)
     }
@@ -150,7 +165,7 @@ impl Store for SqliteStore {
 
     async fn status(&self) -> Result<Status, StoreError> {
         let (connection, database) = self.inspected().await?;
-        status(connection, &self.names, database).await
+        status(connection, self, database).await
     }
 
     async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {

@@ -1,7 +1,8 @@
 //! The long form of the tests, called by `cargo xtask torture`.
 //!
-//! Six parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
-//! kills of the relay; 50 crashes of the server; 1,000 emptyings of segments; 25 ends at each failpoint. Each adds its line to the report.
+//! Seven parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
+//! kills of the relay; 50 crashes of the server; 50 more while no commit waits for the disk; 1,000 emptyings of segments; 25
+//! ends at each failpoint. Each adds its line to the report.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -55,6 +56,7 @@ enum Part {
     Order,
     Kills,
     Restarts,
+    Ghosts,
     Cleanup,
     KillMatrix,
 }
@@ -108,6 +110,11 @@ impl Torture {
             plan.load.bulk = BULK_UNDER_FAULTS;
             let Stage { cluster, database, folder } = Stage::set()?;
             clean &= self.report.verdict(&scenario::restarts(&cluster, &database, folder.path(), &plan).await?)?;
+        }
+        if self.has(Part::Ghosts) {
+            let plan = self.plan(0, 50, 97);
+            let Stage { cluster, database, folder } = Stage::set()?;
+            clean &= self.report.verdict(&scenario::ghosts(&cluster, &database, folder.path(), &plan).await?)?;
         }
         if self.has(Part::Cleanup) {
             let plan = self.plan(0, 1_000, 100);

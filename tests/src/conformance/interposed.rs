@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held};
 use outbox_core::cleanup::{Cleaner, Removal, Removed, Survey};
+use outbox_core::continuity::Mender;
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Renewal, Roster};
 use outbox_core::source::{Proof, Read, ReadRequest, Row, Source, Start};
 use outbox_core::status::{Glance, Status};
@@ -129,6 +130,14 @@ impl<S: Store + Clone> Store for Interposed<S> {
 
     async fn check(&self) -> Result<Database, StoreError> {
         self.inner.check().await
+    }
+
+    async fn recognise(&self) -> Result<Database, StoreError> {
+        self.inner.recognise().await
+    }
+
+    async fn mender(&self) -> Result<Option<Box<dyn Mender>>, StoreError> {
+        self.inner.mender().await
     }
 
     async fn inspect(&self) -> Result<Database, StoreError> {

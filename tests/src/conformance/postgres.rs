@@ -96,6 +96,14 @@ impl SqlBackend for Postgres {
     type Adapter = PgOutbox;
     const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
         SELECT setval(pg_get_serial_sequence('outbox_event', 'position'), 1)";
+    const DAMAGES: &'static [(&'static str, bool)] = &[
+        ("ALTER SEQUENCE outbox_event_position_seq RESTART", false),
+        ("TRUNCATE outbox_event RESTART IDENTITY", true),
+        ("DELETE FROM outbox_event", true),
+        (Self::SET_BACK, true),
+        ("DELETE FROM outbox_event WHERE position > 3; SELECT setval('outbox_event_position_seq', 3)", true),
+        ("UPDATE outbox_event SET event_id = gen_random_uuid() WHERE position = 4", true),
+    ];
     const TABLES: &'static str = "SELECT string_agg(schemaname || '.' || tablename, ',' \
         ORDER BY schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
 

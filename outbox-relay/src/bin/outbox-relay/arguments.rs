@@ -1,10 +1,12 @@
 //! The command line. Values are read as text here and judged with those of the environment and the file.
 
 mod events;
+mod mending;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use events::Events;
+pub(crate) use mending::{Adopt, Repair, SignatureFlags};
 
 /// Moves events from a transactional outbox to publishers, in order and without losing any.
 #[derive(Debug, Parser)]
@@ -53,6 +55,9 @@ pub(crate) struct Global {
     /// What the names of the outbox tables begin with [default: outbox_]
     #[arg(long, global = true, value_name = "P")]
     pub(crate) prefix: Option<String>,
+    /// Work on the outbox of this instance alone, as status shows it [default: any]
+    #[arg(long, global = true, value_name = "UUID")]
+    pub(crate) expect_instance: Option<String>,
     /// Write results as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -133,6 +138,20 @@ Examples:
   outbox-relay cleanup --dry-run --database-url sqlite:shop.db
   outbox-relay cleanup --config relay.toml --json | jq '.segments[] | {segment, outcome, blocked_by}'")]
     Cleanup(Cleanup),
+    /// After a restore or a failover: set back what no longer fits the log, so that nothing is lost
+    #[command(after_help = "\
+Examples:
+  outbox-relay repair --plan --database-url postgres://localhost/shop
+  outbox-relay repair --apply --reason 'restored the backup of Monday' --actor ops
+
+Exit codes of --plan: 0 nothing to do, 3 something is to be repaired.")]
+    Repair(Repair),
+    /// Let relays work this database at the address it has now
+    #[command(after_help = "\
+Examples:
+  outbox-relay adopt --database-url postgres://new-host/shop --reason 'moved to new-host'
+  outbox-relay adopt --new-instance --database-url postgres://staging/shop --reason 'clone for staging'")]
+    Adopt(Adopt),
 }
 
 /// Flags of `migrate`.

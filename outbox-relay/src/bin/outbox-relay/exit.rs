@@ -142,8 +142,8 @@ impl Failure {
     fn help(&self) -> Option<&'static str> {
         match self.exit() {
             Exit::Continuity => Some(
-                "the database was restored, cloned, or has fallen behind what was published; bring the newer one back, or \
-                 begin anew under another subscription name with the start you want",
+                "what to do after a restore, a failover or a clone stands in docs/guides/restore.md; `outbox-relay doctor` says how \
+                 it all stands",
             ),
             _ => None,
         }

@@ -20,6 +20,7 @@ mod quantity;
 mod serve;
 mod settings;
 mod signals;
+mod signature;
 mod status_table;
 mod table;
 mod why;
@@ -81,6 +82,8 @@ fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
                 let Settings { database, retention, .. } = &settings;
                 commands::cleanup::execute(flags.dry_run, database, retention, arguments.global.json).await
             }
+            Command::Repair(flags) => commands::repair::execute(flags, &settings.database, arguments.global.json).await,
+            Command::Adopt(flags) => commands::adopt::execute(flags, &settings.database, arguments.global.json).await,
             Command::Status => commands::status::execute(&settings.database, arguments.global.json).await,
         }
     });

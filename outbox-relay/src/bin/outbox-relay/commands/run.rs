@@ -44,7 +44,8 @@ pub(crate) async fn execute(mut settings: Settings) -> Result<Exit, Failure> {
 
 fn builder(settings: Settings) -> Result<RelayBuilder, Failure> {
     let Settings { database, relay, retention, subscriptions, until_empty, .. } = settings;
-    let mut builder = adapter::relay(&database)?.until_empty(until_empty).retention(retention);
+    let mut builder = adapter::relay(&database)?.expect_instance(database.expect_instance);
+    builder = builder.until_empty(until_empty).retention(retention);
     if let Some(name) = relay.name {
         builder = builder.name(name);
     }

@@ -7,11 +7,12 @@ use super::section::Section;
 use crate::problem::{Place, Placed, Problems};
 
 /// Every variable that is read.
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 20] = [
     "OUTBOX_DATABASE_URL",
     "OUTBOX_DATABASE_URL_FILE",
     "OUTBOX_DATABASE_SCHEMA",
     "OUTBOX_DATABASE_PREFIX",
+    "OUTBOX_DATABASE_EXPECT_INSTANCE",
     "OUTBOX_TENANT",
     "OUTBOX_RELAY_NAME",
     "OUTBOX_RELAY_LEASE",

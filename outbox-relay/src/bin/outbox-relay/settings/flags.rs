@@ -16,6 +16,7 @@ impl Flags {
             .with("url_file", "--database-url-file", &global.database_url_file)
             .with("schema", "--schema", &global.schema)
             .with("prefix", "--prefix", &global.prefix)
+            .with("expect_instance", "--expect-instance", &global.expect_instance)
     }
 
     /// The flags of `[relay]`.
