@@ -52,6 +52,7 @@ pub mod postgres {
         MIGRATE_LOCK = "migrate_lock",
         MIGRATE_SEGMENT = "migrate_segment",
         MIGRATE_USED = "migrate_used",
+        ROLES = "roles",
         SOURCE_ANCHOR = "source_anchor",
         SOURCE_EVIDENCE = "source_evidence",
         SOURCE_FILTER = "source_filter",
@@ -74,8 +75,10 @@ pub mod postgres {
         STORE_META = "store_meta",
         STORE_POSITION = "store_position",
         STORE_PRIVILEGES = "store_privileges",
+        STORE_ROW_SECURITY = "store_row_security",
         STORE_SERVER = "store_server",
         STORE_SESSION = "store_session",
+        STORE_SHAPE = "store_shape",
     }
 }
 

@@ -71,6 +71,11 @@ pub trait Backend: Sized {
     /// The store of this outbox.
     fn store(&self) -> Self::Store;
 
+    /// The store for somebody who only looks on.
+    fn operator(&self) -> Self::Store {
+        self.store()
+    }
+
     /// Opens a business transaction.
     async fn begin(&self) -> Self::Transaction<'static>;
 
@@ -107,7 +112,7 @@ pub trait Backend: Sized {
     /// # Errors
     ///
     /// What the adapter says.
-    async fn captured(tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError>;
+    async fn captured(&self, tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError>;
 }
 
 /// How a business transaction ends. Dropping it rolls it back.

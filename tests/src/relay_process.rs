@@ -29,7 +29,7 @@ const SHOWN: usize = 4_000;
 #[derive(Clone, Debug)]
 pub struct Relay {
     binary: PathBuf,
-    url: String,
+    database: Database,
     output: PathBuf,
     log: PathBuf,
     name: String,
@@ -59,7 +59,7 @@ impl Relay {
             env::var_os(BIN_VARIABLE).expect("run `cargo xtask test`: it builds the relay that this test needs");
         Self {
             binary: binary.into(),
-            url: database.url().to_owned(),
+            database: database.clone(),
             output: folder.join(format!("{name}.jsonl")),
             log: folder.join(format!("{name}.log")),
             name: name.to_owned(),
@@ -71,14 +71,16 @@ impl Relay {
         &self.output
     }
 
-    /// Creates the outbox tables.
+    /// Creates the outbox tables as the owner, and the users that the relay and its load connect as.
     ///
     /// # Errors
     ///
     /// When the program fails; the text holds the end of its log.
     pub async fn migrate(&self) -> Result<()> {
-        let status = self.command("migrate")?.stdout(Stdio::null()).status().await?;
-        self.must_be_done("migrate", status)
+        let mut migrate = self.command("migrate", self.database.url())?;
+        let status = migrate.arg("--roles").stdout(Stdio::null()).status().await?;
+        self.must_be_done("migrate", status)?;
+        self.database.make_users().await
     }
 
     /// Starts publishing.
@@ -107,21 +109,21 @@ impl Relay {
     ///
     /// When the program cannot be started.
     pub fn cleanup(&self) -> Result<CleanerProcess> {
-        let child = self.command("cleanup")?.env("OUTBOX_RETENTION_KEEP", "0s").spawn();
+        let child = self.command("cleanup", &self.database.relay_url())?.env("OUTBOX_RETENTION_KEEP", "0s").spawn();
         Ok(CleanerProcess(child.with_context(|| format!("{} cannot be started", self.binary.display()))?))
     }
 
     fn run(&self) -> Result<Command> {
-        let mut command = self.command("run")?;
+        let mut command = self.command("run", &self.database.relay_url())?;
         command.arg("--publisher").arg(format!("file:{}", self.output.display()));
         command.args(["--name", &self.name, "--window-events", &WINDOW.to_string()]);
         Ok(command)
     }
 
-    fn command(&self, name: &str) -> Result<Command> {
+    fn command(&self, name: &str, url: &str) -> Result<Command> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(&self.binary);
-        command.args([name, "--database-url", &self.url]);
+        command.args([name, "--database-url", url]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         Ok(command)
     }

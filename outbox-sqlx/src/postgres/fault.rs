@@ -52,9 +52,12 @@ fn refused(error: &dyn DatabaseError) -> StoreError {
     let code = error.code().unwrap_or_default();
     let message = error.message();
     let hint = match code.as_ref() {
+        "42501" if is_of_row_security(error) => {
+            "policies must hide no row from a relay; `outbox-relay doctor` names the table and the remedy"
+        }
         "28P01" | "28000" => "check user, password and pg_hba.conf",
         "3D000" => "create the database, or mend its name in the URL",
-        "42501" => "grant the missing privilege; `outbox-relay run` names it at its start",
+        "42501" => "grant the missing privilege, which `outbox-relay doctor` names",
         "42P01" | "3F000" | "42703" => {
             "run `outbox-relay migrate` on this database, with the schema and prefix the relay uses"
         }
@@ -69,6 +72,12 @@ fn refused(error: &dyn DatabaseError) -> StoreError {
         format!("the database refused a statement: {message} (code {code}); {hint}")
     };
     StoreError::new(kind(&code), text)
+}
+
+/// The server says a missing privilege and a policy by one code; its text may be in any language, the place in its code is not.
+fn is_of_row_security(error: &dyn DatabaseError) -> bool {
+    let error = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
+    error.and_then(sqlx::postgres::PgDatabaseError::routine) == Some("check_enable_rls")
 }
 
 fn kind(code: &str) -> StoreErrorKind {

@@ -14,6 +14,7 @@ use outbox_core::{Filter, Names, Position, Store, StoreError};
 use sqlx::Row;
 use sqlx::postgres::PgConnectOptions;
 
+use super::access::{Purpose, check_access, check_shape};
 use super::changelog;
 use super::checkpoint::PgCheckpoints;
 use super::cleanup::PgCleaner;
@@ -21,7 +22,7 @@ use super::connection::{CALL, Link, READ, statement};
 use super::doctor::examine;
 use super::fault::{precondition, store_error};
 use super::lease::PgLeases;
-use super::migrate::{migrate, resize};
+use super::migrate::{create_roles, migrate, resize};
 use super::source::PgSource;
 use super::status::status;
 use crate::MigrateError;
@@ -29,17 +30,9 @@ use crate::MigrateError;
 const SERVER: &str = outbox_core::sql::postgres::STORE_SERVER;
 const META: &str = outbox_core::sql::postgres::STORE_META;
 const POSITION: &str = outbox_core::sql::postgres::STORE_POSITION;
-const PRIVILEGES: &str = outbox_core::sql::postgres::STORE_PRIVILEGES;
 
 /// The oldest server this build knows, as it numbers itself.
 const OLDEST_SERVER: i32 = 140_000;
-
-/// What somebody needs privileges for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    Relay,
-    Reading,
-}
 
 /// A PostgreSQL database with an outbox in it.
 ///
@@ -104,7 +97,24 @@ impl PgStore {
         super::migrate::migration(names, segments)
     }
 
-    /// Connects, and checks that an outbox this build knows is there to be read, or to be worked by a relay.
+    /// Makes the roles `outbox_writer`, `outbox_relay` and `outbox_operator`, of which users are made members, and grants each
+    /// what it needs and no more; twice changes nothing.
+    ///
+    /// They are roles of the server, named by the prefix alone. Where one is missing the user needs `CREATEROLE`.
+    ///
+    /// # Errors
+    ///
+    /// [`MigrateError`]; nothing has changed then.
+    pub async fn create_roles(&self) -> Result<(), MigrateError> {
+        create_roles(&self.options, &self.names).await
+    }
+
+    /// The SQL that [`PgStore::create_roles`] runs.
+    pub fn roles(names: &Names) -> String {
+        outbox_core::schema::postgres_roles(names)
+    }
+
+    /// Connects, and checks that an outbox this build knows is there for this purpose.
     async fn inspected(&self, purpose: Purpose) -> Result<(Link, Database), StoreError> {
         let mut link = Link::open(&self.options, READ).await?;
         let server = link.one(CALL, sqlx::query(statement(&self.names, SERVER))).await?;
@@ -122,7 +132,7 @@ impl PgStore {
         if !server.try_get::<bool, _>("migrated").map_err(store_error)? {
             return Err(self.not_migrated());
         }
-        self.check_privileges(&mut link, purpose).await?;
+        check_access(&mut link, &self.names, purpose).await?;
         let meta = link.one(CALL, sqlx::query(statement(&self.names, META))).await?;
         check_version(meta.try_get("schema_version").map_err(store_error)?)?;
         let name = server.try_get("name").map_err(store_error)?;
@@ -136,17 +146,6 @@ impl PgStore {
         precondition(format!(
             "the outbox tables are missing{place}, or this user may not see them; run `outbox-relay migrate`"
         ))
-    }
-
-    pub(super) async fn check_privileges(&self, link: &mut Link, purpose: Purpose) -> Result<(), StoreError> {
-        let query = sqlx::query(statement(&self.names, PRIVILEGES)).bind(purpose == Purpose::Relay);
-        let rows = link.all(CALL, query).await?;
-        let missing: Vec<String> =
-            rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(store_error)?;
-        if missing.is_empty() {
-            return Ok(());
-        }
-        Err(precondition(format!("the user lacks privileges; as the owner of the tables run: {}", missing.join("; "))))
     }
 
     async fn check_position(&self, link: &mut Link) -> Result<(), StoreError> {
@@ -190,6 +189,7 @@ impl Store for PgStore {
 
     async fn check(&self) -> Result<Database, StoreError> {
         let (mut link, database) = self.inspected(Purpose::Relay).await?;
+        check_shape(&mut link, &self.names).await?;
         self.check_position(&mut link).await?;
         Ok(database)
     }
@@ -215,7 +215,7 @@ impl Store for PgStore {
     }
 
     async fn status(&self) -> Result<Status, StoreError> {
-        let (link, database) = self.inspected(Purpose::Relay).await?;
+        let (link, database) = self.inspected(Purpose::Status).await?;
         status(link, Link::open(&self.options, READ).await?, &self.names, database).await
     }
 

@@ -14,6 +14,7 @@ pub(crate) use events::Events;
     after_help = "\
 Examples:
   outbox-relay migrate --database-url sqlite:shop.db
+  outbox-relay migrate --roles --database-url postgres://owner@localhost/shop
   outbox-relay run --database-url sqlite:shop.db --publisher stdout
   outbox-relay status --config relay.toml
 
@@ -83,6 +84,7 @@ pub(crate) enum Command {
     #[command(after_help = "\
 Examples:
   outbox-relay migrate --database-url sqlite:shop.db
+  outbox-relay migrate --roles --database-url postgres://owner@localhost/shop
   outbox-relay migrate --print --database-url postgres://app@localhost/shop > outbox.sql")]
     Migrate(Migrate),
     /// Publish events: the subscriptions of the configuration, or one from flags
@@ -140,6 +142,9 @@ pub(crate) struct Migrate {
     /// Write the SQL to standard output and touch no database
     #[arg(long)]
     pub(crate) print: bool,
+    /// On PostgreSQL make the roles `outbox_writer`, `outbox_relay` and `outbox_operator`, too; with --print show them alone
+    #[arg(long)]
+    pub(crate) roles: bool,
     /// How many segments the log uses on PostgreSQL, new or there already; SQLite has none [default: 8]
     #[arg(long, value_name = "N",
         value_parser = clap::value_parser!(u8).range(1..=i64::from(outbox_core::schema::MAX_SEGMENTS)))]
