@@ -48,6 +48,8 @@ pub mod network;
 pub mod postgres;
 pub mod publisher;
 pub mod relay;
+pub mod roles;
+pub mod row_security;
 pub mod segments;
 pub mod server_settings;
 pub mod sink;
@@ -55,6 +57,7 @@ pub mod source;
 pub mod sqlite;
 pub mod stopping;
 pub mod trouble;
+pub mod unexpected;
 pub mod waiting;
 
 /// A fresh outbox, which nobody else uses.

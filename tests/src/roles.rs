@@ -12,7 +12,7 @@ use outbox_sqlx::{MigrateError, PgStore};
 use sqlx::postgres::PgConnectOptions;
 
 /// The users of a test, beside those of [`schema::ROLES`].
-const AUDITOR: &str = "auditor";
+const OTHERS: [&str; 2] = ["auditor", "owner"];
 
 /// The users of one database.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl Users {
 
     /// SQL that removes the users of a database that is gone.
     pub fn removal(name: &str) -> String {
-        let users = schema::ROLES.into_iter().chain([AUDITOR]).map(|role| format!("{name}_{role}"));
+        let users = schema::ROLES.into_iter().chain(OTHERS).map(|role| format!("{name}_{role}"));
         format!("DROP ROLE IF EXISTS {}", users.collect::<Vec<_>>().join(", "))
     }
 

@@ -19,8 +19,9 @@ DO $$ BEGIN
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$;
 
--- A writer appends, and cannot even read what it wrote.
-GRANT INSERT ON outbox_event TO outbox_writer;
+-- A writer appends, and cannot even read what it wrote. Position, segment and transaction are not for it to choose.
+GRANT INSERT (event_id, topic, event_key, event_type, aggregate_type, operation, payload, old_payload, payload_binary,
+    old_payload_binary, content_type, headers, tenant_id, actor, schema_version, occurred_at) ON outbox_event TO outbox_writer;
 
 -- An operator reads: status, why, doctor and the change log.
 GRANT SELECT ON outbox_event, outbox_checkpoint, outbox_lease, outbox_relay, outbox_dead_letter, outbox_meta TO outbox_operator;

@@ -7,6 +7,6 @@ SELECT bound.oid::regclass::text AS table_name,
 FROM pg_class AS bound
 WHERE (oid IN ('outbox_event'::regclass, 'outbox_checkpoint'::regclass, 'outbox_lease'::regclass, 'outbox_relay'::regclass,
         'outbox_dead_letter'::regclass, 'outbox_meta'::regclass)
-        OR oid IN (SELECT relid FROM pg_partition_tree('outbox_event'::regclass)))
+        OR oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'outbox_event'::regclass))
     AND row_security_active(oid)
 ORDER BY bound.oid::regclass::text

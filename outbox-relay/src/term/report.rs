@@ -32,7 +32,8 @@ impl Term<'_> {
         let blocked = self.dispatch.blocked().first_key_value();
         let resting = self.dispatch.next_wake().is_some();
         let moving = self.dispatch.is_moving() || self.unsaved > 0;
-        let failing = self.pace.call_at > now;
+        // A read that goes well does not make a checkpoint good that cannot be written.
+        let failing = self.pace.call_at > now || self.pace.write_failures.has_failed();
         self.mandate.seat.report(|report| {
             report.holes = holes;
             match blocked {

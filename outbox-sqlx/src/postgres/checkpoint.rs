@@ -7,6 +7,7 @@ use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow, Postgre
 use sqlx::query::Query;
 use sqlx::{Connection, Row, SqlStr};
 
+use super::access::{Purpose, check_access};
 use super::connection::{CALL, Link, statement};
 use super::fault::{fenced, store_error};
 use crate::refusal::{lost, overtaken};
@@ -37,8 +38,10 @@ pub(super) struct PgCheckpoints {
 
 impl PgCheckpoints {
     pub(super) async fn open(options: &PgConnectOptions, names: &Names) -> Result<Self, StoreError> {
+        let mut link = Link::open(options, CALL).await?;
+        check_access(&mut link, names, Purpose::Relay).await?;
         Ok(Self {
-            link: Link::open(options, CALL).await?,
+            link,
             claim: statement(names, CLAIM),
             lost: statement(names, LOST),
             lock: statement(names, LOCK),

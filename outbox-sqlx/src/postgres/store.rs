@@ -24,7 +24,7 @@ use super::fault::{precondition, store_error};
 use super::lease::PgLeases;
 use super::migrate::{create_roles, migrate, resize};
 use super::source::PgSource;
-use super::status::status;
+use super::status::{explained, status};
 use crate::MigrateError;
 
 const SERVER: &str = outbox_core::sql::postgres::STORE_SERVER;
@@ -132,6 +132,10 @@ impl PgStore {
         if !server.try_get::<bool, _>("migrated").map_err(store_error)? {
             return Err(self.not_migrated());
         }
+        // Whoever looks on is shown what there is.
+        if purpose != Purpose::Status {
+            check_shape(&mut link, &self.names).await?;
+        }
         check_access(&mut link, &self.names, purpose).await?;
         let meta = link.one(CALL, sqlx::query(statement(&self.names, META))).await?;
         check_version(meta.try_get("schema_version").map_err(store_error)?)?;
@@ -189,7 +193,6 @@ impl Store for PgStore {
 
     async fn check(&self) -> Result<Database, StoreError> {
         let (mut link, database) = self.inspected(Purpose::Relay).await?;
-        check_shape(&mut link, &self.names).await?;
         self.check_position(&mut link).await?;
         Ok(database)
     }
@@ -216,7 +219,11 @@ impl Store for PgStore {
 
     async fn status(&self) -> Result<Status, StoreError> {
         let (link, database) = self.inspected(Purpose::Status).await?;
-        status(link, Link::open(&self.options, READ).await?, &self.names, database).await
+        let surveying = Link::open(&self.options, READ).await?;
+        match status(link, surveying, &self.names, database).await {
+            Err(error) => Err(explained(error, &self.options, &self.names).await),
+            status => status,
+        }
     }
 
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {

@@ -46,6 +46,19 @@ impl Postgres {
         &self.users.owner
     }
 
+    /// Hands the tables to a user who is no administrator, as owners in production are.
+    pub async fn give_to_a_plain_owner(&self) -> PgConnectOptions {
+        let owner = self.users.another("owner");
+        let role = owner.get_username();
+        self.admin(&format!(
+            "CREATE ROLE {role} LOGIN; DO $$ DECLARE object regclass; BEGIN FOR object IN SELECT oid FROM pg_class
+             WHERE relname LIKE 'outbox%' AND relkind IN ('p', 'r', 'S') AND relname <> 'outbox_event_position_seq'
+             ORDER BY relkind LOOP EXECUTE format('ALTER TABLE %s OWNER TO {role}', object); END LOOP; END $$"
+        ))
+        .await;
+        owner
+    }
+
     /// Lets relays and onlookers see the age of other users' transactions.
     pub async fn show_sessions(&self) {
         let (relay, operator) = (self.users.relay.get_username(), self.users.operator.get_username());
