@@ -17,4 +17,5 @@ pub mod readers;
 pub mod relay_process;
 pub mod roles;
 pub mod scenario;
+pub mod small_disk;
 pub mod verdict;

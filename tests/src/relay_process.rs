@@ -29,7 +29,10 @@ const SHOWN: usize = 4_000;
 #[derive(Clone, Debug)]
 pub struct Relay {
     binary: PathBuf,
-    database: Database,
+    /// Where the database is, for the owner of the tables and for a relay.
+    urls: (String, String),
+    /// Where users have to be made.
+    database: Option<Database>,
     output: PathBuf,
     log: PathBuf,
     name: String,
@@ -55,11 +58,27 @@ impl Relay {
     ///
     /// As [`Relay::new`].
     pub fn named(database: &Database, folder: &Path, name: &str) -> Self {
+        let urls = (database.url().to_owned(), database.relay_url());
+        Self { database: Some(database.clone()), ..Self::of(urls, folder, name) }
+    }
+
+    /// Publishes the outbox of an SQLite file into a file in the folder.
+    ///
+    /// # Panics
+    ///
+    /// As [`Relay::new`].
+    pub fn on_sqlite(file: &Path, folder: &Path) -> Self {
+        let url = format!("sqlite:{}", file.display());
+        Self::of((url.clone(), url), folder, "default")
+    }
+
+    fn of(urls: (String, String), folder: &Path, name: &str) -> Self {
         let binary =
             env::var_os(BIN_VARIABLE).expect("run `cargo xtask test`: it builds the relay that this test needs");
         Self {
             binary: binary.into(),
-            database: database.clone(),
+            urls,
+            database: None,
             output: folder.join(format!("{name}.jsonl")),
             log: folder.join(format!("{name}.log")),
             name: name.to_owned(),
@@ -77,10 +96,16 @@ impl Relay {
     ///
     /// When the program fails; the text holds the end of its log.
     pub async fn migrate(&self) -> Result<()> {
-        let mut migrate = self.command("migrate", self.database.url())?;
-        let status = migrate.arg("--roles").stdout(Stdio::null()).status().await?;
+        let mut migrate = self.command("migrate", &self.urls.0)?;
+        if self.database.is_some() {
+            migrate.arg("--roles");
+        }
+        let status = migrate.stdout(Stdio::null()).status().await?;
         self.must_be_done("migrate", status)?;
-        self.database.make_users().await
+        match &self.database {
+            Some(database) => database.make_users().await,
+            None => Ok(()),
+        }
     }
 
     /// Starts publishing.
@@ -109,12 +134,12 @@ impl Relay {
     ///
     /// When the program cannot be started.
     pub fn cleanup(&self) -> Result<CleanerProcess> {
-        let child = self.command("cleanup", &self.database.relay_url())?.env("OUTBOX_RETENTION_KEEP", "0s").spawn();
+        let child = self.command("cleanup", &self.urls.1)?.env("OUTBOX_RETENTION_KEEP", "0s").spawn();
         Ok(CleanerProcess(child.with_context(|| format!("{} cannot be started", self.binary.display()))?))
     }
 
     fn run(&self) -> Result<Command> {
-        let mut command = self.command("run", &self.database.relay_url())?;
+        let mut command = self.command("run", &self.urls.1)?;
         command.arg("--publisher").arg(format!("file:{}", self.output.display()));
         command.args(["--name", &self.name, "--window-events", &WINDOW.to_string()]);
         Ok(command)

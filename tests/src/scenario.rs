@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod controls;
+mod disk;
 mod kills;
 mod order;
 mod restarts;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 pub use self::cleanup::cleanup;
 pub use self::controls::{Controls, controls};
+pub use self::disk::{disk_of_sqlite, disk_of_the_file, disk_of_the_server};
 pub use self::kills::kills;
 pub use self::order::order;
 pub use self::restarts::restarts;

@@ -59,6 +59,7 @@ mod postgres_alone {
         the_living_are_never_cut_off,
         what_is_cut_off_is_archived_first,
         nothing_goes_without_its_archive,
+        a_full_disk_of_the_archive_is_waited_for,
     }
     outbox_tests::behaviours! { Postgres, roles:
         each_role_has_what_it_needs_and_no_more,
@@ -102,6 +103,9 @@ mod sqlite_alone {
     outbox_tests::behaviours! { Sqlite, files:
         a_file_replaced_by_an_older_copy_stops_the_relay,
         a_whole_older_copy_loses_nothing,
+        a_strangers_table_in_the_file_is_refused_and_left_alone,
+        a_foreign_key_keeps_what_it_points_at,
+        a_position_given_by_hand_moves_the_log_on,
     }
 }
 

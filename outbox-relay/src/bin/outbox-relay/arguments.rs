@@ -142,7 +142,7 @@ pub(crate) struct Migrate {
     /// Write the SQL to standard output and touch no database
     #[arg(long)]
     pub(crate) print: bool,
-    /// On PostgreSQL make the roles `outbox_writer`, `outbox_relay` and `outbox_operator`, too; with --print show them alone
+    /// Make the roles of PostgreSQL, too, for writers, relays and operators; with --print show them alone
     #[arg(long)]
     pub(crate) roles: bool,
     /// How many segments the log uses on PostgreSQL, new or there already; SQLite has none [default: 8]
