@@ -42,7 +42,7 @@ enum Shop {
 pub(super) struct Writers {
     shop: Shop,
     errors: Arc<Errors>,
-    stop: CancellationToken,
+    end: CancellationToken,
     tasks: JoinSet<()>,
 }
 
@@ -85,11 +85,11 @@ impl Writers {
     }
 
     fn start(shop: Shop) -> Self {
-        let (errors, stop, mut tasks) = (Arc::<Errors>::default(), CancellationToken::new(), JoinSet::new());
+        let (errors, end, mut tasks) = (Arc::<Errors>::default(), CancellationToken::new(), JoinSet::new());
         for number in 0..WRITERS {
-            tasks.spawn(write(shop.clone(), format!("k-{number}"), errors.clone(), stop.clone()));
+            tasks.spawn(write(shop.clone(), format!("k-{number}"), errors.clone(), end.clone()));
         }
-        Self { shop, errors, stop, tasks }
+        Self { shop, errors, end, tasks }
     }
 
     /// How many transactions have failed.
@@ -104,7 +104,7 @@ impl Writers {
 
     /// Ends them; what they were told, and what the database holds.
     pub(super) async fn finish(mut self) -> Result<(String, Truth)> {
-        self.stop.cancel();
+        self.end.cancel();
         while let Some(ended) = self.tasks.join_next().await {
             ended?;
         }
@@ -112,8 +112,8 @@ impl Writers {
     }
 }
 
-async fn write(shop: Shop, key: String, errors: Arc<Errors>, stop: CancellationToken) {
-    while !stop.is_cancelled() {
+async fn write(shop: Shop, key: String, errors: Arc<Errors>, end: CancellationToken) {
+    while !end.is_cancelled() {
         if let Err(error) = shop.change(&key).await {
             errors.add(&error);
         }
