@@ -12,7 +12,7 @@ use outbox_sqlx::{MigrateError, PgStore};
 use sqlx::postgres::PgConnectOptions;
 
 /// The users of a test, beside those of [`schema::ROLES`].
-const OTHERS: [&str; 2] = ["auditor", "owner"];
+const OTHERS: [&str; 5] = ["auditor", "owner", "guide_app", "guide_relay", "guide_support"];
 
 /// The users of one database.
 #[derive(Clone, Debug)]

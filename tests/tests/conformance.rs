@@ -70,6 +70,7 @@ mod postgres_alone {
         a_relay_without_privileges_does_not_start,
         an_owner_that_may_make_no_roles_grants_to_those_that_are_there,
         roles_of_other_names_serve_as_well,
+        the_statements_of_the_guide_run_as_they_stand,
     }
     outbox_tests::behaviours! { Postgres, row_security:
         policies_that_may_hide_rows_are_refused_with_table_and_remedy,
@@ -87,6 +88,7 @@ mod postgres_alone {
         a_position_given_by_hand_stops_the_reading_until_it_is_mended,
         whoever_locks_a_segment_against_readers_is_named,
         times_of_a_clock_that_jumped_lose_nothing,
+        a_server_whose_clock_jumps_loses_nothing,
     }
     outbox_tests::behaviours! { Postgres, server_settings:
         short_timeouts_of_the_database_do_no_harm,

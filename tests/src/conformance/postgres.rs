@@ -59,6 +59,11 @@ impl Postgres {
         owner
     }
 
+    /// A user that a guide calls `shop_` and this.
+    pub fn guide_user(&self, name: &str) -> PgConnectOptions {
+        self.users.another(&format!("guide_{name}"))
+    }
+
     /// Lets relays and onlookers see the age of other users' transactions.
     pub async fn show_sessions(&self) {
         let (relay, operator) = (self.users.relay.get_username(), self.users.operator.get_username());

@@ -215,3 +215,22 @@ pub async fn roles_of_other_names_serve_as_well(backend: &Postgres) {
     assert_eq!(store.status().await.unwrap().subscriptions.len(), 1);
     pass(backend, &at_once()).await;
 }
+
+/// Whoever copies them from the page gets what it says.
+pub async fn the_statements_of_the_guide_run_as_they_stand(backend: &Postgres) {
+    let guide = include_str!("../../../docs/guides/privileges.md");
+    let users = backend.guide_user("").get_username().to_owned();
+    for statements in guide.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+        backend.admin(&statements.replace("shop_", &users)).await;
+    }
+    let append = "INSERT INTO outbox_event (topic, event_key, payload, tenant_id) VALUES ('t', 'k', '{}', 'eu')";
+    let mut session = backend.guide_user("app").connect().await.unwrap();
+    sqlx::raw_sql(append).execute(&mut session).await.expect_err("another tenant's");
+    sqlx::raw_sql("SET shop.tenant = 'eu'").execute(&mut session).await.unwrap();
+    sqlx::raw_sql(append).execute(&mut session).await.unwrap();
+    let as_user = |user: &str| PgStore::from_options(backend.guide_user(user), Names::default());
+    let sink = Sink::new();
+    drain(relay(as_user("relay")).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!(sink.taken().len(), 1);
+    assert_eq!(as_user("support").status().await.unwrap().subscriptions[0].lag_events, Some(0));
+}

@@ -216,3 +216,45 @@ pub async fn times_of_a_clock_that_jumped_lose_nothing(backend: &Postgres) {
     pass(backend, &at_once()).await;
     assert_eq!(left(backend).await, NOTHING, "with keep = 0s inserts go on elsewhere whatever the time of an event");
 }
+
+/// The clock of the server as a relay sees it is one that a test moves: found before the server's own by the search path.
+async fn movable_clock(backend: &Postgres) {
+    let user = backend.relay().get_username();
+    backend
+        .admin(&format!(
+            "CREATE SCHEMA moved; GRANT USAGE ON SCHEMA moved TO {user};
+             CREATE TABLE moved.by (seconds int); INSERT INTO moved.by VALUES (0); GRANT SELECT ON moved.by TO {user};
+             CREATE FUNCTION moved.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+                 $$ SELECT pg_catalog.clock_timestamp() + (SELECT seconds FROM moved.by) * interval '1 second' $$;
+             ALTER ROLE {user} SET search_path = moved, pg_catalog, public"
+        ))
+        .await;
+}
+
+/// Leases go by the clock of the database: one that jumps ends them early or late, and the epoch keeps the earlier owner out.
+pub async fn a_server_whose_clock_jumps_loses_nothing(backend: &Postgres) {
+    movable_clock(backend).await;
+    let (sink, lease) = (Sink::new(), Duration::from_secs(1));
+    let start = async |name: &str| {
+        let subscription = subscription(sink.clone());
+        relay(backend.store()).name(name).lease(lease).subscription(subscription).start().await.unwrap()
+    };
+    let (a, b) = (start("relay-a").await, start("relay-b").await);
+    write(backend, &["a"], 1, 1).await;
+    sink.until_taken(1).await;
+    let mut n = 1;
+    for seconds in [3_600, -3_600, 0, 172_800, 0] {
+        backend.admin(&format!("UPDATE moved.by SET seconds = {seconds}")).await;
+        write(backend, &["a", "b"], n + 1, n + 20).await;
+        n += 20;
+        let seen = async || sink.by_key().get("b").and_then(|numbers| numbers.iter().max().copied());
+        eventually("what was written then", seen, |highest| *highest == Some(n)).await;
+    }
+    let (a, b) = within("the relays to stop", async { tokio::join!(a.stop(), b.stop()) }).await;
+    a.and(b).unwrap();
+    let (mut known, mut by_key) = (std::collections::HashSet::new(), sink.by_key());
+    for (key, numbers) in &mut by_key {
+        numbers.retain(|number| known.insert((key.clone(), *number)));
+    }
+    assert_eq!(by_key, [("a".to_owned(), (1..=n).collect()), ("b".to_owned(), (2..=n).collect())].into());
+}
