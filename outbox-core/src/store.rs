@@ -107,11 +107,11 @@ pub trait Store: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// What is known of the outbox, its relays and its subscriptions.
+    /// What is known of the outbox, its relays and its subscriptions; to read the tables is all it needs to be allowed.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] as for [`Store::check`].
+    /// [`StoreError`] as for [`Store::inspect`], and where somebody has locked the log against readers, who that is.
     async fn status(&self) -> Result<Status, StoreError>;
 
     /// Counts the events above a position that pass the filter, by operation, table, topic and tenant, in no order.

@@ -89,6 +89,7 @@ mod postgres_alone {
         whoever_locks_a_segment_against_readers_is_named,
         times_of_a_clock_that_jumped_lose_nothing,
         a_server_whose_clock_jumps_loses_nothing,
+        functions_of_a_stranger_are_not_called,
     }
     outbox_tests::behaviours! { Postgres, server_settings:
         short_timeouts_of_the_database_do_no_harm,

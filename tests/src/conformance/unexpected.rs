@@ -258,3 +258,25 @@ pub async fn a_server_whose_clock_jumps_loses_nothing(backend: &Postgres) {
     }
     assert_eq!(by_key, [("a".to_owned(), (1..=n).collect()), ("b".to_owned(), (2..=n).collect())].into());
 }
+
+/// Functions of a stranger that have the names of the server's own are found by nobody who did not ask for them, and by no insert
+/// even then: what its defaults call was decided when the tables were made.
+pub async fn functions_of_a_stranger_are_not_called(backend: &Postgres) {
+    for function in
+        ["gen_random_uuid()", "clock_timestamp()", "pg_sequence_last_value(regclass)", "pg_current_xact_id()"]
+    {
+        let raise = "RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'hijacked'; END $$";
+        backend.admin(&format!("CREATE FUNCTION public.{function} {raise}")).await;
+    }
+    let mut writer = backend.writer().connect().await.unwrap();
+    sqlx::raw_sql("SET search_path = public, pg_catalog").execute(&mut writer).await.unwrap();
+    let append = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('shop.orders', 'a', '{\"n\":1}')";
+    sqlx::raw_sql(append).execute(&mut writer).await.unwrap();
+    write(backend, &["a"], 2, 3).await;
+    let sink = Sink::new();
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!(sink.by_key(), numbered(&["a"], 1, 3));
+    assert_eq!(backend.store().status().await.unwrap().subscriptions[0].lag_events, Some(0));
+    pass(backend, &at_once()).await;
+    assert_eq!(left(backend).await, NOTHING);
+}
