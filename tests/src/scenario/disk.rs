@@ -148,8 +148,7 @@ impl<'p> Stage<'p> {
             self.process.must_run()?;
             disk.free()?;
             let freed = Instant::now();
-            supervise().await?;
-            self.recovered(number).await?;
+            self.recovered(number, &mut supervise).await?;
             self.recoveries.push(freed.elapsed());
             self.process.must_run()?;
         }
@@ -159,10 +158,15 @@ impl<'p> Stage<'p> {
         pause(Duration::from_millis(self.random.u64(BETWEEN))).await;
     }
 
-    async fn recovered(&self, number: usize) -> Result<()> {
+    /// A server that tries to recover by itself may still give up, so whoever supervises it looks again and again.
+    async fn recovered(&self, number: usize, supervise: &mut impl AsyncFnMut() -> Result<()>) -> Result<()> {
         let mut tail = Tail::from_end(self.relay.output());
         let probe = format!("probe-{number}");
-        self.until("a transaction commits again", async || Ok(self.writers.change(&probe).await.is_ok())).await?;
+        let commits = async || match self.writers.change(&probe).await {
+            Ok(()) => Ok(true),
+            Err(_) => supervise().await.map(|()| false),
+        };
+        self.until("a transaction commits again", commits).await?;
         let lost = || format!("the relay did not come back: {}", self.relay.end_of_log());
         tail.wait_for(&format!("\"{probe}\""), AT_LAST).await.with_context(lost)
     }
