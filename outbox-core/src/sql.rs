@@ -78,6 +78,7 @@ pub mod postgres {
         MIGRATE_LOCK = "migrate_lock",
         MIGRATE_SEGMENT = "migrate_segment",
         MIGRATE_USED = "migrate_used",
+        ROLES = "roles",
         SOURCE_ANCHOR = "source_anchor",
         SOURCE_EVIDENCE = "source_evidence",
         SOURCE_FILTER = "source_filter",
@@ -94,15 +95,19 @@ pub mod postgres {
         STATUS_BACKLOG = "status_backlog",
         STATUS_HOLDERS = "status_holders",
         STATUS_LAG = "status_lag",
+        STATUS_LOCKED = "status_locked",
         STATUS_LOG = "status_log",
         STATUS_RELAYS = "status_relays",
         STATUS_SEGMENTS = "status_segments",
+        STATUS_SESSION = "status_session",
         STATUS_SUBSCRIPTIONS = "status_subscriptions",
         STORE_META = "store_meta",
         STORE_POSITION = "store_position",
         STORE_PRIVILEGES = "store_privileges",
+        STORE_ROW_SECURITY = "store_row_security",
         STORE_SERVER = "store_server",
         STORE_SESSION = "store_session",
+        STORE_SHAPE = "store_shape",
     }
 }
 

@@ -130,11 +130,11 @@ pub trait Store: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// What is known of the outbox, its relays and its subscriptions.
+    /// What is known of the outbox, its relays and its subscriptions; to read the tables is all it needs to be allowed.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] as for [`Store::check`].
+    /// [`StoreError`] as for [`Store::inspect`], and where somebody has locked the log against readers, who that is.
     async fn status(&self) -> Result<Status, StoreError>;
 
     /// How far these subscriptions are behind, and how large the log is; for somebody who asks again and again.

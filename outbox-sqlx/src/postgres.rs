@@ -1,5 +1,6 @@
 //! The outbox on PostgreSQL: positions are drawn before commit, so what is missing between them may still appear.
 
+mod access;
 mod capture;
 #[cfg(feature = "testing")]
 mod captured;

@@ -51,6 +51,8 @@ pub mod partitions;
 pub mod postgres;
 pub mod publisher;
 pub mod relay;
+pub mod roles;
+pub mod row_security;
 pub mod segments;
 pub mod server_settings;
 pub mod sink;
@@ -58,6 +60,7 @@ pub mod source;
 pub mod sqlite;
 pub mod stopping;
 pub mod trouble;
+pub mod unexpected;
 pub mod waiting;
 
 /// A fresh outbox, which nobody else uses.
@@ -73,6 +76,11 @@ pub trait Backend: Sized {
 
     /// The store of this outbox.
     fn store(&self) -> Self::Store;
+
+    /// The store for somebody who only looks on.
+    fn operator(&self) -> Self::Store {
+        self.store()
+    }
 
     /// Opens a business transaction.
     async fn begin(&self) -> Self::Transaction<'static>;
@@ -110,7 +118,7 @@ pub trait Backend: Sized {
     /// # Errors
     ///
     /// What the adapter says.
-    async fn captured(tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError>;
+    async fn captured(&self, tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError>;
 }
 
 /// How a business transaction ends. Dropping it rolls it back.

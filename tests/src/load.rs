@@ -96,7 +96,7 @@ impl Context {
             if self.stop.is_cancelled() {
                 return None;
             }
-            match self.database.connect().await {
+            match self.database.connect_as_writer().await {
                 Ok(session) => return Some(session),
                 Err(error) => self.trouble(&error),
             }
@@ -125,6 +125,7 @@ impl Load {
     /// When the outbox is missing, the tables exist already, or pgbench cannot be started.
     pub async fn start(database: &Database, options: LoadOptions) -> Result<Self> {
         let mut session = database.connect().await?;
+        database.make_users().await?;
         session.execute(TABLES).await?;
         let counters = sqlx::query("INSERT INTO agg (k) SELECT 'k-' || n FROM generate_series(1, $1) AS n");
         counters.bind(i32::try_from(options.keys)?).execute(&mut session).await?;

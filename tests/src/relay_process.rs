@@ -38,7 +38,10 @@ pub(crate) fn program() -> PathBuf {
 #[derive(Clone, Debug)]
 pub struct Relay {
     binary: PathBuf,
-    url: String,
+    /// Where the database is, for the owner of the tables and for a relay.
+    urls: (String, String),
+    /// Where users have to be made.
+    database: Option<Database>,
     output: PathBuf,
     log: PathBuf,
     name: String,
@@ -64,9 +67,25 @@ impl Relay {
     ///
     /// As [`Relay::new`].
     pub fn named(database: &Database, folder: &Path, name: &str) -> Self {
+        let urls = (database.url().to_owned(), database.relay_url());
+        Self { database: Some(database.clone()), ..Self::of(urls, folder, name) }
+    }
+
+    /// Publishes the outbox of an SQLite file into a file in the folder.
+    ///
+    /// # Panics
+    ///
+    /// As [`Relay::new`].
+    pub fn on_sqlite(file: &Path, folder: &Path) -> Self {
+        let url = format!("sqlite:{}", file.display());
+        Self::of((url.clone(), url), folder, "default")
+    }
+
+    fn of(urls: (String, String), folder: &Path, name: &str) -> Self {
         Self {
             binary: program(),
-            url: database.url().to_owned(),
+            urls,
+            database: None,
             output: folder.join(format!("{name}.jsonl")),
             log: folder.join(format!("{name}.log")),
             name: name.to_owned(),
@@ -78,14 +97,22 @@ impl Relay {
         &self.output
     }
 
-    /// Creates the outbox tables.
+    /// Creates the outbox tables as the owner, and the users that the relay and its load connect as.
     ///
     /// # Errors
     ///
     /// When the program fails; the text holds the end of its log.
     pub async fn migrate(&self) -> Result<()> {
-        let status = self.command("migrate")?.stdout(Stdio::null()).status().await?;
-        self.must_be_done("migrate", status)
+        let mut migrate = self.command("migrate", &self.urls.0)?;
+        if self.database.is_some() {
+            migrate.arg("--roles");
+        }
+        let status = migrate.stdout(Stdio::null()).status().await?;
+        self.must_be_done("migrate", status)?;
+        match &self.database {
+            Some(database) => database.make_users().await,
+            None => Ok(()),
+        }
     }
 
     /// Starts publishing.
@@ -100,7 +127,8 @@ impl Relay {
 
     /// The same program and files with the database at another address.
     pub fn at(&self, url: impl Into<String>) -> Self {
-        Self { url: url.into(), ..self.clone() }
+        let url = url.into();
+        Self { urls: (url.clone(), url), ..self.clone() }
     }
 
     /// Calls a command and waits for its end: its exit code, and all it said.
@@ -109,7 +137,7 @@ impl Relay {
     ///
     /// When the program cannot be started.
     pub async fn call(&self, command: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
-        let mut program = self.command(command)?;
+        let mut program = self.command(command, &self.urls.0)?;
         let output = program.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).output().await?;
         let said = [output.stdout, output.stderr].concat();
         Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))
@@ -141,21 +169,21 @@ impl Relay {
     ///
     /// When the program cannot be started.
     pub fn cleanup(&self) -> Result<CleanerProcess> {
-        let child = self.command("cleanup")?.env("OUTBOX_RETENTION_KEEP", "0s").spawn();
+        let child = self.command("cleanup", &self.urls.1)?.env("OUTBOX_RETENTION_KEEP", "0s").spawn();
         Ok(CleanerProcess(child.with_context(|| format!("{} cannot be started", self.binary.display()))?))
     }
 
     fn run(&self) -> Result<Command> {
-        let mut command = self.command("run")?;
+        let mut command = self.command("run", &self.urls.1)?;
         command.arg("--publisher").arg(format!("file:{}", self.output.display()));
         command.args(["--name", &self.name, "--window-events", &WINDOW.to_string()]);
         Ok(command)
     }
 
-    fn command(&self, name: &str) -> Result<Command> {
+    fn command(&self, name: &str, url: &str) -> Result<Command> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(&self.binary);
-        command.args([name, "--database-url", &self.url]);
+        command.args([name, "--database-url", url]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         Ok(command)
     }

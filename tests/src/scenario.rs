@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod controls;
+mod disk;
 mod kill_matrix;
 mod kills;
 mod order;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 pub use self::cleanup::cleanup;
 pub use self::controls::{Controls, controls};
+pub use self::disk::{disk_of_sqlite, disk_of_the_file, disk_of_the_server};
 pub use self::kill_matrix::{Kind, kill_matrix};
 pub use self::kills::kills;
 pub use self::order::order;

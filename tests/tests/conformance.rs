@@ -77,6 +77,37 @@ mod postgres_alone {
         the_living_are_never_cut_off,
         what_is_cut_off_is_archived_first,
         nothing_goes_without_its_archive,
+        a_full_disk_of_the_archive_is_waited_for,
+    }
+    outbox_tests::behaviours! { Postgres, roles:
+        each_role_has_what_it_needs_and_no_more,
+        no_role_can_do_the_work_of_another,
+        an_onlooker_is_told_what_it_lacks_to_look_on,
+        a_relay_that_lacks_one_privilege_fails_the_examination,
+        privileges_taken_from_a_relay_at_work_are_named_and_waited_for,
+        a_relay_without_privileges_does_not_start,
+        an_owner_that_may_make_no_roles_grants_to_those_that_are_there,
+        roles_of_other_names_serve_as_well,
+        the_statements_of_the_guide_run_as_they_stand,
+    }
+    outbox_tests::behaviours! { Postgres, row_security:
+        policies_that_may_hide_rows_are_refused_with_table_and_remedy,
+        no_call_of_a_relay_at_work_takes_hidden_rows_for_none,
+        a_relay_waits_behind_new_policies_and_goes_on_once_it_bypasses_them,
+        policies_for_writers_and_a_relay_that_bypasses_them_work_together,
+        an_owner_under_forced_policies_is_refused_with_the_remedy,
+    }
+    outbox_tests::behaviours! { Postgres, unexpected:
+        a_strangers_table_of_that_name_is_refused_and_left_alone,
+        a_log_that_is_none_is_refused,
+        a_server_that_is_too_old_is_refused,
+        a_foreign_key_keeps_its_segment_and_no_other,
+        rows_written_into_another_segment_are_published_and_removed,
+        a_position_given_by_hand_stops_the_reading_until_it_is_mended,
+        whoever_locks_a_segment_against_readers_is_named,
+        times_of_a_clock_that_jumped_lose_nothing,
+        a_server_whose_clock_jumps_loses_nothing,
+        functions_of_a_stranger_are_not_called,
     }
     outbox_tests::behaviours! { Postgres, glance:
         a_long_backlog_is_estimated_and_its_age_known,
@@ -87,7 +118,7 @@ mod postgres_alone {
         positions_drawn_in_bulk_are_refused,
         a_log_set_back_behind_ended_sessions_stops_the_relay,
         ended_sessions_lose_nothing,
-        a_user_who_may_not_record_relays_and_mends_nothing,
+        a_user_who_may_not_record_is_told_what_to_grant,
     }
 }
 
@@ -104,6 +135,9 @@ mod sqlite_alone {
         a_file_that_is_replaced_unseen_stops_the_relay,
         a_copied_file_is_refused_until_it_is_adopted,
         a_renamed_file_is_the_same,
+        a_strangers_table_in_the_file_is_refused_and_left_alone,
+        a_foreign_key_keeps_what_it_points_at,
+        a_position_given_by_hand_moves_the_log_on,
     }
 }
 

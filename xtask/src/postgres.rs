@@ -285,6 +285,15 @@ impl Cluster {
         outcome.map(drop).with_context(|| self.folder.end_of_log())
     }
 
+    /// Whether the server runs, be it that it recovers.
+    ///
+    /// # Errors
+    ///
+    /// When `pg_ctl` cannot be started.
+    pub fn is_running(&self) -> Result<bool> {
+        Ok(self.pg_ctl().arg("status").output().context("pg_ctl cannot be started")?.status.success())
+    }
+
     /// Restarts the server like a crash: sessions are cut, the start recovers from the log.
     ///
     /// # Errors

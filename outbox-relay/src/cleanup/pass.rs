@@ -78,7 +78,13 @@ impl Pass<'_> {
             }
             return Ok(Removed::Kept(obstacle));
         }
-        self.remove(Removal { segment: segment.number, last: ends.last, keep: self.retention.keep, cut: None }).await
+        let removal = Removal { segment: segment.number, last: ends.last, keep: self.retention.keep, cut: None };
+        let removed = self.remove(removal).await?;
+        // No survey shows it, and no time mends it.
+        if let Removed::Kept(Obstacle::Referenced) = removed {
+            report.trouble(format!("segment {} stays: {}", segment.number, Obstacle::Referenced));
+        }
+        Ok(removed)
     }
 
     async fn remove(&mut self, removal: Removal) -> Result<Removed, StoreError> {

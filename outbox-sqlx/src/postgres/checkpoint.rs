@@ -10,6 +10,7 @@ use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow, Postgre
 use sqlx::query::Query;
 use sqlx::{Connection, Row, SqlStr};
 
+use super::access::{Purpose, check_access};
 use super::connection::{CALL, Link, statement};
 use super::fault::{fenced, store_error};
 use crate::number::{partition_id, partition_of};
@@ -35,7 +36,9 @@ pub(super) struct PgCheckpoints {
 
 impl PgCheckpoints {
     pub(super) async fn open(options: &PgConnectOptions, names: &Names) -> Result<Self, StoreError> {
-        Ok(Self { link: Link::open(options, CALL).await?, names: names.clone(), save: statement(names, SAVE) })
+        let mut link = Link::open(options, CALL).await?;
+        check_access(&mut link, names, Purpose::Relay).await?;
+        Ok(Self { link, names: names.clone(), save: statement(names, SAVE) })
     }
 
     fn sql(&self, sql: &'static str) -> SqlStr {

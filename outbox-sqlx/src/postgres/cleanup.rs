@@ -32,6 +32,8 @@ const PAUSE: std::ops::Range<u64> = 20..100;
 
 /// PostgreSQL's code of a lock that is not to be had.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// PostgreSQL's code of something it does not do: to empty a table at which a foreign key points, even from an empty one.
+const NOT_SUPPORTED: &str = "0A000";
 /// PostgreSQL's code of a division by zero, with which the check under the lock ends the transaction.
 const CHECK_FAILED: &str = "22012";
 
@@ -52,6 +54,8 @@ enum Try {
     Locked,
     /// It is not as it was expected to be.
     Changed,
+    /// A foreign key points at it.
+    Referenced,
 }
 
 impl PgCleaner {
@@ -131,6 +135,7 @@ impl Cleaner for PgCleaner {
             match self.try_to_empty(removal).await? {
                 Try::Done => return Ok(Removed::Gone(None)),
                 Try::Changed => return Ok(Removed::Kept(Obstacle::Changing)),
+                Try::Referenced => return Ok(Removed::Kept(Obstacle::Referenced)),
                 Try::Locked if turn < TRIES => tokio::time::sleep(pause()).await,
                 Try::Locked => {}
             }
@@ -154,6 +159,7 @@ async fn send(connection: &mut PgConnection, message: SqlStr) -> Result<Try, sql
     let outcome = match error.as_database_error().and_then(DatabaseError::code).as_deref() {
         Some(LOCK_NOT_AVAILABLE) => Try::Locked,
         Some(CHECK_FAILED) => Try::Changed,
+        Some(NOT_SUPPORTED) => Try::Referenced,
         _ => return Err(error),
     };
     sqlx::raw_sql("ROLLBACK").execute(connection).await?;

@@ -11,6 +11,7 @@ use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow, Postgres};
 use sqlx::query::Query;
 use sqlx::{Row, SqlStr};
 
+use super::access::{Purpose, check_access};
 use super::checkpoint::storable;
 use super::connection::{CALL, Link, statement};
 use super::fault::{precondition, store_error, unavailable};
@@ -37,8 +38,10 @@ pub(super) struct PgLeases {
 
 impl PgLeases {
     pub(super) async fn open(options: &PgConnectOptions, names: &Names) -> Result<Self, StoreError> {
+        let mut link = Link::open(options, CALL).await?;
+        check_access(&mut link, names, Purpose::Relay).await?;
         Ok(Self {
-            link: Link::open(options, CALL).await?,
+            link,
             acquire: statement(names, ACQUIRE),
             take_over: statement(names, TAKE_OVER),
             renew: statement(names, RENEW),

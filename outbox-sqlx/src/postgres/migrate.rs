@@ -8,7 +8,7 @@ use outbox_core::schema::{self, MAX_SEGMENTS};
 use outbox_core::store::SCHEMA_VERSION;
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Acquire, Row};
+use sqlx::{Acquire, Row, SqlStr};
 
 use super::connection::{Link, READ, assembled, segment_statement, statement};
 use super::fault::{precondition, store_error};
@@ -71,6 +71,20 @@ pub(super) async fn resize(options: &PgConnectOptions, names: &Names, segments: 
     check_number(segments)?;
     let mut link = Link::open(options, READ).await?;
     Ok(link.call(READ, async |connection| add_segments(connection, names, segments).await).await?)
+}
+
+/// Makes the roles where they are missing, and grants them what they need, in one transaction.
+pub(super) async fn create_roles(options: &PgConnectOptions, names: &Names) -> Result<(), MigrateError> {
+    let roles = assembled(schema::postgres_roles(names));
+    let mut link = Link::open(options, READ).await?;
+    Ok(link.call(READ, async |connection| in_one_transaction(connection, roles).await).await?)
+}
+
+async fn in_one_transaction(connection: &mut PgConnection, sql: SqlStr) -> Result<(), sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    sqlx::query(LOCK).execute(&mut *tx).await?;
+    sqlx::raw_sql(sql).execute(&mut *tx).await?;
+    tx.commit().await
 }
 
 /// Attaches what is missing, and records the number, in one transaction.

@@ -12,6 +12,7 @@ use sqlx::query::Query;
 use sqlx::{Row, SqlStr};
 use tokio::time::Instant;
 
+use super::access::{Purpose, check_access};
 use super::connection::{CALL, Link, READ, WALK, statement};
 use super::fault::{precondition, store_error, unavailable};
 use super::filter::{FilterValues, reading_statement};
@@ -65,6 +66,7 @@ impl PgSource {
     pub(super) async fn open(options: &PgConnectOptions, names: &Names, filter: &Filter) -> Result<Self, StoreError> {
         let mut link = Link::open(options, WALK).await?;
         link.one(CALL, sqlx::query(SESSION)).await?;
+        check_access(&mut link, names, Purpose::Reading).await?;
         let anchor = link.one(CALL, sqlx::query(statement(names, ANCHOR))).await?;
         if anchor.try_get("standby").map_err(store_error)? {
             return Err(precondition(
@@ -178,6 +180,7 @@ impl Source for PgSource {
         if let Some(last) = sight.last_position.filter(|last| *last < request.after) {
             return Err(drawn_back(last, request.after));
         }
+        refuse_strays(&rows, sight.last_position)?;
         if let Some(whole) = whole {
             let inserted = whole
                 .inserted
@@ -220,6 +223,18 @@ async fn collect(
         rows.push(row::read(&found)?);
     }
     Ok((rows, whole))
+}
+
+/// A position that no insert has drawn was given by hand. To go on behind it would bury all that will be drawn below it.
+fn refuse_strays(rows: &[LogRow], last_drawn: Option<Position>) -> Result<(), StoreError> {
+    let highest = rows.iter().map(LogRow::position).max();
+    let Some((position, last)) = highest.zip(last_drawn).filter(|(position, last)| position > last) else {
+        return Ok(());
+    };
+    Err(precondition(format!(
+        "the event at position {position} was given its position by hand, for the last one drawn is {last}; nothing is published \
+         before that is mended: delete it and write it again without a position, or let the sequence go on behind it with setval"
+    )))
 }
 
 /// Open ranges, those less than [`NEAR`] positions apart as one: a transaction of 100,000 events among other writers leaves

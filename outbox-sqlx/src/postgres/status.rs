@@ -9,17 +9,19 @@ use outbox_core::status::{
     SegmentStatus, Status, StoredPartition, gather,
 };
 use outbox_core::store::Database;
-use outbox_core::{Names, Position, StoreError};
+use outbox_core::{Names, Position, StoreError, StoreErrorKind};
 use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnectOptions, PgRow};
 
 use super::cleanup::Surveyor;
-use super::connection::{Link, READ, statement};
-use super::fault::store_error;
+use super::connection::{CALL, Link, READ, statement};
+use super::fault::{store_error, unavailable};
 use super::mender;
 use super::store::PgStore;
 use crate::number::partition_of;
 
+const SESSION: &str = outbox_core::sql::postgres::STATUS_SESSION;
+const LOCKED: &str = outbox_core::sql::postgres::STATUS_LOCKED;
 const LOG: &str = outbox_core::sql::postgres::STATUS_LOG;
 const SEGMENTS: &str = outbox_core::sql::postgres::STATUS_SEGMENTS;
 const RELAYS: &str = outbox_core::sql::postgres::STATUS_RELAYS;
@@ -47,6 +49,7 @@ pub(super) async fn status(
     database: Database,
 ) -> Result<Status, StoreError> {
     let names = &store.names;
+    link.one(CALL, sqlx::query(SESSION)).await?;
     let segments = link.all(READ, sqlx::query(statement(names, SEGMENTS))).await?;
     let blocked = blocked(&mut surveying, names).await;
     let log = link.one(READ, sqlx::query(statement(names, LOG))).await?;
@@ -79,6 +82,38 @@ pub(super) async fn status(
         subscriptions: gathered.into_iter().map(|each| each.status).collect(),
         continuity: Some(continuity),
     })
+}
+
+/// Why there is no status: where somebody has locked the log against all readers, who that is.
+pub(super) async fn explained(error: StoreError, options: &PgConnectOptions, names: &Names) -> StoreError {
+    if error.kind() != StoreErrorKind::Unavailable {
+        return error;
+    }
+    match lockers(options, names).await {
+        Ok(lockers) if !lockers.is_empty() => unavailable(format!(
+            "nobody can read the log: {}; wait for its end, or end it with pg_terminate_backend",
+            lockers.join("; ")
+        )),
+        _ => error,
+    }
+}
+
+async fn lockers(options: &PgConnectOptions, names: &Names) -> Result<Vec<String>, StoreError> {
+    let mut link = Link::open(options, CALL).await?;
+    let rows = link.all(CALL, sqlx::query(statement(names, LOCKED))).await?;
+    let locker = |row: &PgRow| {
+        let (segment, pid): (Option<i16>, Option<i32>) = (row.try_get("segment")?, row.try_get("pid")?);
+        let holder = HolderStatus {
+            pid,
+            user: row.try_get("user_name")?,
+            application: row.try_get("application")?,
+            age_seconds: row.try_get("age_seconds")?,
+            prepared: pid.is_none(),
+        };
+        let what = segment.map_or_else(|| "all of it".to_owned(), |segment| format!("segment {segment}"));
+        Ok(format!("{what} is locked by {holder}"))
+    };
+    rows.iter().map(locker).collect::<Result<_, _>>().map_err(store_error)
 }
 
 /// What keeps segments from being emptied; over a connection of its own, whose session is made for that look.

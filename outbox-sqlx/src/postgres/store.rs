@@ -15,6 +15,7 @@ use outbox_core::{Filter, Names, Position, Store, StoreError, schema};
 use sqlx::Row;
 use sqlx::postgres::{PgConnectOptions, PgRow};
 
+use super::access::{Purpose, check_access, check_shape};
 use super::changelog;
 use super::checkpoint::PgCheckpoints;
 use super::cleanup::PgCleaner;
@@ -24,26 +25,18 @@ use super::fault::{precondition, store_error};
 use super::glance::glance;
 use super::lease::PgLeases;
 use super::mender::PgMender;
-use super::migrate::{migrate, resize};
+use super::migrate::{create_roles, migrate, resize};
 use super::place;
 use super::source::PgSource;
-use super::status::status;
+use super::status::{explained, status};
 use crate::MigrateError;
 
 const SERVER: &str = outbox_core::sql::postgres::STORE_SERVER;
 const META: &str = outbox_core::sql::postgres::STORE_META;
 const POSITION: &str = outbox_core::sql::postgres::STORE_POSITION;
-const PRIVILEGES: &str = outbox_core::sql::postgres::STORE_PRIVILEGES;
 
 /// The oldest server this build knows, as it numbers itself.
 const OLDEST_SERVER: i32 = 140_000;
-
-/// What somebody needs privileges for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    Relay,
-    Reading,
-}
 
 /// A PostgreSQL database with an outbox in it.
 ///
@@ -108,7 +101,24 @@ impl PgStore {
         super::migrate::migration(names, segments)
     }
 
-    /// Connects, and checks that an outbox this build knows is there to be read, or to be worked by a relay.
+    /// Makes the roles `outbox_writer`, `outbox_relay` and `outbox_operator`, of which users are made members, and grants each
+    /// what it needs and no more; twice changes nothing.
+    ///
+    /// They are roles of the server, named by the prefix alone. Where one is missing the user needs `CREATEROLE`.
+    ///
+    /// # Errors
+    ///
+    /// [`MigrateError`]; nothing has changed then.
+    pub async fn create_roles(&self) -> Result<(), MigrateError> {
+        create_roles(&self.options, &self.names).await
+    }
+
+    /// The SQL that [`PgStore::create_roles`] runs.
+    pub fn roles(names: &Names) -> String {
+        schema::postgres_roles(names)
+    }
+
+    /// Connects, and checks that an outbox this build knows is there for this purpose.
     async fn inspected(&self, purpose: Purpose) -> Result<(Link, Database), StoreError> {
         let mut link = Link::open(&self.options, READ).await?;
         let server = link.one(CALL, sqlx::query(statement(&self.names, SERVER))).await?;
@@ -126,7 +136,11 @@ impl PgStore {
         if !server.try_get::<bool, _>("migrated").map_err(store_error)? {
             return Err(self.not_migrated());
         }
-        self.check_privileges(&mut link, purpose).await?;
+        // Whoever looks on is shown what there is.
+        if purpose != Purpose::Status {
+            check_shape(&mut link, &self.names).await?;
+        }
+        check_access(&mut link, &self.names, purpose).await?;
         let meta = link.one(CALL, sqlx::query(statement(&self.names, META))).await?;
         check_version(&meta)?;
         let name = server.try_get("name").map_err(store_error)?;
@@ -152,17 +166,6 @@ impl PgStore {
         precondition(format!(
             "the outbox tables are missing{place}, or this user may not see them; run `outbox-relay migrate`"
         ))
-    }
-
-    pub(super) async fn check_privileges(&self, link: &mut Link, purpose: Purpose) -> Result<(), StoreError> {
-        let query = sqlx::query(statement(&self.names, PRIVILEGES)).bind(purpose == Purpose::Relay);
-        let rows = link.all(CALL, query).await?;
-        let missing: Vec<String> =
-            rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(store_error)?;
-        if missing.is_empty() {
-            return Ok(());
-        }
-        Err(precondition(format!("the user lacks privileges; as the owner of the tables run: {}", missing.join("; "))))
     }
 
     async fn check_position(&self, link: &mut Link) -> Result<(), StoreError> {
@@ -241,8 +244,12 @@ impl Store for PgStore {
     }
 
     async fn status(&self) -> Result<Status, StoreError> {
-        let (link, database) = self.inspected(Purpose::Relay).await?;
-        status(link, Link::open(&self.options, READ).await?, self, database).await
+        let (link, database) = self.inspected(Purpose::Status).await?;
+        let surveying = Link::open(&self.options, READ).await?;
+        match status(link, surveying, self, database).await {
+            Err(error) => Err(explained(error, &self.options, &self.names).await),
+            status => status,
+        }
     }
 
     async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {

@@ -109,7 +109,10 @@ impl SqliteStore {
         let table = bounded(CALL, sqlx::query(statement(&self.names, TABLE)).fetch_one(&mut connection)).await?;
         let server_version: String = table.try_get("server_version").map_err(store_error)?;
         check_library(&server_version)?;
-        check_table(table.try_get("event_table").map_err(store_error)?)?;
+        check_table(
+            table.try_get("event_table").map_err(store_error)?,
+            table.try_get("missing").map_err(store_error)?,
+        )?;
         let meta = bounded(CALL, sqlx::query(statement(&self.names, META)).fetch_one(&mut connection)).await?;
         check_version(&meta)?;
         let instance: Option<String> = meta.try_get("instance").map_err(store_error)?;
@@ -195,9 +198,15 @@ pub(super) fn check_library(version: &str) -> Result<(), StoreError> {
     Err(precondition(format!("this program is linked to SQLite {version}; link it to {major}.{minor} or newer")))
 }
 
-fn check_table(definition: Option<String>) -> Result<(), StoreError> {
+fn check_table(definition: Option<String>, missing: Option<String>) -> Result<(), StoreError> {
     let definition =
         definition.ok_or_else(|| precondition("the outbox tables are missing; run `outbox-relay migrate`"))?;
+    if let Some(columns) = missing {
+        return Err(precondition(format!(
+            "the table of that name is not the log that `outbox-relay migrate` makes: it lacks the columns {columns}; set another \
+             prefix and run `outbox-relay migrate`"
+        )));
+    }
     if definition.to_ascii_uppercase().contains("AUTOINCREMENT") {
         return Ok(());
     }

@@ -1,8 +1,8 @@
 //! The long form of the tests, called by `cargo xtask torture`.
 //!
-//! Seven parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
+//! Eight parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
 //! kills of the relay; 50 crashes of the server; 50 more while no commit waits for the disk; 1,000 emptyings of segments; 25
-//! ends at each failpoint. Each adds its line to the report.
+//! ends at each failpoint; 20 full disks of each kind. Each adds its line to the report.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -17,12 +17,16 @@ use clap::Parser;
 use outbox_tests::database::Database;
 use outbox_tests::load::LoadOptions;
 use outbox_tests::scenario::{self, Kind, Plan};
+use outbox_tests::small_disk::SmallDisk;
 use outbox_tests::verdict::Verdict;
 use tempfile::TempDir;
 use xtask::postgres::{Cluster, ClusterOptions};
 
 /// How soon after the server accepts connections the relay publishes again.
 const PUBLISH_WITHIN: Duration = Duration::from_secs(2);
+
+/// How soon the relay publishes again after a full disk has room again, and the server with it.
+const ROOM_WITHIN: Duration = Duration::from_secs(10);
 
 /// The large transactions of the parts that kill and restart, larger than any batch.
 ///
@@ -59,6 +63,7 @@ enum Part {
     Ghosts,
     Cleanup,
     KillMatrix,
+    Disk,
 }
 
 /// What the parts share.
@@ -126,6 +131,26 @@ impl Torture {
                 clean &= self.report.verdict(&scenario::kill_matrix(kind, 25).await?)?;
             }
         }
+        if self.has(Part::Disk) {
+            clean &= self.disks().await?;
+        }
+        Ok(clean)
+    }
+
+    /// Whether the relay came through every full disk.
+    async fn disks(&mut self) -> Result<bool> {
+        let mut plan = self.plan(0, 20, 100);
+        plan.publish_within = ROOM_WITHIN;
+        let disk = SmallDisk::new(300)?;
+        let options = ClusterOptions { parent: Some(disk.path().to_owned()), ..ClusterOptions::default() };
+        let options = options.set("min_wal_size", "32MB").set("max_wal_size", "48MB");
+        let Stage { cluster, database, folder } = Stage::on(options)?;
+        let server = scenario::disk_of_the_server(&cluster, &disk, &database, folder.path(), &plan).await?;
+        let mut clean = self.report.verdict(&server)?;
+        let Stage { database, folder, cluster: _cluster } = Stage::set()?;
+        clean &= self.report.verdict(&scenario::disk_of_the_file(&SmallDisk::new(16)?, &database, &plan).await?)?;
+        let sqlite = scenario::disk_of_sqlite(&SmallDisk::new(16)?, folder.path(), &plan).await?;
+        clean &= self.report.verdict(&sqlite)?;
         Ok(clean)
     }
 
@@ -151,7 +176,11 @@ struct Stage {
 
 impl Stage {
     fn set() -> Result<Self> {
-        let cluster = Arc::new(Cluster::start(ClusterOptions::default())?);
+        Self::on(ClusterOptions::default())
+    }
+
+    fn on(options: ClusterOptions) -> Result<Self> {
+        let cluster = Arc::new(Cluster::start(options)?);
         Ok(Self { database: Database::on(&cluster, "torture")?, folder: tempfile::tempdir()?, cluster })
     }
 }

@@ -16,7 +16,7 @@ use crate::proxy::Proxy;
 const BIND: u8 = b'B';
 
 async fn proxied(backend: &Postgres) -> (Proxy, PgStore) {
-    let options = backend.options();
+    let options = backend.relay();
     let proxy = Proxy::to(format!("{}:{}", options.get_host(), options.get_port())).await.unwrap();
     let through = options.clone().host("127.0.0.1").port(proxy.port());
     (proxy, PgStore::from_options(through, Names::default()))

@@ -115,8 +115,8 @@ pub async fn ended_sessions_lose_nothing(backend: &Postgres) {
     assert_eq!(sink.by_key(), numbered(&["a", "b"], 1, 10));
 }
 
-/// A relay without the right to write to `outbox_meta` works, and is told what to grant where it matters.
-pub async fn a_user_who_may_not_record_relays_and_mends_nothing(backend: &Postgres) {
+/// Who may not write to `outbox_meta` neither relays nor mends, and is told what to grant.
+pub async fn a_user_who_may_not_record_is_told_what_to_grant(backend: &Postgres) {
     let user = format!("relay_{}", Uuid::now_v7().simple());
     backend
         .admin(&format!(
@@ -125,11 +125,15 @@ pub async fn a_user_who_may_not_record_relays_and_mends_nothing(backend: &Postgr
              GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {user}"
         ))
         .await;
-    let store = PgStore::from_options(backend.options().clone().username(&user), Names::default());
+    let store = PgStore::from_options(backend.owner().clone().username(&user), Names::default());
     let sink = Sink::new();
     write(backend, &["k"], 1, 3).await;
-    drain(relay(store.clone()).subscription(subscription(sink.clone()))).await.unwrap();
-    assert_eq!(sink.by_key(), numbered(&["k"], 1, 3));
+    let Err(RelayError::Store(refused)) = drain(relay(store.clone()).subscription(subscription(sink.clone()))).await
+    else {
+        panic!("a relay writes down how a subscription is shared")
+    };
+    assert!(refused.to_string().contains("GRANT INSERT, UPDATE ON outbox_meta TO"), "{refused}");
+    assert!(sink.taken().is_empty());
     let continuity = store.status().await.unwrap().continuity.unwrap();
     assert_eq!((continuity.addresses.len(), continuity.refused), (0, None));
     let refused = [

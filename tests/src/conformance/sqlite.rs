@@ -75,7 +75,7 @@ impl Backend for Sqlite {
         Adapter::change(&SqliteOutbox::new(), tx, before, after).await
     }
 
-    async fn captured(tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError> {
+    async fn captured(&self, tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError> {
         SqliteOutbox::new().captured(tx).await
     }
 }

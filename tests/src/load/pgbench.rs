@@ -56,7 +56,7 @@ pub(super) async fn repeat(context: Arc<Context>, process: u32) -> Result<()> {
         for (script, weight) in scripts {
             command.args(["-f", &format!("{script}@{weight}")]);
         }
-        command.arg(context.database.url());
+        command.arg(context.database.writer_url());
         command.stdout(Stdio::null()).stderr(File::create(complaints.path())?);
         // Ended sessions make pgbench fail; that is wanted. A slice that never begins shows as a standstill.
         let status = command.status().await.context("pgbench cannot be started")?;

@@ -128,7 +128,7 @@ fn spread(mut times: Vec<Duration>) -> String {
 async fn accepted(database: &Database) -> Result<PgConnection> {
     let start = Instant::now();
     loop {
-        match database.connect().await {
+        match database.connect_as_writer().await {
             Ok(session) => return Ok(session),
             Err(error) if start.elapsed() > PUBLISH_AT_LAST => {
                 return Err(error).context("the server did not come back");

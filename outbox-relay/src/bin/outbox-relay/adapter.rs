@@ -88,6 +88,16 @@ pub(crate) async fn resize(database: &Database, segments: u8) -> Result<bool, Fa
     }
 }
 
+/// Makes the roles of PostgreSQL.
+pub(crate) async fn create_roles(database: &Database) -> Result<(), Failure> {
+    tracing::debug!(?database, "making the roles");
+    match database.kind {
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => Ok(PgStore::new(&database.url, database.names.clone())?.create_roles().await?),
+        _ => std::future::ready(Ok(())).await,
+    }
+}
+
 #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
 fn not_built(kind: Kind) -> StoreError {
     let (database, feature) = match kind {

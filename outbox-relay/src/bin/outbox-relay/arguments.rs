@@ -16,6 +16,7 @@ pub(crate) use mending::{Adopt, Repair, SignatureFlags};
     after_help = "\
 Examples:
   outbox-relay migrate --database-url sqlite:shop.db
+  outbox-relay migrate --roles --database-url postgres://owner@localhost/shop
   outbox-relay run --database-url sqlite:shop.db --publisher stdout
   outbox-relay status --config relay.toml
 
@@ -88,6 +89,7 @@ pub(crate) enum Command {
     #[command(after_help = "\
 Examples:
   outbox-relay migrate --database-url sqlite:shop.db
+  outbox-relay migrate --roles --database-url postgres://owner@localhost/shop
   outbox-relay migrate --print --database-url postgres://app@localhost/shop > outbox.sql")]
     Migrate(Migrate),
     /// Publish events: the subscriptions of the configuration, or one from flags
@@ -160,6 +162,9 @@ pub(crate) struct Migrate {
     /// Write the SQL to standard output and touch no database
     #[arg(long)]
     pub(crate) print: bool,
+    /// Make the roles of PostgreSQL, too, for writers, relays and operators; with --print show them alone
+    #[arg(long)]
+    pub(crate) roles: bool,
     /// How many segments the log uses on PostgreSQL, new or there already; SQLite has none [default: 8]
     #[arg(long, value_name = "N",
         value_parser = clap::value_parser!(u8).range(1..=i64::from(outbox_core::schema::MAX_SEGMENTS)))]
