@@ -16,7 +16,7 @@
 //! - [`publisher`]: the contract with the outside; [`envelope`]: how an event is written for it.
 //! - [`checkpoint`] and [`lease`]: where to go on, and who may.
 //! - [`cleanup`]: how the log gives its disk back, and why no unread event goes with it.
-//! - [`clock`]: the time that a relay goes by.
+//! - [`clock`]: the time that a relay goes by; [`wake`]: how it sleeps until there is something to read.
 //! - [`status`] and [`doctor`]: how it all stands, and what is wrong with it.
 //! - [`store`]: all of it for one database. `outbox-sqlx` implements it, `outbox-relay` drives it.
 
@@ -49,6 +49,7 @@ pub mod status;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod wake;
 
 pub use async_trait::async_trait;
 pub use capture::{CaptureError, DomainEvent, Entity, NewEvent};
@@ -65,3 +66,4 @@ pub use publisher::{Answer, Delivery, PublishError, PublishErrorKind, Publisher}
 pub use shape::Described;
 pub use source::Start;
 pub use store::Store;
+pub use wake::WakeMode;

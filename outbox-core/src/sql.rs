@@ -73,11 +73,18 @@ pub mod postgres {
         STATUS_RELAYS = "status_relays",
         STATUS_SEGMENTS = "status_segments",
         STATUS_SUBSCRIPTIONS = "status_subscriptions",
+        STORE_BEGIN = "store_begin",
         STORE_META = "store_meta",
         STORE_POSITION = "store_position",
         STORE_PRIVILEGES = "store_privileges",
         STORE_SERVER = "store_server",
         STORE_SESSION = "store_session",
+        WAKE_ARM = "wake_arm",
+        WAKE_DISARM = "wake_disarm",
+        WAKE_READY = "wake_ready",
+        WAKE_TRIGGER = "wake_trigger",
+        WAKE_TRIGGER_REMOVE = "wake_trigger_remove",
+        WAKE_TRIGGER_THERE = "wake_trigger_there",
     }
 }
 
@@ -128,6 +135,7 @@ pub mod sqlite {
         STATUS_SUBSCRIPTIONS = "status_subscriptions",
         STORE_META = "store_meta",
         STORE_TABLE = "store_table",
+        WAKE_VERSION = "wake_version",
     }
 }
 

@@ -13,6 +13,7 @@ use crate::filter::Filter;
 use crate::lease::Leases;
 use crate::source::Source;
 use crate::status::Status;
+use crate::wake::{WakeMode, Waking};
 
 /// The version of the tables this build reads and writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -105,6 +106,17 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`] as for [`Store::check`], and for a privilege that only cleaning needs.
     async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
         Ok(None)
+    }
+
+    /// How a relay learns that there is something to read.
+    ///
+    /// Default: it looks by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Store::check`].
+    async fn wake(&self, _mode: WakeMode) -> Result<Waking, StoreError> {
+        Ok(Waking::Polling("this database tells nobody".to_owned()))
     }
 
     /// What is known of the outbox, its relays and its subscriptions.

@@ -45,6 +45,7 @@ mod settings;
 mod subscription;
 mod term;
 mod trail;
+mod wake;
 mod worker;
 
 pub use changelog::ChangeLog;
@@ -53,3 +54,4 @@ pub use error::RelayError;
 pub use relay::{Outcome, Relay, RelayBuilder, RunningRelay, StopHandle};
 pub use retry::Retry;
 pub use subscription::Subscription;
+pub use wake::Waker;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use outbox_core::checkpoint::{RESERVED, is_reserved};
 use outbox_core::publisher::PublishErrorKind;
-use outbox_core::{Clock, Retention, Store};
+use outbox_core::{Clock, Retention, Store, WakeMode};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,7 @@ use crate::identity;
 use crate::settings::Settings;
 use crate::subscription::Subscription;
 use crate::term::Mandate;
+use crate::wake::{Bell, Sleeping, Waker};
 use crate::worker::{check, open, publisher_error, work};
 
 /// Moves events from an outbox to publishers.
@@ -56,7 +57,8 @@ impl RelayBuilder {
         self
     }
 
-    /// The longest pause between two looks at a log in which nothing happens; default 2 s.
+    /// The longest pause between two looks at a log in which nothing happens; default 2 s. Where writers wake the relay, it
+    /// looks once for all subscriptions, after half as long again.
     pub fn poll_max(mut self, poll_max: Duration) -> Self {
         self.settings.poll_max = poll_max;
         self
@@ -102,6 +104,14 @@ impl RelayBuilder {
         self
     }
 
+    /// Whether writers wake the relay; default [`WakeMode::Auto`].
+    ///
+    /// A relay that ends when all is published ([`RelayBuilder::until_empty`]) does not sleep.
+    pub fn wake(mut self, mode: WakeMode) -> Self {
+        self.settings.wake = mode;
+        self
+    }
+
     /// Adds a subscription.
     pub fn subscription(mut self, subscription: Subscription) -> Self {
         self.subscriptions.push(subscription);
@@ -133,13 +143,15 @@ impl RelayBuilder {
         let seat = |each: &Subscription| Arc::new(Seat::new(each.name.clone(), each.publisher.describe(), now));
         let seats: Vec<_> = self.subscriptions.iter().map(seat).collect();
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
-        let whole = Whole { store: self.store, settings: Arc::new(self.settings), seats: seats.clone(), stop };
+        let bell = Arc::new(Bell::new());
+        let settings = Arc::new(self.settings);
+        let whole = Whole { store: self.store, settings, seats: seats.clone(), bell: Arc::clone(&bell), stop };
         let (stop, guard) = (whole.stop.clone(), ended.clone().drop_guard());
         let task = tokio::spawn(async move {
             let _ended = guard;
             whole.supervise(self.subscriptions).await
         });
-        Ok(RunningRelay { stop, seats, ended, task })
+        Ok(RunningRelay { stop, seats, bell, ended, task })
     }
 
     fn validate_subscriptions(&self) -> Result<(), RelayError> {
@@ -180,6 +192,7 @@ pub struct Outcome {
 pub struct RunningRelay {
     stop: CancellationToken,
     seats: Vec<Arc<Seat>>,
+    bell: Arc<Bell>,
     /// Cancelled when the task has ended, in whatever way.
     ended: CancellationToken,
     task: JoinHandle<Result<Outcome, RelayError>>,
@@ -201,6 +214,21 @@ impl RunningRelay {
     /// A handle to stop it from elsewhere.
     pub fn handle(&self) -> StopHandle {
         StopHandle(self.stop.clone())
+    }
+
+    /// A handle to wake it by after a commit, so that it reads at once.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(relay: outbox_relay::RunningRelay) {
+    /// let waker = relay.waker();
+    /// // … the application commits, wherever it holds the waker …
+    /// waker.wake();
+    /// # }
+    /// ```
+    pub fn waker(&self) -> Waker {
+        Waker(Arc::clone(&self.bell))
     }
 
     /// Waits until every event committed before this call is published, or recorded as one that will not pass, and a durable
@@ -276,6 +304,7 @@ struct Whole {
     store: Arc<dyn Store>,
     settings: Arc<Settings>,
     seats: Vec<Arc<Seat>>,
+    bell: Arc<Bell>,
     stop: CancellationToken,
 }
 
@@ -284,7 +313,7 @@ impl Whole {
     async fn supervise(self, subscriptions: Vec<Subscription>) -> Result<Outcome, RelayError> {
         let mut workers = self.workers(subscriptions);
         let end = CancellationToken::new();
-        let cleanup = self.cleanup(end.clone());
+        let (cleanup, sleeping) = (self.cleanup(end.clone()), self.sleeping(end.clone()));
         let mut heartbeat = tokio::spawn(self.heartbeat(end.clone()).run(None));
         let mut heart_beats = true;
         let mut outcome = Ok(Outcome::default());
@@ -320,6 +349,9 @@ impl Whole {
         if let Err(panic) = cleanup.await {
             tracing::error!(reason = %panic, "the cleanup of the log ended early");
         }
+        if let Err(panic) = sleeping.await {
+            tracing::error!(reason = %panic, "what wakes the relay ended early, so it polled");
+        }
         outcome
     }
 
@@ -327,7 +359,7 @@ impl Whole {
         let mut workers = JoinSet::new();
         for (subscription, seat) in subscriptions.into_iter().zip(&self.seats) {
             let (settings, store, seat) = (self.settings.clone(), self.store.clone(), seat.clone());
-            workers.spawn(work(Mandate { subscription, settings, store, seat, stop: self.stop.clone() }));
+            workers.spawn(work(Mandate { subscription, settings, store, seat, bell: self.bell.clone(), stop: self.stop.clone() }));
         }
         workers
     }
@@ -342,6 +374,20 @@ impl Whole {
             end,
         }
     }
+
+    /// Starts the chore that lets the relay sleep, where it is to.
+    fn sleeping(&self, end: CancellationToken) -> JoinHandle<()> {
+        let Settings { clock, wake, poll_max, until_empty, .. } = self.settings.as_ref();
+        let (store, bell) = (self.store.clone(), self.bell.clone());
+        let chore = Sleeping { store, clock: clock.clone(), bell, mode: *wake, poll_max: *poll_max, end };
+        let wanted = until_empty.is_none();
+        tokio::spawn(async move {
+            if wanted {
+                chore.run().await;
+            }
+        })
+    }
+
     /// Starts the chore that cleans the log, where this relay is to.
     fn cleanup(&self, end: CancellationToken) -> JoinHandle<()> {
         let retention = self.settings.retention.clone().filter(|_| self.settings.until_empty.is_none());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_core::{Clock, Retention};
+use outbox_core::{Clock, Retention, WakeMode};
 
 use crate::clock::SystemClock;
 use crate::error::RelayError;
@@ -20,6 +20,7 @@ pub(crate) struct Settings {
     pub(crate) until_empty: Option<Duration>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) retention: Option<Retention>,
+    pub(crate) wake: WakeMode,
 }
 
 impl Default for Settings {
@@ -34,6 +35,7 @@ impl Default for Settings {
             until_empty: None,
             clock: Arc::new(SystemClock),
             retention: Some(Retention::default()),
+            wake: WakeMode::default(),
         }
     }
 }

@@ -46,6 +46,7 @@ use crate::reaction::{self, Reaction};
 use crate::settings::Settings;
 use crate::subscription::Subscription;
 use crate::trail::Trail;
+use crate::wake::Bell;
 use drain::Drain;
 use pace::Pace;
 
@@ -71,6 +72,7 @@ pub(crate) struct Mandate {
     pub(crate) settings: Arc<Settings>,
     pub(crate) store: Arc<dyn outbox_core::Store>,
     pub(crate) seat: Arc<Seat>,
+    pub(crate) bell: Arc<Bell>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -125,6 +127,7 @@ pub(crate) async fn run(
     let mut timer = Timer::new(clock);
     let mut drains = mandate.seat.drains.requests();
     drains.mark_changed();
+    let mut bell = mandate.bell.listen();
     loop {
         let now = clock.now();
         term.start_read(now);
@@ -145,6 +148,7 @@ pub(crate) async fn run(
             }
             () = timer.until(wake) => {}
             () = mandate.seat.trusted(), if !trusted => {}
+            Ok(()) = bell.changed() => term.pace.heard(*bell.borrow_and_update(), clock.now()),
             Ok(()) = drains.changed() => term.drain_asked(*drains.borrow_and_update(), clock.now()),
             _ = grants.wait_for(|grant| *grant != Some(epoch)) => return Ok(End::Lost),
             () = mandate.stop.cancelled(), if term.stopping_since.is_none() => term.stopping_since = Some(clock.now()),
@@ -200,7 +204,7 @@ impl<'m> Term<'m> {
             writing: None,
             entry: Entry { checkpoint, ..Entry::default() },
             calls: FuturesUnordered::new(),
-            pace: Pace::new(now, mandate.settings.poll_max),
+            pace: Pace::new(now, mandate.settings.poll_max, mandate.bell.state()),
             drain: Drain::default(),
             unsaved: 0,
             being_saved: 0,

@@ -1,5 +1,6 @@
 //! The outbox on PostgreSQL: positions are drawn before commit, so what is missing between them may still appear.
 
+mod address;
 mod capture;
 #[cfg(feature = "testing")]
 mod captured;
@@ -17,6 +18,7 @@ mod source;
 mod start;
 mod status;
 mod store;
+mod wake;
 
 pub use capture::PgOutbox;
 pub use store::PgStore;

@@ -30,6 +30,7 @@ impl Term<'_> {
         let request = self.frontier.request(u32::try_from(most).unwrap_or(u32::MAX), bytes);
         let proof = Proof { position: self.frontier.position(), events: self.trail.events() };
         self.pace.read_sent_at = now;
+        self.pace.read_under = self.mandate.bell.state();
         self.drain.read_begins();
         self.reading = Some(Box::pin(reader.read(request, proof)));
     }
@@ -69,7 +70,8 @@ impl Term<'_> {
             self.mandate.seat.progress(now);
             self.dirty_since.get_or_insert(now);
         }
-        self.pace.after_read(rows.len(), self.frontier.hole_count() > 0, now);
+        let holes = self.frontier.hole_count() > 0;
+        self.pace.after_read(rows.len(), holes, complete && brought == 0 && !holes, now, &self.mandate.bell);
         if self.drain.wants_read() {
             self.pace.read_at = now;
         }

@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, DeadLetter};
 use outbox_core::{Names, Position, StoreError};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow, Postgres};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
 use sqlx::query::Query;
 use sqlx::{Connection, Row, SqlStr};
 
+use super::address::Address;
 use super::connection::{CALL, Link, statement};
 use super::fault::{fenced, store_error};
 use crate::refusal::{lost, overtaken};
@@ -36,9 +37,9 @@ pub(super) struct PgCheckpoints {
 }
 
 impl PgCheckpoints {
-    pub(super) async fn open(options: &PgConnectOptions, names: &Names) -> Result<Self, StoreError> {
+    pub(super) async fn open(address: &Address, names: &Names) -> Result<Self, StoreError> {
         Ok(Self {
-            link: Link::open(options, CALL).await?,
+            link: Link::open(address, CALL).await?,
             claim: statement(names, CLAIM),
             lost: statement(names, LOST),
             lock: statement(names, LOCK),
@@ -97,10 +98,11 @@ impl Checkpoints for PgCheckpoints {
     }
 
     async fn create(&mut self, subscription: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        let (lock, query) = (self.lock.clone(), written(&self.create, subscription, epoch, checkpoint));
+        let lock = self.link.prepared(sqlx::query(self.lock.clone()));
+        let query = self.link.prepared(written(&self.create, subscription, epoch, checkpoint));
         let create = async |connection: &mut PgConnection| {
             let mut tx = connection.begin().await?;
-            sqlx::query(lock).execute(&mut *tx).await?;
+            lock.execute(&mut *tx).await?;
             let created = query.execute(&mut *tx).await?.rows_affected();
             tx.commit().await?;
             Ok(created)

@@ -5,10 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Report};
 use outbox_core::{Names, StoreError};
-use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::{Row, SqlStr};
 
 use super::checkpoint::storable;
+use super::address::Address;
 use super::connection::{CALL, Link, statement};
 use super::fault::{precondition, store_error, unavailable};
 
@@ -30,9 +31,9 @@ pub(super) struct PgLeases {
 }
 
 impl PgLeases {
-    pub(super) async fn open(options: &PgConnectOptions, names: &Names) -> Result<Self, StoreError> {
+    pub(super) async fn open(address: &Address, names: &Names) -> Result<Self, StoreError> {
         Ok(Self {
-            link: Link::open(options, CALL).await?,
+            link: Link::open(address, CALL).await?,
             acquire: statement(names, ACQUIRE),
             take_over: statement(names, TAKE_OVER),
             renew: statement(names, RENEW),

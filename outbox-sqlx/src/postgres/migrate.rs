@@ -7,9 +7,11 @@ use outbox_core::Names;
 use outbox_core::schema::{self, MAX_SEGMENTS};
 use outbox_core::store::SCHEMA_VERSION;
 use sqlx::error::DatabaseError;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Acquire, Row};
+use sqlx::postgres::{PgArguments, PgConnection, Postgres};
+use sqlx::query::Query;
+use sqlx::{Acquire, Row, SqlStr};
 
+use super::address::Address;
 use super::connection::{Link, READ, assembled, segment_statement, statement};
 use super::fault::{precondition, store_error};
 use crate::MigrateError;
@@ -38,9 +40,9 @@ pub(super) fn migration(names: &Names, segments: u8) -> String {
 }
 
 /// Makes the tables where they are missing, and brings older ones up to date; returns whether anything changed.
-pub(super) async fn migrate(options: &PgConnectOptions, names: &Names, segments: u8) -> Result<bool, MigrateError> {
+pub(super) async fn migrate(address: &Address, names: &Names, segments: u8) -> Result<bool, MigrateError> {
     check_number(segments)?;
-    let mut link = Link::open(options, READ).await?;
+    let mut link = Link::open(address, READ).await?;
     for _ in 1..ATTEMPTS {
         let outcome = link.call(READ, async |connection| Ok(carry_out(connection, names, segments).await)).await?;
         match outcome {
@@ -67,19 +69,19 @@ fn answer(found: Found) -> Result<bool, MigrateError> {
 }
 
 /// Changes how many segments are used; returns whether anything changed.
-pub(super) async fn resize(options: &PgConnectOptions, names: &Names, segments: u8) -> Result<bool, MigrateError> {
+pub(super) async fn resize(address: &Address, names: &Names, segments: u8) -> Result<bool, MigrateError> {
     check_number(segments)?;
-    let mut link = Link::open(options, READ).await?;
+    let mut link = Link::open(address, READ).await?;
     Ok(link.call(READ, async |connection| add_segments(connection, names, segments).await).await?)
 }
 
 /// Attaches what is missing, and records the number, in one transaction.
 async fn add_segments(connection: &mut PgConnection, names: &Names, segments: u8) -> Result<bool, sqlx::Error> {
     let mut tx = connection.begin().await?;
-    sqlx::query(LOCK).execute(&mut *tx).await?;
-    let rows = sqlx::query(statement(names, SEGMENTS)).fetch_all(&mut *tx).await?;
+    once(statement(names, LOCK)).execute(&mut *tx).await?;
+    let rows = once(statement(names, SEGMENTS)).fetch_all(&mut *tx).await?;
     let there: Vec<i16> = rows.iter().map(|row| row.try_get("segment")).collect::<Result<_, _>>()?;
-    let noted = sqlx::query(statement(names, NOTED)).fetch_one(&mut *tx).await?;
+    let noted = once(statement(names, NOTED)).fetch_one(&mut *tx).await?;
     let used = noted.try_get::<Option<String>, _>("segments")?.and_then(|used| used.parse().ok());
     if used.unwrap_or(there.len()) == usize::from(segments) {
         return Ok(false);
@@ -87,7 +89,7 @@ async fn add_segments(connection: &mut PgConnection, names: &Names, segments: u8
     for segment in (0..i16::from(segments)).filter(|segment| !there.contains(segment)) {
         sqlx::raw_sql(segment_statement(names, SEGMENT, segment)).execute(&mut *tx).await?;
     }
-    sqlx::query(statement(names, USED)).bind(segments.to_string()).execute(&mut *tx).await?;
+    once(statement(names, USED)).bind(segments.to_string()).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(true)
 }
@@ -108,8 +110,8 @@ enum Found {
 /// Makes or upgrades the tables in one transaction, which waits for no lock that somebody at work holds.
 async fn carry_out(connection: &mut PgConnection, names: &Names, segments: u8) -> Result<Found, sqlx::Error> {
     let mut tx = connection.begin().await?;
-    sqlx::query(LOCK).execute(&mut *tx).await?;
-    sqlx::query(IMPATIENT).execute(&mut *tx).await?;
+    once(statement(names, LOCK)).execute(&mut *tx).await?;
+    once(statement(names, IMPATIENT)).execute(&mut *tx).await?;
     let found = find(&mut tx, names).await?;
     let steps = match &found {
         Found::Nothing => vec![migration(names, segments)],
@@ -126,14 +128,19 @@ async fn carry_out(connection: &mut PgConnection, names: &Names, segments: u8) -
 }
 
 async fn find(connection: &mut PgConnection, names: &Names) -> Result<Found, sqlx::Error> {
-    let server = sqlx::query(statement(names, SERVER)).fetch_one(&mut *connection).await?;
+    let server = once(statement(names, SERVER)).fetch_one(&mut *connection).await?;
     if !server.try_get::<bool, _>("migrated")? {
         return Ok(Found::Nothing);
     }
-    let meta = sqlx::query(statement(names, META)).fetch_one(connection).await?;
+    let meta = once(statement(names, META)).fetch_one(connection).await?;
     let version: Option<String> = meta.try_get("schema_version")?;
     let revision = schema::revision(meta.try_get("revision")?).map_err(|error| sqlx::Error::Decode(error.into()))?;
     Ok(Found::Tables { version: version.unwrap_or_else(|| "none".to_owned()), revision })
+}
+
+/// A statement of a migration runs once: behind a pooler one that was prepared would be left behind.
+fn once<'q>(statement: SqlStr) -> Query<'q, Postgres, PgArguments> {
+    sqlx::query(statement).persistent(false)
 }
 
 fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {

@@ -10,10 +10,12 @@ use outbox_core::lease::Leases;
 use outbox_core::source::Source;
 use outbox_core::status::Status;
 use outbox_core::store::{Count, Database};
+use outbox_core::wake::{WakeMode, Waking};
 use outbox_core::{Filter, Names, Position, Store, StoreError, schema};
 use sqlx::Row;
 use sqlx::postgres::{PgConnectOptions, PgRow};
 
+use super::address::Address;
 use super::changelog;
 use super::checkpoint::PgCheckpoints;
 use super::cleanup::PgCleaner;
@@ -24,6 +26,7 @@ use super::lease::PgLeases;
 use super::migrate::{migrate, resize};
 use super::source::PgSource;
 use super::status::status;
+use super::wake::wake;
 use crate::MigrateError;
 
 const SERVER: &str = outbox_core::sql::postgres::STORE_SERVER;
@@ -46,7 +49,7 @@ pub(super) enum Purpose {
 /// Every part has a connection of its own and puts a limit on each call. No transaction stays open between calls.
 #[derive(Clone)]
 pub struct PgStore {
-    options: PgConnectOptions,
+    pub(super) address: Address,
     pub(super) names: Names,
 }
 
@@ -72,7 +75,7 @@ impl PgStore {
 
     /// The database the options name; nothing is opened yet.
     pub fn from_options(options: PgConnectOptions, names: Names) -> Self {
-        Self { options, names }
+        Self { address: Address::new(options), names }
     }
 
     /// Makes the tables where they are missing, and the schema too; returns whether anything changed.
@@ -83,7 +86,7 @@ impl PgStore {
     ///
     /// [`MigrateError`]; nothing has changed then.
     pub async fn migrate(&self, segments: u8) -> Result<bool, MigrateError> {
-        migrate(&self.options, &self.names, segments).await
+        migrate(&self.address, &self.names, segments).await
     }
 
     /// Changes how many segments an outbox uses while it is in use; returns whether anything changed.
@@ -96,7 +99,7 @@ impl PgStore {
     /// [`MigrateError`]; nothing has changed then.
     pub async fn resize(&self, segments: u8) -> Result<bool, MigrateError> {
         self.check().await?;
-        resize(&self.options, &self.names, segments).await
+        resize(&self.address, &self.names, segments).await
     }
 
     /// The SQL that [`PgStore::migrate`] runs.
@@ -106,7 +109,7 @@ impl PgStore {
 
     /// Connects, and checks that an outbox this build knows is there to be read, or to be worked by a relay.
     async fn inspected(&self, purpose: Purpose) -> Result<(Link, Database), StoreError> {
-        let mut link = Link::open(&self.options, READ).await?;
+        let mut link = Link::open(&self.address, READ).await?;
         let server = link.one(CALL, sqlx::query(statement(&self.names, SERVER))).await?;
         let server_version: String = server.try_get("version_text").map_err(store_error)?;
         if server.try_get::<i32, _>("version").map_err(store_error)? < OLDEST_SERVER {
@@ -182,10 +185,10 @@ impl std::fmt::Debug for PgStore {
 #[async_trait]
 impl Store for PgStore {
     fn describe(&self) -> String {
-        let socket = self.options.get_socket().map(|path| path.display().to_string());
-        let host = socket.unwrap_or_else(|| self.options.get_host().to_owned());
-        let database = self.options.get_database().unwrap_or_else(|| self.options.get_username());
-        format!("postgres://{host}:{}/{database}", self.options.get_port())
+        let socket = self.address.options().get_socket().map(|path| path.display().to_string());
+        let host = socket.unwrap_or_else(|| self.address.options().get_host().to_owned());
+        let database = self.address.options().get_database().unwrap_or_else(|| self.address.options().get_username());
+        format!("postgres://{host}:{}/{database}", self.address.options().get_port())
     }
 
     async fn check(&self) -> Result<Database, StoreError> {
@@ -199,32 +202,36 @@ impl Store for PgStore {
     }
 
     async fn source(&self, filter: &Filter) -> Result<Box<dyn Source>, StoreError> {
-        Ok(Box::new(PgSource::open(&self.options, &self.names, filter).await?))
+        Ok(Box::new(PgSource::open(&self.address, &self.names, filter).await?))
     }
 
     async fn checkpoints(&self) -> Result<Box<dyn Checkpoints>, StoreError> {
-        Ok(Box::new(PgCheckpoints::open(&self.options, &self.names).await?))
+        Ok(Box::new(PgCheckpoints::open(&self.address, &self.names).await?))
     }
 
     async fn leases(&self) -> Result<Box<dyn Leases>, StoreError> {
-        Ok(Box::new(PgLeases::open(&self.options, &self.names).await?))
+        Ok(Box::new(PgLeases::open(&self.address, &self.names).await?))
     }
 
     async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
-        Ok(Some(Box::new(PgCleaner::open(&self.options, &self.names).await?)))
+        Ok(Some(Box::new(PgCleaner::open(&self.address, &self.names).await?)))
+    }
+
+    async fn wake(&self, mode: WakeMode) -> Result<Waking, StoreError> {
+        wake(&self.address, &self.names, mode).await
     }
 
     async fn status(&self) -> Result<Status, StoreError> {
         let (link, database) = self.inspected(Purpose::Relay).await?;
-        status(link, Link::open(&self.options, READ).await?, &self.names, database).await
+        status(link, Link::open(&self.address, READ).await?, &self.names, database).await
     }
 
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {
-        changelog::stats(&self.options, &self.names, after, filter).await
+        changelog::stats(&self.address, &self.names, after, filter).await
     }
 
     async fn examine(&self) -> Result<Vec<Finding>, StoreError> {
-        examine(Link::open(&self.options, READ).await?, self).await
+        examine(Link::open(&self.address, READ).await?, self).await
     }
 }
 

@@ -7,7 +7,7 @@ use super::section::Section;
 use crate::problem::{Place, Placed, Problems};
 
 /// Every variable that is read.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 17] = [
     "OUTBOX_DATABASE_URL",
     "OUTBOX_DATABASE_URL_FILE",
     "OUTBOX_DATABASE_SCHEMA",
@@ -19,6 +19,7 @@ const KNOWN: [&str; 16] = [
     "OUTBOX_RELAY_WINDOW_EVENTS",
     "OUTBOX_RELAY_WINDOW_BYTES",
     "OUTBOX_RELAY_SHUTDOWN_TIMEOUT",
+    "OUTBOX_RELAY_WAKE",
     "OUTBOX_RETENTION_KEEP",
     "OUTBOX_RETENTION_SEGMENTS",
     "OUTBOX_RETENTION_MAX_DISK",
