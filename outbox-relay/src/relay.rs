@@ -58,7 +58,7 @@ impl RelayBuilder {
     }
 
     /// The longest pause between two looks at a log in which nothing happens; default 2 s. Where writers wake the relay, it
-    /// looks once for all subscriptions, after half as long again.
+    /// looks once for all subscriptions, after twice as long and 5 s at most.
     pub fn poll_max(mut self, poll_max: Duration) -> Self {
         self.settings.poll_max = poll_max;
         self

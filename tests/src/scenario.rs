@@ -5,6 +5,7 @@ mod controls;
 mod kills;
 mod order;
 mod restarts;
+pub mod wake;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ pub use self::controls::{Controls, controls};
 pub use self::kills::kills;
 pub use self::order::order;
 pub use self::restarts::restarts;
+pub use self::wake::wake;
 use crate::load::LoadOptions;
 use crate::oracle::{Findings, Truth};
 
