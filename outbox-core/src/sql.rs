@@ -201,6 +201,16 @@ mod tests {
     ];
 
     #[test]
+    fn all_speak_of_one_channel() {
+        for sql in [postgres::CAPTURE_INSERT, postgres::CAPTURE_INSERT_ALL] {
+            assert!(sql.contains("pg_notify('outbox:' || to_regclass('outbox_wake')::oid, "), "{sql}");
+        }
+        for sql in [postgres::WAKE_READY, postgres::WAKE_ARM, postgres::WAKE_TRIGGER] {
+            assert!(sql.contains("'outbox:' || 'outbox_wake'::regclass::oid"), "{sql}");
+        }
+    }
+
+    #[test]
     fn without_a_filter_nothing_of_it_is_left() {
         for (sql, _) in READING {
             let plain = without_filter(sql);

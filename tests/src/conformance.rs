@@ -56,6 +56,7 @@ pub mod sqlite;
 pub mod stopping;
 pub mod trouble;
 pub mod waiting;
+pub mod wake;
 
 /// A fresh outbox, which nobody else uses.
 #[expect(async_fn_in_trait, reason = "the behaviours run on one task, which need not move between threads")]
@@ -271,6 +272,9 @@ macro_rules! conformance {
                 a_panic_ends_the_relay,
                 broken_connections_lose_nothing,
                 an_unknown_outcome_of_a_checkpoint_repeats_nothing,
+            }
+            $crate::behaviours! { $backend, wake:
+                a_waker_has_a_relay_read_at_once,
             }
             $crate::behaviours! { $backend, stopping:
                 a_stop_waits_for_what_is_in_flight,

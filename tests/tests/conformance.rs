@@ -60,6 +60,20 @@ mod postgres_alone {
         what_is_cut_off_is_archived_first,
         nothing_goes_without_its_archive,
     }
+    outbox_tests::behaviours! { Postgres, wake:
+        all_subscriptions_of_a_relay_are_woken,
+        outboxes_of_one_database_wake_their_own_relays,
+        a_writer_that_may_not_look_writes_all_the_same,
+        a_transaction_tells_once,
+        two_relays_sleep_by_one_sequence,
+        an_arming_runs_out_by_itself,
+        who_may_prepare_transactions_is_asked_for_nothing,
+        a_trigger_tells_for_plain_sql,
+        a_relay_that_polls_never_arms,
+        a_relay_that_may_not_arm_polls,
+        ended_sessions_of_a_sleeping_relay_lose_nothing,
+        a_wake_that_hears_nothing_any_more_says_so,
+    }
     outbox_tests::behaviours! { Postgres, server_settings:
         short_timeouts_of_the_database_do_no_harm,
         a_read_only_database_is_waited_for,
@@ -75,6 +89,10 @@ mod sqlite_alone {
     outbox_tests::behaviours! { Sqlite, files:
         a_file_replaced_by_an_older_copy_stops_the_relay,
         a_whole_older_copy_loses_nothing,
+    }
+    outbox_tests::behaviours! { Sqlite, wake:
+        a_file_that_changes_wakes_a_relay,
+        a_heartbeat_wakes_nobody,
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::time::SystemTime;
 
-use outbox_core::StoreError;
-use outbox_core::doctor::{Finding, clock};
+use outbox_core::{StoreError, WakeMode};
+use outbox_core::doctor::{Finding, Verdict, clock};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::connection::{CALL, Link, READ, statement};
 use super::fault::store_error;
 use super::store::{PgStore, Purpose, check_version};
+use super::wake::{Reason, reason_to_poll};
 
 const SERVER_CHECKS: &str = outbox_core::sql::postgres::DOCTOR_SERVER;
 const OUTBOX_CHECKS: &str = outbox_core::sql::postgres::DOCTOR_OUTBOX;
@@ -29,10 +30,22 @@ pub(super) async fn examine(mut link: Link, store: &PgStore) -> Result<Vec<Findi
         let may_read = privileges.is_ok();
         findings.push(Finding::told("privileges", "this user has what a relay needs", privileges)?);
         if may_read {
+            findings.push(waking(&mut link, store).await?);
             findings.extend(self::findings(&mut link, sqlx::query(statement(&store.names, OUTBOX_CHECKS))).await?);
         }
     }
     Ok(findings)
+}
+
+/// Whether writers would wake a relay whose settings say nothing of it.
+async fn waking(link: &mut Link, store: &PgStore) -> Result<Finding, StoreError> {
+    let mut finding = Finding::ok("wake", "writers of the library wake a relay that sleeps");
+    if let Some(Reason { found, remedy, by_choice }) = reason_to_poll(link, &store.names, WakeMode::Auto).await? {
+        finding.found = format!("a relay polls: {found}");
+        finding.remedy = Some(remedy);
+        finding.verdict = if by_choice { Verdict::Ok } else { Verdict::Warning };
+    }
+    Ok(finding)
 }
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;

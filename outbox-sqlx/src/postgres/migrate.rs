@@ -25,6 +25,9 @@ const SEGMENTS: &str = outbox_core::sql::postgres::STATUS_SEGMENTS;
 const SEGMENT: &str = outbox_core::sql::postgres::MIGRATE_SEGMENT;
 const NOTED: &str = outbox_core::sql::postgres::CLEANUP_NOTED;
 const USED: &str = outbox_core::sql::postgres::MIGRATE_USED;
+const TRIGGER: &str = outbox_core::sql::postgres::WAKE_TRIGGER;
+const TRIGGER_REMOVE: &str = outbox_core::sql::postgres::WAKE_TRIGGER_REMOVE;
+const TRIGGER_THERE: &str = outbox_core::sql::postgres::WAKE_TRIGGER_THERE;
 
 /// How often a migration is tried that meets a lock.
 const ATTEMPTS: u32 = 100;
@@ -66,6 +69,32 @@ fn answer(found: Found) -> Result<bool, MigrateError> {
         }
         Found::Tables { revision, .. } => Ok(revision < schema::REVISION),
     }
+}
+
+/// Makes the trigger that wakes relays for writers in plain SQL, or takes it away; returns whether anything changed.
+pub(super) async fn set_wake_trigger(address: &Address, names: &Names, wanted: bool) -> Result<bool, MigrateError> {
+    let mut link = Link::open(address, READ).await?;
+    for _ in 1..ATTEMPTS {
+        let outcome = link.call(READ, async |connection| Ok(change_trigger(connection, names, wanted).await)).await?;
+        match outcome {
+            Err(error) if code(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) => pause().await,
+            outcome => return Ok(outcome.map_err(store_error)?),
+        }
+    }
+    Ok(link.call(READ, async |connection| change_trigger(connection, names, wanted).await).await?)
+}
+
+async fn change_trigger(connection: &mut PgConnection, names: &Names, wanted: bool) -> Result<bool, sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    once(statement(names, LOCK)).execute(&mut *tx).await?;
+    once(statement(names, IMPATIENT)).execute(&mut *tx).await?;
+    if once(statement(names, TRIGGER_THERE)).fetch_one(&mut *tx).await?.try_get::<bool, _>("there")? == wanted {
+        return Ok(false);
+    }
+    let change = statement(names, if wanted { TRIGGER } else { TRIGGER_REMOVE });
+    sqlx::raw_sql(change).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// Changes how many segments are used; returns whether anything changed.

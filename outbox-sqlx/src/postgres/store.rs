@@ -23,7 +23,7 @@ use super::connection::{CALL, Link, READ, statement};
 use super::doctor::examine;
 use super::fault::{precondition, store_error};
 use super::lease::PgLeases;
-use super::migrate::{migrate, resize};
+use super::migrate::{migrate, resize, set_wake_trigger};
 use super::source::PgSource;
 use super::status::status;
 use super::wake::wake;
@@ -100,6 +100,19 @@ impl PgStore {
     pub async fn resize(&self, segments: u8) -> Result<bool, MigrateError> {
         self.check().await?;
         resize(&self.address, &self.names, segments).await
+    }
+
+    /// Makes the trigger by which writers in plain SQL wake a relay that sleeps, or takes it away; returns whether anything
+    /// changed. Writers that use the library wake one without it.
+    ///
+    /// Not for an outbox whose writers prepare transactions: `PREPARE TRANSACTION` fails after a notification.
+    ///
+    /// # Errors
+    ///
+    /// [`MigrateError`]; nothing has changed then.
+    pub async fn set_wake_trigger(&self, wanted: bool) -> Result<bool, MigrateError> {
+        self.check().await?;
+        set_wake_trigger(&self.address, &self.names, wanted).await
     }
 
     /// The SQL that [`PgStore::migrate`] runs.

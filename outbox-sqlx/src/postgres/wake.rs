@@ -30,9 +30,14 @@ const DISARM: &str = outbox_core::sql::postgres::WAKE_DISARM;
 /// How long an answer may take before the connection counts as lost: a relay sleeps meanwhile.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// What is said of a pooler, here and by `doctor`.
-pub(super) const POOLED: &str = "a pooler hands out a connection for each transaction, over which nobody is told anything; \
-    point the relay at the database itself, or at a pooler in session mode";
+/// Why a relay is not told.
+pub(super) struct Reason {
+    pub(super) found: String,
+    /// What to do about it.
+    pub(super) remedy: String,
+    /// Whether it is meant to be so unless the settings say otherwise.
+    pub(super) by_choice: bool,
+}
 
 /// The relay's end of the channel.
 struct PgWake {
@@ -54,33 +59,38 @@ pub(super) async fn wake(address: &Address, names: &Names, mode: WakeMode) -> Re
         return Ok(Waking::Polling("the settings say so".to_owned()));
     }
     let mut link = Link::open(address, CALL).await?;
-    if let Some(reason) = reason_to_poll(&mut link, names, mode).await? {
-        return Ok(Waking::Polling(reason));
+    if let Some(Reason { found, remedy, .. }) = reason_to_poll(&mut link, names, mode).await? {
+        return Ok(Waking::Polling(format!("{found}; {remedy}")));
     }
     Ok(Waking::Told(Box::new(PgWake::open(address, names, &mut link).await?)))
 }
 
-/// Why a relay is not told, with what to do about it.
+/// Why a relay is not told over this link.
 pub(super) async fn reason_to_poll(
     link: &mut Link,
     names: &Names,
     mode: WakeMode,
-) -> Result<Option<String>, StoreError> {
+) -> Result<Option<Reason>, StoreError> {
+    let reason = |found: String, remedy: String, by_choice| Ok(Some(Reason { found, remedy, by_choice }));
     if link.is_pooled() {
-        return Ok(Some(POOLED.to_owned()));
+        let found = "a pooler hands out a connection for each transaction, over which nobody is told anything";
+        let remedy = "point the relay at the database itself, or at a pooler in session mode";
+        return reason(found.to_owned(), remedy.to_owned(), false);
     }
     let ready = link.one(CALL, sqlx::query(statement(names, READY))).await?;
     if !ready.try_get::<bool, _>("may_arm").map_err(store_error)? {
         let remedy: String = ready.try_get("remedy").map_err(store_error)?;
-        return Ok(Some(format!("this user may not change the sequence by which writers are asked to tell; run: {remedy}")));
+        let found = "this user may not change the sequence by which writers are asked to tell";
+        return reason(found.to_owned(), format!("as the owner of the tables run: {remedy}"), false);
     }
     let prepared: i32 = ready.try_get("prepared").map_err(store_error)?;
-    Ok((prepared > 0 && mode == WakeMode::Auto).then(|| {
-        format!(
-            "max_prepared_transactions is {prepared}, and a transaction that told a relay cannot be prepared; if no writer of \
-             events prepares its transaction, write wake = \"notify\""
-        )
-    }))
+    if prepared == 0 || mode == WakeMode::Notify {
+        return Ok(None);
+    }
+    let found = format!(
+        "max_prepared_transactions is {prepared}, and a transaction that has told a relay cannot be prepared"
+    );
+    reason(found, "if no writer of events prepares its transaction, write wake = \"notify\"".to_owned(), true)
 }
 
 impl PgWake {

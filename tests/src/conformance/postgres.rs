@@ -29,6 +29,13 @@ impl Postgres {
         &self.options
     }
 
+    /// A role that may read the log and `outbox_meta`, and nothing else.
+    pub async fn auditor_role(&self) -> String {
+        let role = self.database.name.clone();
+        self.admin(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT ON outbox_event, outbox_meta TO {role}")).await;
+        role
+    }
+
     /// Ends every session of a relay of this database.
     pub async fn end_relay_sessions(&self) {
         self.admin(
@@ -100,9 +107,8 @@ impl SqlBackend for Postgres {
         ORDER BY schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
 
     async fn auditor(&self) -> PgStore {
-        let role = &self.database.name;
-        self.admin(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT ON outbox_event, outbox_meta TO {role}")).await;
-        PgStore::from_options(self.options.clone().username(role), Names::default())
+        let role = self.auditor_role().await;
+        PgStore::from_options(self.options.clone().username(&role), Names::default())
     }
 
     async fn another(&self, names: Names) -> (PgOutbox, PgStore) {

@@ -144,6 +144,19 @@ pub(crate) struct Migrate {
     #[arg(long, value_name = "N",
         value_parser = clap::value_parser!(u8).range(1..=i64::from(outbox_core::schema::MAX_SEGMENTS)))]
     pub(crate) segments: Option<u8>,
+    /// Let writers in plain SQL wake a sleeping relay on PostgreSQL, by a trigger; not where transactions are prepared
+    #[arg(long)]
+    pub(crate) wake_trigger: bool,
+    /// Take that trigger away
+    #[arg(long, conflicts_with = "wake_trigger")]
+    pub(crate) no_wake_trigger: bool,
+}
+
+impl Migrate {
+    /// Whether the trigger is to be there, if anything was said of it.
+    pub(crate) fn wake_trigger(&self) -> Option<bool> {
+        (self.wake_trigger || self.no_wake_trigger).then_some(self.wake_trigger)
+    }
 }
 
 /// Flags of `cleanup`.
