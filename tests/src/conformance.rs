@@ -45,6 +45,7 @@ pub mod log;
 pub mod max_disk;
 pub mod memory;
 pub mod network;
+pub mod pooler;
 pub mod postgres;
 pub mod publisher;
 pub mod relay;

@@ -74,6 +74,13 @@ mod postgres_alone {
         ended_sessions_of_a_sleeping_relay_lose_nothing,
         a_wake_that_hears_nothing_any_more_says_so,
     }
+    outbox_tests::behaviours! { Postgres, pooler:
+        a_relay_works_behind_a_pooler,
+        an_older_epoch_is_refused_behind_a_pooler,
+        every_transaction_behind_a_pooler_has_its_settings,
+        a_pooler_is_found_out_and_told,
+        an_application_captures_behind_a_pooler,
+    }
     outbox_tests::behaviours! { Postgres, server_settings:
         short_timeouts_of_the_database_do_no_harm,
         a_read_only_database_is_waited_for,

@@ -16,8 +16,8 @@ use super::{apt, complete, fetched, free_port};
 /// Where distributions install it.
 const INSTALLED: [&str; 2] = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"];
 
-/// Runs it until the other end of the standard input closes.
-const GUARD: &str = r#""$1" "$2" & read -r nothing; kill -QUIT $!; wait"#;
+/// Runs it until the other end of the standard input closes. It keeps nothing, and what a shell runs aside hears no lesser signal.
+const GUARD: &str = r#""$1" "$2" & read -r nothing; kill -KILL $!; wait"#;
 
 /// The last thing it says before it serves.
 const UP: &str = "process up";
