@@ -2,11 +2,22 @@
 
 use std::time::Duration;
 
-use outbox_tests::database::Owned;
+use outbox_core::Names;
+use outbox_relay::{Relay, Subscription};
+use outbox_sqlx::{PgOutbox, PgStore};
+use outbox_tests::conformance::log::{event, numbered};
+use outbox_tests::conformance::sink::Sink;
+use outbox_tests::conformance::waiting::{eventually, within};
+use outbox_tests::database::{Database, Owned};
 use outbox_tests::scenario::wake::{Outcome, Protocol, Race, wake};
+use sqlx::Connection as _;
+use xtask::postgres::{Cluster, ClusterOptions};
 
 /// So many relays race at once.
 const LANES: usize = 4;
+
+const ARMED: &str =
+    "SELECT pg_sequence_last_value('outbox_wake') > date_part('epoch', clock_timestamp()) * 1000000";
 
 async fn race(protocol: Protocol, sleeps: u64, seed: u64) -> Outcome {
     let mut owned = Vec::new();
@@ -49,4 +60,35 @@ async fn misses_some(protocol: Protocol) {
         }
     }
     panic!("nothing was missed: {all}");
+}
+
+/// A server that crashes while a relay sleeps forgets nothing, and the relay sleeps and wakes again.
+#[tokio::test]
+async fn a_crash_while_the_relay_sleeps_loses_nothing() {
+    let cluster = Cluster::start(ClusterOptions::default().set("max_prepared_transactions", "0")).unwrap();
+    let database = Database::on(&cluster, "crash").unwrap();
+    database.migrate().await.unwrap();
+    let sink = Sink::new();
+    let store = PgStore::new(database.url(), Names::default()).unwrap();
+    // Without prepared transactions a relay sleeps unasked.
+    let relay = Relay::builder(store).poll_max(Duration::from_hours(1)).lease(Duration::from_secs(1));
+    let running = relay.subscription(Subscription::new("crash", sink.clone())).start().await.unwrap();
+    for n in 1..=3 {
+        let mut connection = database.connect().await.unwrap();
+        let armed = async || {
+            let query = sqlx::query_scalar::<_, Option<bool>>(ARMED);
+            query.fetch_one(&mut connection).await.unwrap() == Some(true)
+        };
+        eventually("the relay to sleep", armed, |armed| *armed).await;
+        cluster.restart_immediate().unwrap();
+        let mut connection = database.connect().await.unwrap();
+        // What was armed before the crash must not pass for a relay that sleeps now.
+        sqlx::query("SELECT setval('outbox_wake', 0)").execute(&mut connection).await.unwrap();
+        let mut tx = connection.begin().await.unwrap();
+        PgOutbox::new().append(&mut tx, &event("a", n)).await.unwrap();
+        tx.commit().await.unwrap();
+        sink.until_taken(usize::try_from(n).unwrap()).await;
+    }
+    within("the relay to stop", running.stop()).await.unwrap();
+    assert_eq!(sink.by_key(), numbered(&["a"], 1, 3));
 }

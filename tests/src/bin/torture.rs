@@ -1,7 +1,8 @@
 //! The long form of the tests, called by `cargo xtask torture`.
 //!
-//! Five parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
-//! kills of the relay; 50 crashes of the server; 1,000 emptyings of segments. Each adds its line to the report.
+//! Six parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200 kills
+//! of the relay; 50 crashes of the server; 1,000 emptyings of segments; 20,000 times that a relay falls asleep, with controls
+//! of its own. Each adds its line to the report.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -15,8 +16,9 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use outbox_tests::database::Database;
 use outbox_tests::load::LoadOptions;
+use outbox_tests::scenario::wake::{Outcome, Protocol, Race};
 use outbox_tests::scenario::{self, Plan};
-use outbox_tests::verdict::Verdict;
+use outbox_tests::verdict::{Verdict, circumstances};
 use tempfile::TempDir;
 use xtask::postgres::{Cluster, ClusterOptions};
 
@@ -28,6 +30,9 @@ const PUBLISH_WITHIN: Duration = Duration::from_secs(2);
 /// While one is open, each restart of the relay takes its session for a possible owner of every hole known by then; with one
 /// that is open for a minute of restarts the holes reach their cap, and the frontier rightly stands still.
 const BULK_UNDER_FAULTS: u32 = 10_000;
+
+/// So many relays fall asleep beside one another.
+const LANES: usize = 8;
 
 /// What one part may take where nobody says how long.
 const UNBOUNDED: Duration = Duration::from_hours(2);
@@ -56,6 +61,7 @@ enum Part {
     Kills,
     Restarts,
     Cleanup,
+    Wake,
 }
 
 /// What the parts share.
@@ -109,11 +115,40 @@ impl Torture {
             clean &= self.report.verdict(&scenario::restarts(&cluster, &database, folder.path(), &plan).await?)?;
         }
         if self.has(Part::Cleanup) {
-            let plan = self.plan(0, 1_000, 100);
+            let plan = self.plan(0, 1_000, 80);
             let Stage { database, folder, cluster: _cluster } = Stage::set()?;
             clean &= self.report.verdict(&scenario::cleanup(&database, folder.path(), &plan).await?)?;
         }
+        if self.has(Part::Wake) {
+            clean &= self.wake().await?;
+        }
         Ok(clean)
+    }
+
+    /// Whether no sleep outlasted an event, and the two protocols that are wrong on purpose were caught.
+    async fn wake(&mut self) -> Result<bool> {
+        let start = Instant::now();
+        self.report.line("# wake: writers of every kind against relays that fall asleep")?;
+        for protocol in [Protocol::NoEvidence, Protocol::EarlyLook] {
+            let control = self.race(protocol, 1_000).await?;
+            self.report.line(&format!("# control {protocol:?}: {control}"))?;
+            if control.missed == 0 {
+                self.report.line("# void: a control came out clean")?;
+                return Ok(false);
+            }
+        }
+        let outcome = self.race(Protocol::Sound, 20_000).await?;
+        self.report.line(&format!("{outcome} {}", circumstances(self.seed, start.elapsed())))?;
+        Ok(outcome.missed == 0 && outcome.lost == 0)
+    }
+
+    /// One race on a server of its own.
+    async fn race(&self, protocol: Protocol, sleeps: u64) -> Result<Outcome> {
+        let cluster = Cluster::start(ClusterOptions::default())?;
+        let databases = (0..LANES).map(|lane| Database::on(&cluster, &format!("lane_{lane}")));
+        let databases = databases.collect::<Result<Vec<_>>>()?;
+        let at_most = self.plan(0, 0, 100).at_most;
+        scenario::wake(&databases, Race { protocol, sleeps, lanes: LANES, at_most, seed: self.seed }).await
     }
 
     /// Whether all of them failed.
