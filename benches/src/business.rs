@@ -74,8 +74,9 @@ const CLIENTS: [(u32, [Business; 2], f64); 2] = [
 /// A fresh outbox for each number of clients.
 pub(crate) async fn run(server: &Server, options: &Options) -> Result<Table> {
     eprintln!("business");
-    let mut table =
-        Table::new("business: transactions with an append of 300 bytes against without, in turns, durable commits, PostgreSQL");
+    let mut table = Table::new(
+        "business: transactions with an append of 300 bytes against without, in turns, durable commits, PostgreSQL",
+    );
     for (clients, variants, goal) in CLIENTS {
         let url = server.database("bench_business").await?;
         let mut connection = PgConnection::connect(&url).await?;
@@ -93,7 +94,8 @@ pub(crate) async fn run(server: &Server, options: &Options) -> Result<Table> {
         table.at_least(&format!("{with} / {without}"), table.ratio(with, without, "transactions/s"), goal);
         table.at_most("its processor time of the server", table.ratio(with, without, "server µs each"), 1.25);
         if goal > 0.71 {
-            let [without, with] = [written(&mut connection, variants[0]).await?, written(&mut connection, variants[1]).await?];
+            let [without, with] =
+                [written(&mut connection, variants[0]).await?, written(&mut connection, variants[1]).await?];
             table.at_most("bytes of write-ahead log for each event", with - without, 550.0);
         }
     }

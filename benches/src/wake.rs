@@ -72,7 +72,7 @@ pub(crate) async fn run(server: &Server, options: &Options) -> Result<Table> {
 /// How long each event took from its commit to the publisher, in milliseconds.
 async fn delays(server: &Server, way: Way) -> Result<Vec<f64>> {
     let url = server.database("bench_wake").await?;
-    let (sender, mut published) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let sender = Arc::new(sender);
     let publisher = closure(move |_| {
         let sent = sender.send(Instant::now()).map_err(std::io::Error::other);
@@ -93,7 +93,7 @@ async fn delays(server: &Server, way: Way) -> Result<Vec<f64>> {
         if way == Way::Woken {
             waker.wake();
         }
-        let at = tokio::time::timeout(PATIENCE, published.recv()).await?.context("the relay has ended")?;
+        let at = tokio::time::timeout(PATIENCE, receiver.recv()).await?.context("the relay has ended")?;
         delays.push(at.saturating_duration_since(committed).as_secs_f64() * 1e3);
         tokio::time::sleep(QUIET).await;
     }

@@ -359,7 +359,14 @@ impl Whole {
         let mut workers = JoinSet::new();
         for (subscription, seat) in subscriptions.into_iter().zip(&self.seats) {
             let (settings, store, seat) = (self.settings.clone(), self.store.clone(), seat.clone());
-            workers.spawn(work(Mandate { subscription, settings, store, seat, bell: self.bell.clone(), stop: self.stop.clone() }));
+            workers.spawn(work(Mandate {
+                subscription,
+                settings,
+                store,
+                seat,
+                bell: self.bell.clone(),
+                stop: self.stop.clone(),
+            }));
         }
         workers
     }

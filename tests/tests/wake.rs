@@ -16,17 +16,16 @@ use xtask::postgres::{Cluster, ClusterOptions};
 /// So many relays race at once.
 const LANES: usize = 4;
 
-const ARMED: &str =
-    "SELECT pg_sequence_last_value('outbox_wake') > date_part('epoch', clock_timestamp()) * 1000000";
+const ARMED: &str = "SELECT pg_sequence_last_value('outbox_wake') > date_part('epoch', clock_timestamp()) * 1000000";
 
 async fn race(protocol: Protocol, sleeps: u64, seed: u64) -> Outcome {
     let mut owned = Vec::new();
     for _ in 0..LANES {
-        owned.push(Owned::on_shared_server().await.unwrap());
+        owned.push(Owned::on_shared_server().await.expect("the server answers"));
     }
     let databases: Vec<_> = owned.iter().map(|owned| owned.database().clone()).collect();
     let race = Race { protocol, sleeps, lanes: LANES, at_most: Duration::from_mins(2), seed };
-    let outcome = wake(&databases, race).await.unwrap();
+    let outcome = wake(&databases, race).await.expect("the race ends");
     println!("{protocol:?}: {outcome}");
     outcome
 }

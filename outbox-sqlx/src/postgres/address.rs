@@ -68,7 +68,9 @@ impl Address {
         let channel = format!("outbox {:016x}", fastrand::u64(..));
         let mut listener = match self.listener(&channel).await {
             Ok(listener) => listener,
-            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(NOT_SUPPORTED) => return Ok(Some(true)),
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(NOT_SUPPORTED) => {
+                return Ok(Some(true));
+            }
             Err(error) => {
                 tracing::debug!(%error, "whether there is a pooler could not be tried");
                 return Ok(None);

@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use outbox_core::{StoreError, WakeMode};
 use outbox_core::doctor::{Finding, Verdict, clock};
+use outbox_core::{StoreError, WakeMode};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 

@@ -8,8 +8,8 @@ use outbox_core::{Names, StoreError};
 use sqlx::postgres::PgRow;
 use sqlx::{Row, SqlStr};
 
-use super::checkpoint::storable;
 use super::address::Address;
+use super::checkpoint::storable;
 use super::connection::{CALL, Link, statement};
 use super::fault::{precondition, store_error, unavailable};
 

@@ -87,9 +87,8 @@ pub(super) async fn reason_to_poll(
     if prepared == 0 || mode == WakeMode::Notify {
         return Ok(None);
     }
-    let found = format!(
-        "max_prepared_transactions is {prepared}, and a transaction that has told a relay cannot be prepared"
-    );
+    let found =
+        format!("max_prepared_transactions is {prepared}, and a transaction that has told a relay cannot be prepared");
     reason(found, "if no writer of events prepares its transaction, write wake = \"notify\"".to_owned(), true)
 }
 
@@ -142,7 +141,9 @@ impl Wake for PgWake {
         let query = sqlx::query(self.evidence.clone()).bind(true).bind(self.database).bind(self.tables.clone());
         let row = self.one(query).await?;
         let holders: Option<Vec<String>> = row.try_get("holders").map_err(store_error)?;
-        if row.try_get::<bool, _>("standby").map_err(store_error)? || row.try_get::<i64, _>("started").map_err(store_error)? != self.started {
+        if row.try_get::<bool, _>("standby").map_err(store_error)?
+            || row.try_get::<i64, _>("started").map_err(store_error)? != self.started
+        {
             return Err(unavailable("the server was restarted, or has become a standby"));
         }
         Ok(holders.unwrap_or_default().iter().map(|name| holder(name)).collect())

@@ -60,12 +60,8 @@ pub async fn a_relay_works_behind_a_pooler(backend: &Postgres) {
     let mut tx = backend.begin().await;
     Postgres::append(&mut tx, &event("late", 1)).await.unwrap();
     write(backend, &["a", "b"], 1, 20).await;
-    let retention = Retention {
-        keep: Duration::ZERO,
-        every: Duration::from_millis(50),
-        segment_bytes: 1,
-        ..Retention::default()
-    };
+    let retention =
+        Retention { keep: Duration::ZERO, every: Duration::from_millis(50), segment_bytes: 1, ..Retention::default() };
     let (first, second) = (Sink::new(), Sink::new());
     let short = Duration::from_secs(1);
     let a = relay(store.clone()).lease(short).retention(retention).subscription(subscription(first.clone()));

@@ -46,9 +46,9 @@ impl Pooler {
         let account = Account::choose()?;
         let folder = tempfile::Builder::new().prefix("outbox-pooler-").tempdir_in("/tmp")?;
         let port = free_port()?;
-        let users: String = users.iter().map(|user| format!("\"{user}\" \"\"\n")).collect();
+        let users: Vec<String> = users.iter().map(|user| format!("\"{user}\" \"\"")).collect();
         let lists = folder.path().join("users");
-        fs::write(&lists, users)?;
+        fs::write(&lists, users.join("\n") + "\n")?;
         let configuration = folder.path().join("pgbouncer.ini");
         let keeps = if program.version()? >= KEEPS_STATEMENTS { "max_prepared_statements = 0\n" } else { "" };
         fs::write(

@@ -63,16 +63,18 @@ impl Judge {
         let lost = self.unread() as u64;
         let record = self.record();
         let announced = record.written.values().filter(|written| written.announced).count() as u64;
-        let mut outcome =
-            Outcome { sleeps: record.sleeps, events: record.written.len() as u64, announced, lost, ..Outcome::default() };
+        let mut outcome = Outcome {
+            sleeps: record.sleeps,
+            events: record.written.len() as u64,
+            announced,
+            lost,
+            ..Outcome::default()
+        };
         for (event, woken) in &record.first {
-            match record.written.get(event) {
-                Some(Written { announced: false, looked: Some((begun, ended)) }) => {
-                    outcome.missed += u64::from(ended < woken);
-                    outcome.unclear += u64::from(ended >= woken && begun < woken);
-                }
-                // Announced, or by one that looks at nothing; or of a session that was given up before it knew.
-                _ => {}
+            // The others were announced, or are of writers that look at nothing.
+            if let Some(Written { announced: false, looked: Some((begun, ended)) }) = record.written.get(event) {
+                outcome.missed += u64::from(ended < woken);
+                outcome.unclear += u64::from(ended >= woken && begun < woken);
             }
         }
         outcome

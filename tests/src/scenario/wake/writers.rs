@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use outbox_core::sql::postgres::CAPTURE_INSERT;
+use sqlx::error::DatabaseError;
 use sqlx::{Executor, PgConnection};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -149,8 +150,7 @@ impl Writer {
             let announced: bool = sqlx::query_scalar(LOOK).fetch_one(&mut self.connection).await?;
             let ended = Instant::now();
             self.soon(6_000).await;
-            let begin = if alone { "BEGIN" } else { "SELECT" };
-            self.connection.execute(begin).await?;
+            self.connection.execute(if alone { "BEGIN" } else { "SELECT" }).await?;
             self.plain(event).await?;
             if announced {
                 sqlx::query(TELL).bind(true).execute(&mut self.connection).await?;
@@ -198,5 +198,5 @@ impl Writer {
 
 fn is_conflict(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
-    error.and_then(|error| error.code()).is_some_and(|code| code == "40001")
+    error.and_then(DatabaseError::code).is_some_and(|code| code == "40001")
 }
