@@ -253,13 +253,7 @@ impl Frontier {
                     let may_own = |holder: &&Holder| holder.prepared || !sighting.prepared_only;
                     sighting.holders = Some(now.iter().filter(may_own).cloned().collect());
                 }
-                Some(holders) => {
-                    let before = holders.len();
-                    holders.retain(|holder| now.contains(holder));
-                    if holders.len() < before {
-                        holders.extend(now.iter().filter(|holder| holder.prepared).cloned());
-                    }
-                }
+                Some(holders) => Holder::keep_open(holders, &now),
             }
         }
     }

@@ -17,7 +17,7 @@
 //! - [`checkpoint`] and [`lease`]: where to go on, and who may.
 //! - [`continuity`]: whether this is the log that was read, at the place where it was read, and what mends it.
 //! - [`cleanup`]: how the log gives its disk back, and why no unread event goes with it.
-//! - [`clock`]: the time that a relay goes by.
+//! - [`clock`]: the time that a relay goes by; [`wake`]: how it sleeps until there is something to read.
 //! - [`status`] and [`doctor`]: how it all stands, and what is wrong with it.
 //! - [`store`]: all of it for one database. `outbox-sqlx` implements it, `outbox-relay` drives it.
 
@@ -52,6 +52,7 @@ pub mod status;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod wake;
 
 pub use async_trait::async_trait;
 pub use capture::{CaptureError, DomainEvent, Entity, NewEvent};
@@ -68,3 +69,4 @@ pub use publisher::{Answer, Delivery, PublishError, PublishErrorKind, Publisher}
 pub use shape::Described;
 pub use source::Start;
 pub use store::Store;
+pub use wake::WakeMode;

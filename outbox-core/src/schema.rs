@@ -63,6 +63,12 @@ pub fn postgres_roles(names: &Names) -> String {
     sql
 }
 
+/// The trigger by which writers in plain SQL wake a relay on PostgreSQL, or what takes it away.
+pub fn postgres_wake_trigger(names: &Names, wanted: bool) -> String {
+    use crate::sql::postgres::{WAKE_TRIGGER, WAKE_TRIGGER_REMOVE};
+    names.render(if wanted { WAKE_TRIGGER } else { WAKE_TRIGGER_REMOVE }).into_owned()
+}
+
 /// The tables on SQLite under other names.
 pub fn sqlite(names: &Names) -> String {
     names.render(SQLITE).into_owned()
@@ -167,7 +173,8 @@ mod tests {
     #[test]
     fn no_default_name_is_left_under_another_prefix() {
         let names = Names::new(None, Some("ob_")).unwrap();
-        for sql in [postgres(&names, 8), sqlite(&names)] {
+        let trigger = |wanted| postgres_wake_trigger(&names, wanted);
+        for sql in [postgres(&names, 8), sqlite(&names), trigger(true), trigger(false)] {
             assert!(!sql.contains("outbox_"), "{sql}");
         }
     }

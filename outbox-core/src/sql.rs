@@ -101,6 +101,7 @@ pub mod postgres {
         STATUS_SEGMENTS = "status_segments",
         STATUS_SESSION = "status_session",
         STATUS_SUBSCRIPTIONS = "status_subscriptions",
+        STORE_BEGIN = "store_begin",
         STORE_META = "store_meta",
         STORE_POSITION = "store_position",
         STORE_PRIVILEGES = "store_privileges",
@@ -108,6 +109,12 @@ pub mod postgres {
         STORE_SERVER = "store_server",
         STORE_SESSION = "store_session",
         STORE_SHAPE = "store_shape",
+        WAKE_ARM = "wake_arm",
+        WAKE_DISARM = "wake_disarm",
+        WAKE_READY = "wake_ready",
+        WAKE_TRIGGER = "wake_trigger",
+        WAKE_TRIGGER_REMOVE = "wake_trigger_remove",
+        WAKE_TRIGGER_THERE = "wake_trigger_there",
     }
 }
 
@@ -181,6 +188,7 @@ pub mod sqlite {
         STATUS_SUBSCRIPTIONS = "status_subscriptions",
         STORE_META = "store_meta",
         STORE_TABLE = "store_table",
+        WAKE_VERSION = "wake_version",
     }
 }
 
@@ -244,6 +252,16 @@ mod tests {
         (sqlite::SOURCE_READ, sqlite::SOURCE_FILTER),
         (sqlite::CHANGELOG_STATS, sqlite::SOURCE_FILTER),
     ];
+
+    #[test]
+    fn all_speak_of_one_channel() {
+        for sql in [postgres::CAPTURE_INSERT, postgres::CAPTURE_INSERT_ALL] {
+            assert!(sql.contains("pg_notify('outbox:' || to_regclass('outbox_wake')::oid, "), "{sql}");
+        }
+        for sql in [postgres::WAKE_READY, postgres::WAKE_ARM, postgres::WAKE_TRIGGER] {
+            assert!(sql.contains("'outbox:' || 'outbox_wake'::regclass::oid"), "{sql}");
+        }
+    }
 
     #[test]
     fn without_a_filter_nothing_of_it_is_left() {

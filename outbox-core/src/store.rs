@@ -14,6 +14,7 @@ use crate::filter::Filter;
 use crate::lease::Leases;
 use crate::source::Source;
 use crate::status::{Glance, Status};
+use crate::wake::{WakeMode, Waking};
 
 /// The version of the tables this build reads and writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -119,6 +120,17 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`] as for [`Store::check`], and for a privilege that only cleaning needs.
     async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
         Ok(None)
+    }
+
+    /// How a relay learns that there is something to read.
+    ///
+    /// Default: it looks by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Store::check`].
+    async fn wake(&self, _mode: WakeMode) -> Result<Waking, StoreError> {
+        Ok(Waking::Polling("this database tells nobody".to_owned()))
     }
 
     /// Who mends it after a restore; `None` where nothing can be restored.

@@ -56,6 +56,7 @@ mod share;
 mod subscription;
 mod term;
 mod trail;
+mod wake;
 mod worker;
 
 pub use changelog::ChangeLog;
@@ -66,3 +67,4 @@ pub use observer::Observer;
 pub use relay::{Outcome, Relay, RelayBuilder, RunningRelay, StopHandle};
 pub use retry::Retry;
 pub use subscription::Subscription;
+pub use wake::Waker;

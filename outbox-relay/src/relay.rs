@@ -7,7 +7,7 @@ use std::time::Duration;
 use outbox_core::checkpoint::{RESERVED, is_reserved};
 use outbox_core::partition::MAX_PARTITIONS;
 use outbox_core::publisher::PublishErrorKind;
-use outbox_core::{Clock, Retention, Store};
+use outbox_core::{Clock, Retention, Store, WakeMode};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,7 @@ use crate::seat::Seat;
 use crate::settings::Settings;
 use crate::subscription::Subscription;
 use crate::term::Mandate;
+use crate::wake::{Bell, Sleeping, Waker};
 use crate::worker::{check, open, publisher_error, work};
 
 /// Moves events from an outbox to publishers.
@@ -64,7 +65,8 @@ impl RelayBuilder {
         self
     }
 
-    /// The longest pause between two looks at a log in which nothing happens; default 2 s.
+    /// The longest pause between two looks at a log in which nothing happens; default 2 s. Where writers wake the relay, it
+    /// looks once for all subscriptions, after twice as long and 5 s at most.
     pub fn poll_max(mut self, poll_max: Duration) -> Self {
         self.settings.poll_max = poll_max;
         self
@@ -118,6 +120,14 @@ impl RelayBuilder {
         self
     }
 
+    /// Whether writers wake the relay; default [`WakeMode::Auto`].
+    ///
+    /// A relay that ends when all is published ([`RelayBuilder::until_empty`]) does not sleep.
+    pub fn wake(mut self, mode: WakeMode) -> Self {
+        self.settings.wake = mode;
+        self
+    }
+
     /// Adds a subscription.
     pub fn subscription(mut self, subscription: Subscription) -> Self {
         self.subscriptions.push(subscription);
@@ -161,14 +171,16 @@ impl RelayBuilder {
         let observer = Observer::new(self.store.clone(), clock.clone(), names);
         let health = Health::new(clock, seats.clone());
         let Health { stop, ended, panics, .. } = health.clone();
+        let bell = Arc::new(Bell::new());
         let settings = Arc::new(self.settings);
-        let whole = Whole { store: self.store, settings, seats: seats.clone(), hurry, stop: stop.clone(), panics };
+        let (seated, rung, stopped) = (seats.clone(), bell.clone(), stop.clone());
+        let whole = Whole { store: self.store, settings, seats: seated, hurry, bell: rung, stop: stopped, panics };
         let guard = ended.clone().drop_guard();
         let task = tokio::spawn(async move {
             let _ended = guard;
             whole.supervise(self.subscriptions).await
         });
-        Ok(RunningRelay { stop, seats, ended, health, observer, task })
+        Ok(RunningRelay { stop, seats, bell, ended, health, observer, task })
     }
 
     fn validate_subscriptions(&self) -> Result<(), RelayError> {
@@ -214,6 +226,7 @@ pub struct Outcome {
 pub struct RunningRelay {
     stop: CancellationToken,
     seats: Vec<Arc<Seat>>,
+    bell: Arc<Bell>,
     /// Cancelled when the task has ended, in whatever way.
     ended: CancellationToken,
     health: Health,
@@ -247,6 +260,21 @@ impl RunningRelay {
     /// Brings the metrics up to date that only the database can tell.
     pub fn observer(&self) -> Observer {
         self.observer.clone()
+    }
+
+    /// A handle to wake it by after a commit, so that it reads at once.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(relay: outbox_relay::RunningRelay) {
+    /// let waker = relay.waker();
+    /// // … the application commits, wherever it holds the waker …
+    /// waker.wake();
+    /// # }
+    /// ```
+    pub fn waker(&self) -> Waker {
+        Waker(Arc::clone(&self.bell))
     }
 
     /// Waits until every event committed before this call is published, or recorded as one that will not pass, and a durable
@@ -323,6 +351,7 @@ struct Whole {
     settings: Arc<Settings>,
     seats: Vec<Arc<Seat>>,
     hurry: Arc<Notify>,
+    bell: Arc<Bell>,
     stop: CancellationToken,
     panics: Panics,
 }
@@ -332,7 +361,7 @@ impl Whole {
     async fn supervise(self, subscriptions: Vec<Subscription>) -> Result<Outcome, RelayError> {
         let mut workers = self.workers(subscriptions);
         let end = CancellationToken::new();
-        let cleanup = self.cleanup(end.clone());
+        let (cleanup, sleeping) = (self.cleanup(end.clone()), self.sleeping(end.clone()));
         let mut heartbeat = tokio::spawn(self.heartbeat(end.clone()).run(None));
         let mut heart_beats = true;
         let mut outcome = Ok(Outcome::default());
@@ -368,6 +397,9 @@ impl Whole {
         if let Err(panic) = cleanup.await {
             tracing::error!(reason = %panic, "the cleanup of the log ended early");
         }
+        if let Err(panic) = sleeping.await {
+            tracing::error!(reason = %panic, "what wakes the relay ended early, so it polled");
+        }
         outcome
     }
 
@@ -376,7 +408,8 @@ impl Whole {
         for (subscription, seat) in subscriptions.into_iter().zip(&self.seats) {
             let (settings, store, seat) = (self.settings.clone(), self.store.clone(), seat.clone());
             let memory = Arc::new(Memory::new(store.clone(), settings.expect_instance));
-            workers.spawn(work(Mandate { subscription, settings, store, memory, seat, stop: self.stop.clone() }));
+            let (bell, stop) = (self.bell.clone(), self.stop.clone());
+            workers.spawn(work(Mandate { subscription, settings, store, memory, seat, bell, stop }));
         }
         workers
     }
@@ -391,6 +424,19 @@ impl Whole {
             hurry: self.hurry.clone(),
             end,
         }
+    }
+
+    /// Starts the chore that lets the relay sleep, where it is to.
+    fn sleeping(&self, end: CancellationToken) -> JoinHandle<()> {
+        let Settings { clock, wake, poll_max, until_empty, .. } = self.settings.as_ref();
+        let (store, bell) = (self.store.clone(), self.bell.clone());
+        let chore = Sleeping { store, clock: clock.clone(), bell, mode: *wake, poll_max: *poll_max, end };
+        let wanted = until_empty.is_none();
+        tokio::spawn(async move {
+            if wanted {
+                chore.run().await;
+            }
+        })
     }
 
     /// Starts the chore that cleans the log, where this relay is to.

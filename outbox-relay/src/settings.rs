@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_core::{Clock, Retention};
+use outbox_core::{Clock, Retention, WakeMode};
 use uuid::Uuid;
 
 use crate::clock::SystemClock;
@@ -22,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) retention: Option<Retention>,
     pub(crate) expect_instance: Option<Uuid>,
+    pub(crate) wake: WakeMode,
 }
 
 impl Default for Settings {
@@ -37,6 +38,7 @@ impl Default for Settings {
             clock: Arc::new(SystemClock),
             retention: Some(Retention::default()),
             expect_instance: None,
+            wake: WakeMode::default(),
         }
     }
 }

@@ -50,6 +50,7 @@ use crate::settings::Settings;
 use crate::share::Share;
 use crate::subscription::Subscription;
 use crate::trail::Trail;
+use crate::wake::Bell;
 use drain::Drain;
 use pace::Pace;
 
@@ -79,6 +80,7 @@ pub(crate) struct Mandate {
     pub(crate) store: Arc<dyn outbox_core::Store>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) seat: Arc<Seat>,
+    pub(crate) bell: Arc<Bell>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -141,6 +143,7 @@ pub(crate) async fn run(
     let mut timer = Timer::new(clock);
     let mut drains = mandate.seat.drains.requests();
     drains.mark_changed();
+    let mut bell = mandate.bell.listen();
     loop {
         let now = clock.now();
         term.start_read(now);
@@ -162,6 +165,7 @@ pub(crate) async fn run(
             }
             () = timer.until(wake) => {}
             () = mandate.seat.trusted(), if !trusted => {}
+            Ok(()) = bell.changed() => term.pace.heard(*bell.borrow_and_update(), clock.now()),
             Ok(()) = drains.changed() => term.drain_asked(*drains.borrow_and_update(), clock.now()),
             granted = grants.wait_for(|grant| !grant.holds(held) || (!reshaping && grant.work() != held)) => {
                 if granted.is_ok_and(|grant| grant.holds(held)) {
@@ -237,7 +241,7 @@ impl<'m> Term<'m> {
             writing: None,
             entry: Entry::default(),
             calls: FuturesUnordered::new(),
-            pace: Pace::new(now, mandate.settings.poll_max),
+            pace: Pace::new(now, mandate.settings.poll_max, mandate.bell.state()),
             drain: Drain::default(),
             unsaved: 0,
             being_saved: 0,

@@ -1,6 +1,7 @@
 //! The outbox on PostgreSQL: positions are drawn before commit, so what is missing between them may still appear.
 
 mod access;
+mod address;
 mod capture;
 #[cfg(feature = "testing")]
 mod captured;
@@ -22,6 +23,7 @@ mod source;
 mod start;
 mod status;
 mod store;
+mod wake;
 
 pub use capture::PgOutbox;
 pub use store::PgStore;

@@ -18,6 +18,7 @@ mod row;
 mod source;
 mod status;
 mod store;
+mod wake;
 
 pub use capture::SqliteOutbox;
 pub use store::SqliteStore;

@@ -48,6 +48,7 @@ pub mod memory;
 pub mod mending;
 pub mod network;
 pub mod partitions;
+pub mod pooler;
 pub mod postgres;
 pub mod publisher;
 pub mod relay;
@@ -62,6 +63,7 @@ pub mod stopping;
 pub mod trouble;
 pub mod unexpected;
 pub mod waiting;
+pub mod wake;
 
 /// A fresh outbox, which nobody else uses.
 #[expect(async_fn_in_trait, reason = "the behaviours run on one task, which need not move between threads")]
@@ -284,6 +286,9 @@ macro_rules! conformance {
                 a_panic_ends_the_relay,
                 broken_connections_lose_nothing,
                 an_unknown_outcome_of_a_checkpoint_repeats_nothing,
+            }
+            $crate::behaviours! { $backend, wake:
+                a_waker_has_a_relay_read_at_once,
             }
             $crate::behaviours! { $backend, stopping:
                 a_stop_waits_for_what_is_in_flight,

@@ -2,11 +2,13 @@
 
 use outbox_core::checkpoint::Checkpoints;
 use outbox_core::cleanup::Cleaner;
+use outbox_core::continuity::Mender;
 use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
-use outbox_core::status::Status;
+use outbox_core::status::{Glance, Status};
 use outbox_core::store::{Count, Database};
+use outbox_core::wake::{WakeMode, Waking};
 use outbox_core::{Filter, Names, Position, Store, StoreError, async_trait, schema};
 use outbox_sqlx::{MigrateError, PgStore};
 use sqlx::postgres::PgConnectOptions;
@@ -91,6 +93,15 @@ impl ByRole {
     pub async fn resize(&self, segments: u8) -> Result<bool, MigrateError> {
         self.owner.resize(segments).await
     }
+
+    /// Makes the trigger that wakes a relay, or takes it away, as the owner.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub async fn set_wake_trigger(&self, wanted: bool) -> Result<bool, MigrateError> {
+        self.owner.set_wake_trigger(wanted).await
+    }
 }
 
 #[async_trait]
@@ -101,6 +112,10 @@ impl Store for ByRole {
 
     async fn check(&self) -> Result<Database, StoreError> {
         self.relay.check().await
+    }
+
+    async fn recognise(&self) -> Result<Database, StoreError> {
+        self.relay.recognise().await
     }
 
     async fn inspect(&self) -> Result<Database, StoreError> {
@@ -123,8 +138,20 @@ impl Store for ByRole {
         self.relay.cleaner().await
     }
 
+    async fn wake(&self, mode: WakeMode) -> Result<Waking, StoreError> {
+        self.relay.wake(mode).await
+    }
+
+    async fn mender(&self) -> Result<Option<Box<dyn Mender>>, StoreError> {
+        self.owner.mender().await
+    }
+
     async fn status(&self) -> Result<Status, StoreError> {
         self.operator.status().await
+    }
+
+    async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {
+        self.relay.glance(subscriptions).await
     }
 
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {

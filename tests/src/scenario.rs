@@ -7,6 +7,7 @@ mod kill_matrix;
 mod kills;
 mod order;
 mod restarts;
+pub mod wake;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub use self::kill_matrix::{Kind, kill_matrix};
 pub use self::kills::kills;
 pub use self::order::order;
 pub use self::restarts::{ghosts, restarts};
+pub use self::wake::wake;
 use crate::load::LoadOptions;
 use crate::oracle::{Findings, Truth};
 

@@ -112,6 +112,27 @@ mod postgres_alone {
     outbox_tests::behaviours! { Postgres, glance:
         a_long_backlog_is_estimated_and_its_age_known,
     }
+    outbox_tests::behaviours! { Postgres, wake:
+        all_subscriptions_of_a_relay_are_woken,
+        outboxes_of_one_database_wake_their_own_relays,
+        a_writer_that_may_not_look_writes_all_the_same,
+        a_transaction_tells_once,
+        two_relays_sleep_by_one_sequence,
+        an_arming_runs_out_by_itself,
+        who_may_prepare_transactions_is_asked_for_nothing,
+        a_trigger_tells_for_plain_sql,
+        a_relay_that_polls_never_arms,
+        a_relay_that_may_not_arm_polls,
+        ended_sessions_of_a_sleeping_relay_lose_nothing,
+        a_wake_that_hears_nothing_any_more_says_so,
+    }
+    outbox_tests::behaviours! { Postgres, pooler:
+        a_relay_works_behind_a_pooler,
+        an_older_epoch_is_refused_behind_a_pooler,
+        every_transaction_behind_a_pooler_has_its_settings,
+        a_pooler_is_found_out_and_told,
+        an_application_captures_behind_a_pooler,
+    }
     outbox_tests::behaviours! { Postgres, server_settings:
         short_timeouts_of_the_database_do_no_harm,
         a_read_only_database_is_waited_for,
@@ -138,6 +159,10 @@ mod sqlite_alone {
         a_strangers_table_in_the_file_is_refused_and_left_alone,
         a_foreign_key_keeps_what_it_points_at,
         a_position_given_by_hand_moves_the_log_on,
+    }
+    outbox_tests::behaviours! { Sqlite, wake:
+        a_file_that_changes_wakes_a_relay,
+        a_heartbeat_wakes_nobody,
     }
 }
 

@@ -17,6 +17,7 @@ mod apt;
 mod binaries;
 mod fetched;
 mod folder;
+mod pooler;
 mod settings;
 mod wheel;
 
@@ -30,6 +31,7 @@ use anyhow::{Context, Result, bail};
 use self::account::Account;
 pub use self::binaries::{BIN_VARIABLE, Binaries};
 use self::folder::Folder;
+pub use self::pooler::Pooler;
 
 /// The name of the variable that tells tests where the run's shared server listens.
 pub const URL_VARIABLE: &str = "OUTBOX_TEST_POSTGRES_URL";

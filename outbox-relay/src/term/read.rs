@@ -32,6 +32,7 @@ impl Term<'_> {
         let request = self.frontier.request(u32::try_from(most).unwrap_or(u32::MAX), bytes);
         let proof = Proof { position: self.frontier.position(), events: self.trail.events() };
         self.pace.read_sent_at = now;
+        self.pace.read_under = self.mandate.bell.state();
         self.drain.read_begins();
         let reading = reader.read(request, proof);
         self.reading = Some(Box::pin(self.mandate.seat.metrics.reads.time(&settings.clock, now, reading)));
@@ -77,7 +78,8 @@ impl Term<'_> {
             self.dirty_since.get_or_insert(now);
             self.mandate.memory.keep(self.frontier.position(), self.trail.events());
         }
-        self.pace.after_read(rows.len(), self.frontier.hole_count() > 0, now);
+        let holes = self.frontier.hole_count() > 0;
+        self.pace.after_read(rows.len(), holes, complete && brought == 0 && !holes, now, &self.mandate.bell);
         if self.drain.wants_read() {
             self.pace.read_at = now;
         }

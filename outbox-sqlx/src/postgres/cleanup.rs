@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use outbox_core::cleanup::{Cleaner, Cut, Obstacle, Removal, Removed, Survey};
 use outbox_core::{Names, Position, StoreError};
 use sqlx::error::DatabaseError;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::PgConnection;
 use sqlx::{Row, SqlStr};
 
 pub(super) use survey::Surveyor;
 
-use super::connection::{CALL, Link, WALK, segment_statement, statement};
+use super::address::Address;
+use super::connection::{CALL, Link, WALK, assembled, segment_statement, statement};
 use super::fault::{precondition, store_error};
 
 const PRIVILEGES: &str = outbox_core::sql::postgres::CLEANUP_PRIVILEGES;
@@ -29,6 +30,9 @@ const NOTE: &str = outbox_core::sql::postgres::CLEANUP_NOTE;
 const TRIES: u32 = 5;
 /// How long a cleaner waits between two tries, in milliseconds.
 const PAUSE: std::ops::Range<u64> = 20..100;
+
+/// What a message begins with that is a transaction.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;";
 
 /// PostgreSQL's code of a lock that is not to be had.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -59,8 +63,8 @@ enum Try {
 }
 
 impl PgCleaner {
-    pub(super) async fn open(options: &PgConnectOptions, names: &Names) -> Result<Self, StoreError> {
-        let mut link = Link::open(options, WALK).await?;
+    pub(super) async fn open(address: &Address, names: &Names) -> Result<Self, StoreError> {
+        let mut link = Link::open(address, WALK).await?;
         check_privileges(&mut link, names).await?;
         let surveyor = Surveyor::open(&mut link, names).await?;
         Ok(Self { link, names: names.clone(), surveyor, newest: BTreeMap::new(), noted: None })
@@ -88,11 +92,18 @@ impl PgCleaner {
     async fn try_to_empty(&mut self, removal: &Removal) -> Result<Try, StoreError> {
         let none = Cut { readers: Vec::new(), reason: String::new() };
         let cut = removal.cut.as_ref().unwrap_or(&none);
-        let expected =
-            sqlx::query(statement(&self.names, EXPECT)).bind(removal.last).bind(&cut.readers).bind(&cut.reason);
-        self.link.one(CALL, expected).await?;
+        let pooled = self.link.is_pooled();
+        let expected = sqlx::query(statement(&self.names, EXPECT));
+        let expected = expected.bind(removal.last).bind(&cut.readers).bind(&cut.reason).bind(pooled);
+        let expected = self.link.prepared(expected);
         let message = segment_statement(&self.names, EMPTY, removal.segment);
-        self.link.call(CALL, async |connection| send(connection, message).await).await
+        // Behind a pooler the transaction is there already, and ends with the message all the same.
+        let message = if pooled { assembled(message.as_str().replace(BEGIN, "")) } else { message };
+        let work = async |connection: &mut PgConnection| {
+            expected.execute(&mut *connection).await?;
+            send(connection, message).await
+        };
+        self.link.call(CALL, work).await
     }
 
     /// Who keeps the segment from being locked, or that nobody does any more.

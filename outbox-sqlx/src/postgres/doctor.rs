@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use outbox_core::StoreError;
-use outbox_core::doctor::{Finding, clock};
+use outbox_core::doctor::{Finding, Verdict, clock};
+use outbox_core::{StoreError, WakeMode};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
@@ -12,6 +12,7 @@ use super::connection::{CALL, Link, READ, statement};
 use super::fault::store_error;
 use super::mender;
 use super::store::{PgStore, check_version};
+use super::wake::{Reason, reason_to_poll};
 
 const SERVER_CHECKS: &str = outbox_core::sql::postgres::DOCTOR_SERVER;
 const OUTBOX_CHECKS: &str = outbox_core::sql::postgres::DOCTOR_OUTBOX;
@@ -36,10 +37,22 @@ pub(super) async fn examine(mut link: Link, store: &PgStore) -> Result<Vec<Findi
     findings.push(Finding::told("row security", "no policy hides a row from this user", policies)?);
     if may_read && !hides {
         findings.push(Finding::told("version", "the one this build knows", version(&mut link, store).await)?);
+        findings.push(waking(&mut link, store).await?);
         findings.extend(self::findings(&mut link, sqlx::query(statement(&store.names, OUTBOX_CHECKS))).await?);
         findings.extend(mender::examine(&mut link, &store.names, &store.address()).await?.findings());
     }
     Ok(findings)
+}
+
+/// Whether writers would wake a relay whose settings say nothing of it.
+async fn waking(link: &mut Link, store: &PgStore) -> Result<Finding, StoreError> {
+    let mut finding = Finding::ok("wake", "writers of the library wake a relay that sleeps");
+    if let Some(Reason { found, remedy, by_choice }) = reason_to_poll(link, &store.names, WakeMode::Auto).await? {
+        finding.found = format!("a relay polls: {found}");
+        finding.remedy = Some(remedy);
+        finding.verdict = if by_choice { Verdict::Ok } else { Verdict::Warning };
+    }
+    Ok(finding)
 }
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use outbox_core::checkpoint::Held;
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Renewal, Roster};
 use outbox_core::{Names, StoreError};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow, Postgres};
+use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query;
 use sqlx::{Row, SqlStr};
 
 use super::access::{Purpose, check_access};
+use super::address::Address;
 use super::checkpoint::storable;
 use super::connection::{CALL, Link, statement};
 use super::fault::{precondition, store_error, unavailable};
@@ -37,8 +38,8 @@ pub(super) struct PgLeases {
 }
 
 impl PgLeases {
-    pub(super) async fn open(options: &PgConnectOptions, names: &Names) -> Result<Self, StoreError> {
-        let mut link = Link::open(options, CALL).await?;
+    pub(super) async fn open(address: &Address, names: &Names) -> Result<Self, StoreError> {
+        let mut link = Link::open(address, CALL).await?;
         check_access(&mut link, names, Purpose::Relay).await?;
         Ok(Self {
             link,

@@ -7,12 +7,13 @@ use futures_util::TryStreamExt;
 use outbox_core::source::{Evidence, Holder, Proof, Read, ReadRequest, Row as LogRow, Source};
 use outbox_core::{Filter, Names, Position, PositionSet, Start, StoreError};
 use sqlx::postgres::types::Oid;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, Postgres};
+use sqlx::postgres::{PgArguments, PgConnection, Postgres};
 use sqlx::query::Query;
 use sqlx::{Row, SqlStr};
 use tokio::time::Instant;
 
 use super::access::{Purpose, check_access};
+use super::address::Address;
 use super::connection::{CALL, Link, READ, WALK, statement};
 use super::fault::{precondition, store_error, unavailable};
 use super::filter::{FilterValues, reading_statement};
@@ -63,9 +64,9 @@ struct Sight {
 }
 
 impl PgSource {
-    pub(super) async fn open(options: &PgConnectOptions, names: &Names, filter: &Filter) -> Result<Self, StoreError> {
-        let mut link = Link::open(options, WALK).await?;
-        link.one(CALL, sqlx::query(SESSION)).await?;
+    pub(super) async fn open(address: &Address, names: &Names, filter: &Filter) -> Result<Self, StoreError> {
+        let mut link = Link::open(address, WALK).await?;
+        link.set(SESSION).await?;
         check_access(&mut link, names, Purpose::Reading).await?;
         let anchor = link.one(CALL, sqlx::query(statement(names, ANCHOR))).await?;
         if anchor.try_get("standby").map_err(store_error)? {
@@ -113,6 +114,7 @@ impl PgSource {
             Some(filter) => filter.bind(query),
             None => query,
         };
+        let query = self.link.prepared(query);
         self.link.call(READ, async |connection| collect(connection, query).await).await
     }
 
@@ -261,7 +263,7 @@ fn has_gaps(after: Position, rows: &[LogRow]) -> bool {
 }
 
 /// Reads `3/45 1234`, or `3/45 prepared`.
-fn holder(name: &str) -> Holder {
+pub(super) fn holder(name: &str) -> Holder {
     let (transaction, pid) = name.split_once(' ').unwrap_or((name, ""));
     let pid = pid.parse().ok();
     Holder { transaction: transaction.to_owned(), pid, prepared: pid.is_none() }

@@ -11,8 +11,9 @@ use outbox_core::status::{
 use outbox_core::store::Database;
 use outbox_core::{Names, Position, StoreError, StoreErrorKind};
 use sqlx::Row;
-use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::postgres::PgRow;
 
+use super::address::Address;
 use super::cleanup::Surveyor;
 use super::connection::{CALL, Link, READ, statement};
 use super::fault::{store_error, unavailable};
@@ -49,7 +50,7 @@ pub(super) async fn status(
     database: Database,
 ) -> Result<Status, StoreError> {
     let names = &store.names;
-    link.one(CALL, sqlx::query(SESSION)).await?;
+    link.set(SESSION).await?;
     let segments = link.all(READ, sqlx::query(statement(names, SEGMENTS))).await?;
     let blocked = blocked(&mut surveying, names).await;
     let log = link.one(READ, sqlx::query(statement(names, LOG))).await?;
@@ -85,11 +86,11 @@ pub(super) async fn status(
 }
 
 /// Why there is no status: where somebody has locked the log against all readers, who that is.
-pub(super) async fn explained(error: StoreError, options: &PgConnectOptions, names: &Names) -> StoreError {
+pub(super) async fn explained(error: StoreError, address: &Address, names: &Names) -> StoreError {
     if error.kind() != StoreErrorKind::Unavailable {
         return error;
     }
-    match lockers(options, names).await {
+    match lockers(address, names).await {
         Ok(lockers) if !lockers.is_empty() => unavailable(format!(
             "nobody can read the log: {}; wait for its end, or end it with pg_terminate_backend",
             lockers.join("; ")
@@ -98,8 +99,8 @@ pub(super) async fn explained(error: StoreError, options: &PgConnectOptions, nam
     }
 }
 
-async fn lockers(options: &PgConnectOptions, names: &Names) -> Result<Vec<String>, StoreError> {
-    let mut link = Link::open(options, CALL).await?;
+async fn lockers(address: &Address, names: &Names) -> Result<Vec<String>, StoreError> {
+    let mut link = Link::open(address, CALL).await?;
     let rows = link.all(CALL, sqlx::query(statement(names, LOCKED))).await?;
     let locker = |row: &PgRow| {
         let (segment, pid): (Option<i16>, Option<i32>) = (row.try_get("segment")?, row.try_get("pid")?);

@@ -11,11 +11,13 @@ use outbox_core::lease::Leases;
 use outbox_core::source::Source;
 use outbox_core::status::{Glance, Status};
 use outbox_core::store::{Count, Database};
+use outbox_core::wake::{WakeMode, Waking};
 use outbox_core::{Filter, Names, Position, Store, StoreError, schema};
 use sqlx::Row;
 use sqlx::postgres::{PgConnectOptions, PgRow};
 
 use super::access::{Purpose, check_access, check_shape};
+use super::address::Address;
 use super::changelog;
 use super::checkpoint::PgCheckpoints;
 use super::cleanup::PgCleaner;
@@ -25,10 +27,11 @@ use super::fault::{precondition, store_error};
 use super::glance::glance;
 use super::lease::PgLeases;
 use super::mender::PgMender;
-use super::migrate::{create_roles, migrate, resize};
+use super::migrate::{create_roles, migrate, resize, set_wake_trigger};
 use super::place;
 use super::source::PgSource;
 use super::status::{explained, status};
+use super::wake::wake;
 use crate::MigrateError;
 
 const SERVER: &str = outbox_core::sql::postgres::STORE_SERVER;
@@ -43,7 +46,7 @@ const OLDEST_SERVER: i32 = 140_000;
 /// Every part has a connection of its own and puts a limit on each call. No transaction stays open between calls.
 #[derive(Clone)]
 pub struct PgStore {
-    options: PgConnectOptions,
+    pub(super) address: Address,
     pub(super) names: Names,
 }
 
@@ -69,7 +72,7 @@ impl PgStore {
 
     /// The database the options name; nothing is opened yet.
     pub fn from_options(options: PgConnectOptions, names: Names) -> Self {
-        Self { options, names }
+        Self { address: Address::new(options), names }
     }
 
     /// Makes the tables where they are missing, and the schema too; returns whether anything changed.
@@ -80,7 +83,7 @@ impl PgStore {
     ///
     /// [`MigrateError`]; nothing has changed then.
     pub async fn migrate(&self, segments: u8) -> Result<bool, MigrateError> {
-        migrate(&self.options, &self.names, segments).await
+        migrate(&self.address, &self.names, segments).await
     }
 
     /// Changes how many segments an outbox uses while it is in use; returns whether anything changed.
@@ -93,7 +96,20 @@ impl PgStore {
     /// [`MigrateError`]; nothing has changed then.
     pub async fn resize(&self, segments: u8) -> Result<bool, MigrateError> {
         self.check().await?;
-        resize(&self.options, &self.names, segments).await
+        resize(&self.address, &self.names, segments).await
+    }
+
+    /// Makes the trigger by which writers in plain SQL wake a relay that sleeps, or takes it away; returns whether anything
+    /// changed. Writers that use the library wake one without it.
+    ///
+    /// Not for an outbox whose writers prepare transactions: `PREPARE TRANSACTION` fails after a notification.
+    ///
+    /// # Errors
+    ///
+    /// [`MigrateError`]; nothing has changed then.
+    pub async fn set_wake_trigger(&self, wanted: bool) -> Result<bool, MigrateError> {
+        self.check().await?;
+        set_wake_trigger(&self.address, &self.names, wanted).await
     }
 
     /// The SQL that [`PgStore::migrate`] runs.
@@ -110,7 +126,7 @@ impl PgStore {
     ///
     /// [`MigrateError`]; nothing has changed then.
     pub async fn create_roles(&self) -> Result<(), MigrateError> {
-        create_roles(&self.options, &self.names).await
+        create_roles(&self.address, &self.names).await
     }
 
     /// The SQL that [`PgStore::create_roles`] runs.
@@ -120,7 +136,7 @@ impl PgStore {
 
     /// Connects, and checks that an outbox this build knows is there for this purpose.
     async fn inspected(&self, purpose: Purpose) -> Result<(Link, Database), StoreError> {
-        let mut link = Link::open(&self.options, READ).await?;
+        let mut link = Link::open(&self.address, READ).await?;
         let server = link.one(CALL, sqlx::query(statement(&self.names, SERVER))).await?;
         let server_version: String = server.try_get("version_text").map_err(store_error)?;
         if server.try_get::<i32, _>("version").map_err(store_error)? < OLDEST_SERVER {
@@ -151,13 +167,13 @@ impl PgStore {
     /// What [`Store::describe`] shows, the same whichever name of the own machine is used.
     pub(super) fn address(&self) -> String {
         let (host, database) = self.host_and_database();
-        continuity::address("postgres", &host, self.options.get_port(), database)
+        continuity::address("postgres", &host, self.address.options().get_port(), database)
     }
 
     fn host_and_database(&self) -> (String, &str) {
-        let socket = self.options.get_socket().map(|path| path.display().to_string());
-        let host = socket.unwrap_or_else(|| self.options.get_host().to_owned());
-        (host, self.options.get_database().unwrap_or_else(|| self.options.get_username()))
+        let socket = self.address.options().get_socket().map(|path| path.display().to_string());
+        let host = socket.unwrap_or_else(|| self.address.options().get_host().to_owned());
+        (host, self.address.options().get_database().unwrap_or_else(|| self.address.options().get_username()))
     }
 
     pub(super) fn not_migrated(&self) -> StoreError {
@@ -202,7 +218,7 @@ impl std::fmt::Debug for PgStore {
 impl Store for PgStore {
     fn describe(&self) -> String {
         let (host, database) = self.host_and_database();
-        format!("postgres://{host}:{}/{database}", self.options.get_port())
+        format!("postgres://{host}:{}/{database}", self.address.options().get_port())
     }
 
     async fn check(&self) -> Result<Database, StoreError> {
@@ -228,40 +244,44 @@ impl Store for PgStore {
     }
 
     async fn source(&self, filter: &Filter) -> Result<Box<dyn Source>, StoreError> {
-        Ok(Box::new(PgSource::open(&self.options, &self.names, filter).await?))
+        Ok(Box::new(PgSource::open(&self.address, &self.names, filter).await?))
     }
 
     async fn checkpoints(&self) -> Result<Box<dyn Checkpoints>, StoreError> {
-        Ok(Box::new(PgCheckpoints::open(&self.options, &self.names).await?))
+        Ok(Box::new(PgCheckpoints::open(&self.address, &self.names).await?))
     }
 
     async fn leases(&self) -> Result<Box<dyn Leases>, StoreError> {
-        Ok(Box::new(PgLeases::open(&self.options, &self.names).await?))
+        Ok(Box::new(PgLeases::open(&self.address, &self.names).await?))
     }
 
     async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
-        Ok(Some(Box::new(PgCleaner::open(&self.options, &self.names).await?)))
+        Ok(Some(Box::new(PgCleaner::open(&self.address, &self.names).await?)))
+    }
+
+    async fn wake(&self, mode: WakeMode) -> Result<Waking, StoreError> {
+        wake(&self.address, &self.names, mode).await
     }
 
     async fn status(&self) -> Result<Status, StoreError> {
         let (link, database) = self.inspected(Purpose::Status).await?;
-        let surveying = Link::open(&self.options, READ).await?;
+        let surveying = Link::open(&self.address, READ).await?;
         match status(link, surveying, self, database).await {
-            Err(error) => Err(explained(error, &self.options, &self.names).await),
+            Err(error) => Err(explained(error, &self.address, &self.names).await),
             status => status,
         }
     }
 
     async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {
-        glance(Link::open(&self.options, READ).await?, &self.names, subscriptions).await
+        glance(Link::open(&self.address, READ).await?, &self.names, subscriptions).await
     }
 
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {
-        changelog::stats(&self.options, &self.names, after, filter).await
+        changelog::stats(&self.address, &self.names, after, filter).await
     }
 
     async fn examine(&self) -> Result<Vec<Finding>, StoreError> {
-        examine(Link::open(&self.options, READ).await?, self).await
+        examine(Link::open(&self.address, READ).await?, self).await
     }
 }
 

@@ -12,6 +12,7 @@ use outbox_core::lease::Leases;
 use outbox_core::source::Source;
 use outbox_core::status::{Glance, Status};
 use outbox_core::store::{Count, Database};
+use outbox_core::wake::{WakeMode, Waking};
 use outbox_core::{Filter, Names, Position, Store, StoreError, StoreErrorKind, schema};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
@@ -27,6 +28,7 @@ use super::migrate::{META, TABLE, check_names, migrate};
 use super::place;
 use super::source::SqliteSource;
 use super::status::{glance, status};
+use super::wake::SqliteWake;
 use crate::MigrateError;
 
 /// The first SQLite library that tells the size of a value without loading it.
@@ -164,6 +166,13 @@ impl Store for SqliteStore {
 
     async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
         Ok(Some(Box::new(SqliteCleaner::new(open(&self.options).await?, &self.names))))
+    }
+
+    async fn wake(&self, mode: WakeMode) -> Result<Waking, StoreError> {
+        if mode == WakeMode::Poll {
+            return Ok(Waking::Polling("the settings say so".to_owned()));
+        }
+        Ok(Waking::Told(Box::new(SqliteWake::new(open(&self.options).await?, &self.names))))
     }
 
     async fn status(&self) -> Result<Status, StoreError> {

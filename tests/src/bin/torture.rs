@@ -1,8 +1,9 @@
 //! The long form of the tests, called by `cargo xtask torture`.
 //!
-//! Eight parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
+//! Nine parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
 //! kills of the relay; 50 crashes of the server; 50 more while no commit waits for the disk; 1,000 emptyings of segments; 25
-//! ends at each failpoint; 20 full disks of each kind. Each adds its line to the report.
+//! ends at each failpoint; 20 full disks of each kind; 20,000 times that a relay falls asleep, with controls of its own. Each
+//! adds its line to the report.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -16,9 +17,10 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use outbox_tests::database::Database;
 use outbox_tests::load::LoadOptions;
+use outbox_tests::scenario::wake::{Outcome, Protocol, Race};
 use outbox_tests::scenario::{self, Kind, Plan};
 use outbox_tests::small_disk::SmallDisk;
-use outbox_tests::verdict::Verdict;
+use outbox_tests::verdict::{Verdict, circumstances};
 use tempfile::TempDir;
 use xtask::postgres::{Cluster, ClusterOptions};
 
@@ -33,6 +35,9 @@ const ROOM_WITHIN: Duration = Duration::from_secs(10);
 /// While one is open, each restart of the relay takes its session for a possible owner of every hole known by then; with one
 /// that is open for a minute of restarts the holes reach their cap, and the frontier rightly stands still.
 const BULK_UNDER_FAULTS: u32 = 10_000;
+
+/// So many relays fall asleep beside one another.
+const LANES: usize = 8;
 
 /// What one part may take where nobody says how long.
 const UNBOUNDED: Duration = Duration::from_hours(2);
@@ -64,6 +69,7 @@ enum Part {
     Cleanup,
     KillMatrix,
     Disk,
+    Wake,
 }
 
 /// What the parts share.
@@ -122,7 +128,7 @@ impl Torture {
             clean &= self.report.verdict(&scenario::ghosts(&cluster, &database, folder.path(), &plan).await?)?;
         }
         if self.has(Part::Cleanup) {
-            let plan = self.plan(0, 1_000, 100);
+            let plan = self.plan(0, 1_000, 80);
             let Stage { database, folder, cluster: _cluster } = Stage::set()?;
             clean &= self.report.verdict(&scenario::cleanup(&database, folder.path(), &plan).await?)?;
         }
@@ -130,6 +136,9 @@ impl Torture {
             for kind in [Kind::Postgres, Kind::Sqlite] {
                 clean &= self.report.verdict(&scenario::kill_matrix(kind, 25).await?)?;
             }
+        }
+        if self.has(Part::Wake) {
+            clean &= self.wake().await?;
         }
         if self.has(Part::Disk) {
             clean &= self.disks().await?;
@@ -152,6 +161,32 @@ impl Torture {
         let sqlite = scenario::disk_of_sqlite(&SmallDisk::new(16)?, folder.path(), &plan).await?;
         clean &= self.report.verdict(&sqlite)?;
         Ok(clean)
+    }
+
+    /// Whether no sleep outlasted an event, and the two protocols that are wrong on purpose were caught.
+    async fn wake(&mut self) -> Result<bool> {
+        let start = Instant::now();
+        self.report.line("# wake: writers of every kind against relays that fall asleep")?;
+        for protocol in [Protocol::NoEvidence, Protocol::EarlyLook] {
+            let control = self.race(protocol, 1_000).await?;
+            self.report.line(&format!("# control {protocol:?}: {control}"))?;
+            if control.missed == 0 {
+                self.report.line("# void: a control came out clean")?;
+                return Ok(false);
+            }
+        }
+        let outcome = self.race(Protocol::Sound, 20_000).await?;
+        self.report.line(&format!("{outcome} {}", circumstances(self.seed, start.elapsed())))?;
+        Ok(outcome.missed == 0 && outcome.lost == 0)
+    }
+
+    /// One race on a server of its own.
+    async fn race(&self, protocol: Protocol, sleeps: u64) -> Result<Outcome> {
+        let cluster = Cluster::start(ClusterOptions::default())?;
+        let databases = (0..LANES).map(|lane| Database::on(&cluster, &format!("lane_{lane}")));
+        let databases = databases.collect::<Result<Vec<_>>>()?;
+        let at_most = self.plan(0, 0, 100).at_most;
+        scenario::wake(&databases, Race { protocol, sleeps, lanes: LANES, at_most, seed: self.seed }).await
     }
 
     /// Whether all of them failed.

@@ -12,6 +12,7 @@ use outbox_core::lease::{Claim, Leases, RelayIdentity, Renewal, Roster};
 use outbox_core::source::{Proof, Read, ReadRequest, Row, Source, Start};
 use outbox_core::status::{Glance, Status};
 use outbox_core::store::{Count, Database};
+use outbox_core::wake::{WakeMode, Waking};
 use outbox_core::{Event, Filter, Position, PositionSet, Store, StoreError, StoreErrorKind, async_trait};
 use tokio::sync::watch;
 
@@ -134,6 +135,10 @@ impl<S: Store + Clone> Store for Interposed<S> {
 
     async fn recognise(&self) -> Result<Database, StoreError> {
         self.inner.recognise().await
+    }
+
+    async fn wake(&self, mode: WakeMode) -> Result<Waking, StoreError> {
+        self.inner.wake(mode).await
     }
 
     async fn mender(&self) -> Result<Option<Box<dyn Mender>>, StoreError> {

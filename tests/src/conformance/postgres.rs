@@ -70,6 +70,13 @@ impl Postgres {
         self.admin(&format!("GRANT pg_read_all_stats TO {relay}, {operator}")).await;
     }
 
+    /// A role that may read the log and `outbox_meta`, and nothing else.
+    pub async fn auditor_role(&self) -> String {
+        let role = self.users.another("auditor").get_username().to_owned();
+        self.admin(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT ON outbox_event, outbox_meta TO {role}")).await;
+        role
+    }
+
     /// Ends every session of a relay of this database.
     pub async fn end_relay_sessions(&self) {
         self.admin(
@@ -160,10 +167,8 @@ impl SqlBackend for Postgres {
         ORDER BY schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
 
     async fn auditor(&self) -> ByRole {
-        let auditor = self.users.another("auditor");
-        let role = auditor.get_username();
-        self.admin(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT ON outbox_event, outbox_meta TO {role}")).await;
-        ByRole::all(PgStore::from_options(auditor, Names::default()))
+        let role = self.auditor_role().await;
+        ByRole::all(PgStore::from_options(self.users.owner.clone().username(&role), Names::default()))
     }
 
     async fn another(&self, names: Names) -> (PgOutbox, ByRole) {

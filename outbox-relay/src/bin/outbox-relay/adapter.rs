@@ -98,6 +98,16 @@ pub(crate) async fn create_roles(database: &Database) -> Result<(), Failure> {
     }
 }
 
+/// Makes the trigger that wakes a relay, or takes it away; `false` where nothing changed, as where no database needs one.
+pub(crate) async fn set_wake_trigger(database: &Database, wanted: bool) -> Result<bool, Failure> {
+    tracing::debug!(?database, wanted, "changing the trigger that wakes a relay");
+    match database.kind {
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => Ok(PgStore::new(&database.url, database.names.clone())?.set_wake_trigger(wanted).await?),
+        _ => std::future::ready(Ok(false)).await,
+    }
+}
+
 #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
 fn not_built(kind: Kind) -> StoreError {
     let (database, feature) = match kind {

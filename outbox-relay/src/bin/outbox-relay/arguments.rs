@@ -169,6 +169,19 @@ pub(crate) struct Migrate {
     #[arg(long, value_name = "N",
         value_parser = clap::value_parser!(u8).range(1..=i64::from(outbox_core::schema::MAX_SEGMENTS)))]
     pub(crate) segments: Option<u8>,
+    /// Let writers in plain SQL wake a sleeping relay on PostgreSQL, by a trigger; not where transactions are prepared
+    #[arg(long)]
+    pub(crate) wake_trigger: bool,
+    /// Take that trigger away
+    #[arg(long, conflicts_with = "wake_trigger")]
+    pub(crate) no_wake_trigger: bool,
+}
+
+impl Migrate {
+    /// Whether the trigger is to be there, if anything was said of it.
+    pub(crate) fn wake_trigger(&self) -> Option<bool> {
+        (self.wake_trigger || self.no_wake_trigger).then_some(self.wake_trigger)
+    }
 }
 
 /// Flags of `cleanup`.
@@ -252,6 +265,9 @@ pub(crate) struct RelayFlags {
     /// The longest pause between two looks at a quiet outbox [default: 2s]
     #[arg(long, value_name = "DURATION")]
     pub(crate) poll_max: Option<String>,
+    /// Whether writers wake the relay: auto, poll, or notify also where transactions may be prepared [default: auto]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) wake: Option<String>,
 }
 
 #[cfg(test)]

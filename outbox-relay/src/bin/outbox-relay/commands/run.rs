@@ -55,6 +55,9 @@ fn builder(settings: Settings) -> Result<RelayBuilder, Failure> {
     if let Some(poll_max) = relay.poll_max {
         builder = builder.poll_max(poll_max);
     }
+    if let Some(wake) = relay.wake {
+        builder = builder.wake(wake);
+    }
     if let Some(events) = relay.window_events {
         builder = builder.window_events(events);
     }

@@ -7,7 +7,7 @@ use super::section::Section;
 use crate::problem::{Place, Placed, Problems};
 
 /// Every variable that is read.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 21] = [
     "OUTBOX_DATABASE_URL",
     "OUTBOX_DATABASE_URL_FILE",
     "OUTBOX_DATABASE_SCHEMA",
@@ -23,6 +23,7 @@ const KNOWN: [&str; 20] = [
     "OUTBOX_METRICS_LISTEN",
     "OUTBOX_METRICS_TOKEN",
     "OUTBOX_METRICS_TOKEN_FILE",
+    "OUTBOX_RELAY_WAKE",
     "OUTBOX_RETENTION_KEEP",
     "OUTBOX_RETENTION_SEGMENTS",
     "OUTBOX_RETENTION_MAX_DISK",

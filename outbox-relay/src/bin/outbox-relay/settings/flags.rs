@@ -24,6 +24,7 @@ impl Flags {
         Self::default()
             .with("lease", "--lease", &flags.lease)
             .with("poll_max", "--poll-max", &flags.poll_max)
+            .with("wake", "--wake", &flags.wake)
             .with("window_events", "--window-events", &flags.window_events)
             .with("window_bytes", "--window-bytes", &flags.window_bytes)
     }

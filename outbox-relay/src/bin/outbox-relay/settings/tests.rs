@@ -49,6 +49,7 @@ fn a_whole_file_is_understood() {
         window_events = 10000
         window_bytes = "16MiB"
         shutdown_timeout = "20s"
+        wake = "notify"
         [[subscription]]
         name = "billing"
         start = "time:2026-01-31T12:00:00+01:00"
@@ -66,6 +67,7 @@ fn a_whole_file_is_understood() {
     let settings = read("run --config FILE", &[("SHOP_URL", "postgres://db/shop")], file).unwrap();
     assert_eq!((settings.database.kind, settings.database.url.as_str()), (Kind::Postgres, "postgres://db/shop"));
     let [billing, audit] = &settings.subscriptions[..] else { panic!("{settings:?}") };
+    assert_eq!(settings.relay.wake, Some(outbox_core::WakeMode::Notify));
     assert_eq!(billing.filter.operations, [Operation::Insert, Operation::Delete]);
     assert_eq!(
         (&billing.filter.topics[..], &billing.filter.tables[..]),
@@ -90,6 +92,9 @@ fn one_subscription_from_flags() {
     );
     assert_eq!(settings.until_empty, Some(Duration::from_secs(5)));
     assert_eq!(read(RUN, &[], "").unwrap().until_empty, None);
+    let wake = |line: &str| read(line, &[("OUTBOX_RELAY_WAKE", "auto")], "").unwrap().relay.wake;
+    assert_eq!(wake(&format!("{RUN} --wake poll")), Some(outbox_core::WakeMode::Poll));
+    assert_eq!(wake(RUN), Some(outbox_core::WakeMode::Auto));
 }
 
 /// What is wrong with a file, line by line.
@@ -107,7 +112,7 @@ scema = \"x\"
 lease = \"5\"
 window_events = \"ten\"
 window_bytes = \"0B\"
-wake = \"auto\"
+wake = \"auot\"
 [retention]
 keep = \"a week\"
 [[subscription]]
@@ -128,7 +133,7 @@ retry = { first = \"1m\", max = \"1s\", then = \"park\" }
         "relay.toml:5: `5` is not a duration; write a whole number with its unit, such as 100ms",
         "relay.toml:6: `window_events` is a number, not a string; write it without quotes",
         "relay.toml:7: 0 leaves no room; write 16MiB",
-        "relay.toml:8: `wake` is not in this version; leave it out",
+        "relay.toml:8: `auot` is no way to be woken; write auto, poll or notify",
         "relay.toml:10: `a week` is not a duration; write a whole number with its unit",
         "relay.toml:11: [[subscription]] has no `name`; write one",
         "relay.toml:12: unknown key `nam`; the nearest is `name`; [[subscription]] has",
@@ -233,7 +238,7 @@ fn variables_that_nobody_reads_or_that_are_wrong_are_refused() {
         ("OUTBOX_RELAY_LEASES", "canary", "unknown variable; the nearest is OUTBOX_RELAY_LEASE"),
         ("OUTBOX_RELAY_LEASE", "10ms", "`10ms` is out of range; write 1s to 3600s"),
         ("OUTBOX_RELAY_WINDOW_EVENTS", "-1", "`-1` is not a count"),
-        ("OUTBOX_RELAY_WAKE", "auto", "`wake` is not in this version"),
+        ("OUTBOX_RELAY_WAKE", "always", "`always` is no way to be woken"),
     ] {
         refused(RUN, &[(name, value)], "", &format!("{name}: {expected}"));
     }
