@@ -15,6 +15,7 @@
 //! - [`source`]: what one read asks and brings; [`frontier`]: how reads lose nothing although positions commit out of order.
 //! - [`publisher`]: the contract with the outside; [`envelope`]: how an event is written for it.
 //! - [`checkpoint`] and [`lease`]: where to go on, and who may.
+//! - [`dead_letter`]: what will not pass, and what waits behind it.
 //! - [`cleanup`]: how the log gives its disk back, and why no unread event goes with it.
 //! - [`clock`]: the time that a relay goes by.
 //! - [`status`] and [`doctor`]: how it all stands, and what is wrong with it.
@@ -25,6 +26,7 @@ pub mod checkpoint;
 pub mod cleanup;
 pub mod clock;
 pub mod context;
+pub mod dead_letter;
 pub mod doctor;
 pub mod envelope;
 mod error;

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use crate::checkpoint::Checkpoints;
 use crate::cleanup::Cleaner;
+use crate::dead_letter::Desk;
 use crate::doctor::Finding;
 use crate::error::StoreError;
 use crate::event::Position;
@@ -106,6 +107,13 @@ pub trait Store: Send + Sync + 'static {
     async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
         Ok(None)
     }
+
+    /// Where operators decide about dead letters, and pause subscriptions.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Store::check`].
+    async fn desk(&self) -> Result<Box<dyn Desk>, StoreError>;
 
     /// What is known of the outbox, its relays and its subscriptions.
     ///

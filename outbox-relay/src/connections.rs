@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held};
+use outbox_core::dead_letter::{Queue, Taken};
 use outbox_core::frontier::Frontier;
 use outbox_core::source::{Proof, Read, ReadRequest, Source};
 use outbox_core::{Filter, Position, PositionSet, Start, Store, StoreError, StoreErrorKind};
@@ -111,6 +112,31 @@ impl Reader {
     }
 }
 
+/// What is to be done with one write.
+pub(crate) struct Errand {
+    pub(crate) entry: Entry,
+    /// Keys whose letters are to be taken afterwards, so many and so many bytes of each.
+    pub(crate) take: Vec<Queue>,
+    pub(crate) letters: u32,
+    pub(crate) bytes: u64,
+    /// Whether to look at the dead letters at last.
+    pub(crate) look: bool,
+}
+
+impl Errand {
+    /// A write and nothing more.
+    pub(crate) fn of(entry: Entry) -> Self {
+        Self { entry, take: Vec::new(), letters: 0, bytes: 0, look: false }
+    }
+}
+
+/// What a write brought back.
+#[derive(Default)]
+pub(crate) struct Written {
+    pub(crate) taken: Vec<(Queue, Taken)>,
+    pub(crate) queues: Option<Vec<Queue>>,
+}
+
 /// Writes checkpoints and dead letters.
 pub(crate) struct Ledger {
     store: Arc<dyn Store>,
@@ -138,6 +164,12 @@ impl Ledger {
     pub(crate) async fn recorded(&mut self) -> Result<Vec<Position>, StoreError> {
         let subscription = self.subscription.clone();
         self.open().await?.recorded(&subscription).await
+    }
+
+    /// The keys that have dead letters.
+    pub(crate) async fn queues(&mut self) -> Result<Vec<Queue>, StoreError> {
+        let subscription = self.subscription.clone();
+        self.open().await?.queues(&subscription).await
     }
 
     /// Makes a new subscription of so many partitions.
@@ -180,21 +212,31 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes an entry.
+    /// Writes an entry, and then sees after the dead letters.
     ///
     /// A new connection claims first, because the outcome of the write that broke the last one is unknown.
-    pub(crate) async fn write(mut self, entry: Entry) -> (Self, Result<(), StoreError>) {
-        let outcome = self.try_write(&entry).await;
+    pub(crate) async fn write(mut self, errand: Errand) -> (Self, Result<Written, StoreError>) {
+        let outcome = self.try_write(errand).await;
         if outcome.is_err() {
             self.checkpoints = None;
         }
         (self, outcome)
     }
 
-    async fn try_write(&mut self, entry: &Entry) -> Result<(), StoreError> {
+    async fn try_write(&mut self, errand: Errand) -> Result<Written, StoreError> {
         let subscription = self.subscription.clone();
-        self.open().await?.save(&subscription, entry).await?;
-        self.ask().await
+        let checkpoints = self.open().await?;
+        checkpoints.save(&subscription, &errand.entry).await?;
+        let mut written = Written::default();
+        for queue in errand.take {
+            let taken = checkpoints.take(&subscription, &queue, errand.letters, errand.bytes).await?;
+            written.taken.push((queue, taken));
+        }
+        if errand.look {
+            written.queues = Some(checkpoints.queues(&subscription).await?);
+        }
+        self.ask().await?;
+        Ok(written)
     }
 
     async fn open(&mut self) -> Result<&mut (dyn Checkpoints + 'static), StoreError> {

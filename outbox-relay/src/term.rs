@@ -18,6 +18,7 @@
 
 mod drain;
 mod end;
+mod letters;
 mod pace;
 mod read;
 mod report;
@@ -33,13 +34,13 @@ use futures_util::stream::FuturesUnordered;
 use outbox_core::checkpoint::{Checkpoint, Entry, Held};
 use outbox_core::frontier::Frontier;
 use outbox_core::publisher::{Answer, Delivery, Publisher};
-use outbox_core::{Position, PublishError, PublishErrorKind, StoreError, StoreErrorKind};
+use outbox_core::{Clock, Position, PublishError, PublishErrorKind, StoreError, StoreErrorKind};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timer;
-use crate::connections::{Ledger, ReadOutcome, Reader};
-use crate::dispatch::Dispatch;
+use crate::connections::{Ledger, ReadOutcome, Reader, Written};
+use crate::dispatch::{Breaker, Dispatch};
 use crate::error::RelayError;
 use crate::reaction::{self, Reaction};
 use crate::seat::{Grant, Seat};
@@ -48,12 +49,16 @@ use crate::share::Share;
 use crate::subscription::Subscription;
 use crate::trail::Trail;
 use drain::Drain;
+use letters::Letters;
 use pace::Pace;
 
 /// A checkpoint is written after so many acknowledgements …
 const CHECKPOINT_EVENTS: usize = 1000;
 /// … or so long after the first of them.
 const CHECKPOINT_DELAY: Duration = Duration::from_millis(100);
+
+/// No more than so many events of a key in back-off wait in memory, nor more than a tenth of the window.
+const SPILL: usize = 1000;
 
 /// How a term ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +85,7 @@ pub(crate) struct Mandate {
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Reading = Boxed<(Reader, Result<ReadOutcome, StoreError>)>;
-type Writing = Boxed<(Ledger, Result<(), StoreError>)>;
+type Writing = Boxed<(Ledger, Result<Written, StoreError>)>;
 type Call = Boxed<(Vec<Delivery>, Result<Vec<Answer>, PublishError>)>;
 
 /// The state of one term.
@@ -95,6 +100,7 @@ struct Term<'m> {
     ledger: Option<Ledger>,
     writing: Option<Writing>,
     entry: Entry,
+    letters: Letters,
     calls: FuturesUnordered<Call>,
     pace: Pace,
     drain: Drain,
@@ -123,6 +129,7 @@ pub(crate) async fn run(
     held: &[Held],
     mut grants: watch::Receiver<Grant>,
 ) -> Result<End, RelayError> {
+    let mut orders = mandate.seat.orders();
     let mut term = match Term::open(mandate, held).await {
         Ok(Some(term)) => term,
         Ok(None) => {
@@ -139,6 +146,7 @@ pub(crate) async fn run(
     drains.mark_changed();
     loop {
         let now = clock.now();
+        term.note_letters(now);
         term.start_read(now);
         let trusted = term.start_calls(now);
         term.start_write(now);
@@ -157,6 +165,7 @@ pub(crate) async fn run(
             }
             () = timer.until(wake) => {}
             () = mandate.seat.trusted(), if !trusted => {}
+            Ok(()) = orders.changed() => term.letters.ask(),
             Ok(()) = drains.changed() => term.drain_asked(*drains.borrow_and_update(), clock.now()),
             granted = grants.wait_for(|grant| !grant.holds(held) || (!reshaping && grant.work() != held)) => {
                 if granted.is_ok_and(|grant| grant.holds(held)) {
@@ -196,8 +205,9 @@ impl<'m> Term<'m> {
             found(mandate, &mut reader, &mut ledger).await?;
             claimed = ledger.claim().await?;
         }
-        let recorded = ledger.recorded().await?;
+        let (recorded, queues) = (ledger.recorded().await?, ledger.queues().await?);
         let share = Share::new(held, claimed);
+        let share_reached = share.reached();
         let Some(checkpoint) = share.start() else { return Ok(None) };
         if share.partitions() != *partitions {
             ledger.wish(*partitions).await?;
@@ -210,6 +220,9 @@ impl<'m> Term<'m> {
         reader.close();
         let holes = if *strict_order { 1 } else { outbox_core::frontier::MAX_HOLES };
         let now = mandate.settings.clock.now();
+        let dispatch = Dispatch::new(publisher.discipline(), *retry, recorded).with_breaker(Breaker::new());
+        let dispatch = dispatch.with_spill((mandate.settings.window_events / 10).clamp(1, SPILL));
+        let dispatch = letters::known(dispatch, queues, &share);
         tracing::info!(
             subscription = name,
             partitions = held.len(),
@@ -220,13 +233,14 @@ impl<'m> Term<'m> {
             mandate,
             share,
             frontier: Frontier::new(checkpoint.position, &checkpoint.open).with_max_holes(holes).first_seen_at(now),
-            dispatch: Dispatch::new(publisher.discipline(), *retry, recorded),
+            dispatch,
             trail: Trail::new(&checkpoint.events),
             reader: Some(reader),
             reading: None,
             ledger: Some(ledger),
             writing: None,
             entry: Entry::default(),
+            letters: Letters::new(share_reached),
             calls: FuturesUnordered::new(),
             pace: Pace::new(now, mandate.settings.poll_max),
             drain: Drain::default(),
@@ -250,12 +264,13 @@ impl<'m> Term<'m> {
     fn start_calls(&mut self, now: Instant) -> bool {
         let trusted = self.mandate.seat.is_trusted(self.mandate.settings.clock.since_boot());
         let stopping = self.stopping_since.is_some() || self.mandate.stop.is_cancelled();
-        if stopping || now < self.pace.call_at || !trusted {
+        if stopping || now < self.pace.call_at || !trusted || self.mandate.seat.is_paused() {
             return trusted;
         }
         while let Some(call) = self.dispatch.next_call(now) {
             let publisher = Arc::clone(&self.mandate.subscription.publisher);
-            self.calls.push(Box::pin(deliver(publisher, call)));
+            let (clock, limit) = (self.mandate.settings.clock.clone(), self.mandate.subscription.call_timeout);
+            self.calls.push(Box::pin(deliver(publisher, call, clock, limit)));
         }
         trusted
     }
@@ -315,6 +330,7 @@ impl<'m> Term<'m> {
         let due = self.unsaved >= CHECKPOINT_EVENTS.min(window / 4)
             || now.duration_since(since) >= CHECKPOINT_DELAY
             || drained.is_some()
+            || self.may_take_letters()
             || (!self.dispatch.is_moving() && (self.stopping_since.is_some() || self.target.is_some()));
         if !due || now < self.pace.write_at {
             return;
@@ -325,28 +341,29 @@ impl<'m> Term<'m> {
             open.insert(range.clone());
         }
         let events = self.trail.events();
-        self.entry.checkpoints = self.share.checkpoints(self.frontier.position(), &open, &events);
         self.entry.recorded.extend(self.dispatch.take_unrecorded());
-        self.entry.forgiven.extend(self.dispatch.take_forgiven());
+        self.collect_letters(&mut open);
+        self.entry.checkpoints = self.share.checkpoints(self.frontier.position(), &open, &events);
+        let errand = self.errand();
         self.being_saved = self.unsaved;
         self.dirty_since = None;
         self.drain.write_begins(drained);
-        self.writing = Some(Box::pin(ledger.write(self.entry.clone())));
+        self.writing = Some(Box::pin(ledger.write(errand)));
     }
 
     fn write_done(
         &mut self,
-        (ledger, outcome): (Ledger, Result<(), StoreError>),
+        (ledger, outcome): (Ledger, Result<Written, StoreError>),
         now: Instant,
     ) -> Result<Option<End>, RelayError> {
         self.ledger = Some(ledger);
         match outcome {
-            Ok(()) => {
+            Ok(written) => {
                 self.pace.write_failures.reset();
                 self.unsaved -= self.being_saved;
                 self.being_saved = 0;
-                self.entry.recorded.clear();
-                self.entry.forgiven.clear();
+                self.letters_written(written);
+                self.entry = Entry::default();
                 self.drain_saved(now);
                 self.report(now);
                 Ok(None)
@@ -359,6 +376,7 @@ impl<'m> Term<'m> {
                 }
                 Reaction::Retry => {
                     self.dirty_since = Some(now);
+                    self.letters_unwritten();
                     self.pace.write_at = now + self.pace.write_failures.next_delay();
                     self.trouble("the checkpoint cannot be written, trying again", &reaction::chain(&error));
                     Ok(None)
@@ -377,12 +395,27 @@ async fn found(mandate: &Mandate, reader: &mut Reader, ledger: &mut Ledger) -> R
     ledger.found(*partitions, &checkpoint).await
 }
 
+/// Nobody knows what became of the call, and no event is to blame.
+fn unanswered(limit: Duration) -> PublishError {
+    let message = format!("the publisher did not answer within {limit:?}; the call was given up and is made again");
+    PublishError::new(PublishErrorKind::Unavailable, message)
+}
+
 /// Makes one call; an answer too few or too many is a failure of the publisher, not of an event.
 async fn deliver(
     publisher: Arc<dyn Publisher>,
     call: Vec<Delivery>,
+    clock: Arc<dyn Clock>,
+    limit: Duration,
 ) -> (Vec<Delivery>, Result<Vec<Answer>, PublishError>) {
-    let outcome = publisher.publish(&call).await.and_then(|answers| {
+    let late = async { clock.sleep(limit).await };
+    let outcome = tokio::select! {
+        // First: a call that is done is never late.
+        biased;
+        outcome = publisher.publish(&call) => outcome,
+        () = late => Err(unanswered(limit)),
+    };
+    let outcome = outcome.and_then(|answers| {
         let (sent, answered) = (call.len(), answers.len());
         let message =
             || format!("the publisher answered for {answered} of {sent} events; this is a mistake in its code");

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoints;
 use outbox_core::cleanup::Cleaner;
+use outbox_core::dead_letter::Desk;
 use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
@@ -18,6 +19,7 @@ use super::changelog;
 use super::checkpoint::PgCheckpoints;
 use super::cleanup::PgCleaner;
 use super::connection::{CALL, Link, READ, statement};
+use super::desk::PgDesk;
 use super::doctor::examine;
 use super::fault::{precondition, store_error};
 use super::lease::PgLeases;
@@ -212,6 +214,10 @@ impl Store for PgStore {
 
     async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
         Ok(Some(Box::new(PgCleaner::open(&self.options, &self.names).await?)))
+    }
+
+    async fn desk(&self) -> Result<Box<dyn Desk>, StoreError> {
+        Ok(Box::new(PgDesk::open(&self.options, &self.names).await?))
     }
 
     async fn status(&self) -> Result<Status, StoreError> {

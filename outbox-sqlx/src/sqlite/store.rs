@@ -6,6 +6,7 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoints;
 use outbox_core::cleanup::Cleaner;
+use outbox_core::dead_letter::Desk;
 use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
@@ -19,6 +20,7 @@ use super::changelog;
 use super::checkpoint::SqliteCheckpoints;
 use super::cleanup::SqliteCleaner;
 use super::connection::{CALL, bounded, open, statement, store_error};
+use super::desk::SqliteDesk;
 use super::doctor::{can_write, examine};
 use super::lease::SqliteLeases;
 use super::migrate::{META, TABLE, check_names, migrate};
@@ -146,6 +148,10 @@ impl Store for SqliteStore {
 
     async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
         Ok(Some(Box::new(SqliteCleaner::new(open(&self.options).await?, &self.names))))
+    }
+
+    async fn desk(&self) -> Result<Box<dyn Desk>, StoreError> {
+        Ok(Box::new(SqliteDesk::new(open(&self.options).await?, &self.names).await?))
     }
 
     async fn status(&self) -> Result<Status, StoreError> {

@@ -106,7 +106,10 @@ async fn released_leases_are_free_and_the_relay_is_off_the_list() {
 async fn an_epoch_is_never_below_the_checkpoints() {
     let database = TestDatabase::migrated().await;
     database.store.checkpoints().await.unwrap().create("billing", 41, &Checkpoint::default()).await.unwrap();
-    assert_eq!(open(&database).await.acquire_one(&relay("a"), "billing", LONG).await.unwrap(), Claim::Held { epoch: 42 });
+    assert_eq!(
+        open(&database).await.acquire_one(&relay("a"), "billing", LONG).await.unwrap(),
+        Claim::Held { epoch: 42 }
+    );
 }
 
 #[tokio::test]

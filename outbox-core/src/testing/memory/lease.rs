@@ -88,13 +88,16 @@ impl Tables {
         let rules = serves
             .iter()
             .filter_map(|name| Some((format!("{PARTITIONS}{name}"), self.partitionings.get(name)?.to_text())));
+        let rules_it = |rule: &str| serves.iter().any(|name| rule.split_once(':').is_some_and(|(_, of)| of == name));
+        let others = self.rules.iter().filter(|(rule, _)| rules_it(rule));
+        let others = others.map(|(rule, value)| (rule.clone(), value.clone()));
         Roster {
             kept: Vec::new(),
             relays: relays.collect(),
             leases: leases
                 .map(|((subscription, partition), lease)| (subscription.clone(), *partition, lease.relay_id))
                 .collect(),
-            rules: rules.collect::<BTreeMap<_, _>>(),
+            rules: rules.chain(others).collect::<BTreeMap<_, _>>(),
         }
     }
 }

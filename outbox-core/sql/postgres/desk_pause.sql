@@ -1,0 +1,2 @@
+-- Pauses a subscription; one that is paused already stays as it is. Takes ROW EXCLUSIVE on outbox_meta; uses its primary key.
+INSERT INTO outbox_meta (name, value) VALUES ('paused:' || $1, $2) ON CONFLICT (name) DO NOTHING
