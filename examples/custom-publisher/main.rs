@@ -67,7 +67,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     terminal.answered("published", "it is done, and the checkpoint moves past it");
     terminal.answered("retry", "it comes again after a pause; its parcel waits, the others do not");
     terminal.answered("reject", "it is kept with its reason, and what comes after it for its parcel waits:");
-    terminal.answered("", letters.first().map_or("", |letter| &letter.reason));
+    let told = letters.first().map(|letter| format!("position {} does not pass: {}", letter.position, letter.reason));
+    terminal.answered("", told.as_deref().unwrap_or_default());
     let waiting = outcome.blocked - 1;
     terminal.summary(&format!("6 events: 1 does not pass, {waiting} waits behind it, 4 are published."));
     Ok(())

@@ -32,7 +32,7 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::event::{Event, Payload, Position};
 use crate::source::Row;
 
-/// What the row of `outbox_meta` is called that pauses a subscription, before its name.
+/// What the row of `outbox_meta` is called that pauses a subscription, before its name; empty once it goes on.
 pub const PAUSED: &str = "paused:";
 
 /// What the row of `outbox_meta` is called that changes with every request of an operator, before the subscription's name.

@@ -173,7 +173,8 @@ pub async fn pause(store: &dyn Store, subscription: &str, by: &By) -> Result<boo
     let mut desk = store.desk().await?;
     known(desk.as_mut(), subscription).await?;
     let said = [&by.actor, &by.reason].into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(": ");
-    Ok(desk.pause(subscription, Some(&said)).await?)
+    let note = if said.is_empty() { "nobody said who or why" } else { &said };
+    Ok(desk.pause(subscription, Some(note)).await?)
 }
 
 /// Lets a paused subscription go on; returns whether it was paused.

@@ -173,7 +173,7 @@ impl Seat {
     /// Notes what operators said of the subscription, by the rows that rule it.
     pub(crate) fn follow(&self, rules: &BTreeMap<String, String>) {
         let rule = |kind: &str| rules.get(&format!("{kind}{}", self.subscription)).cloned();
-        let orders = Orders { paused: rule(PAUSED), letters: rule(LETTERS) };
+        let orders = Orders { paused: rule(PAUSED).filter(|note| !note.is_empty()), letters: rule(LETTERS) };
         self.orders.send_if_modified(|before| {
             let changed = *before != orders;
             *before = orders;

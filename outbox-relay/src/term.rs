@@ -141,6 +141,9 @@ pub(crate) async fn run(
         Err(error) => return Err(RelayError::Store(error)),
     };
     let clock = mandate.settings.clock.as_ref();
+    if mandate.seat.is_paused() {
+        term.report(clock.now());
+    }
     let mut timer = Timer::new(clock);
     let mut drains = mandate.seat.drains.requests();
     drains.mark_changed();

@@ -1,2 +1,2 @@
 -- Takes the write lock. Goes by the primary key. ?1 subscription.
-DELETE FROM outbox_meta WHERE name = 'paused:' || ?1;
+UPDATE outbox_meta SET value = '' WHERE name = 'paused:' || ?1 AND value <> '';

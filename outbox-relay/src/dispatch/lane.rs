@@ -48,6 +48,7 @@ pub(super) enum LaneState {
 }
 
 /// What the dead letters hold of a key.
+#[expect(clippy::struct_excessive_bools, reason = "each is known by itself, and most combinations occur")]
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Aside {
     /// Whether its events go there instead of waiting here.

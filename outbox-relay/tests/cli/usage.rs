@@ -19,6 +19,14 @@ fn the_help_of_each_command_has_an_example() {
         &["events", "tail", "--help"],
         &["events", "stats", "--help"],
         &["events", "export", "--help"],
+        &["dead-letters", "--help"],
+        &["dead-letters", "list", "--help"],
+        &["dead-letters", "show", "--help"],
+        &["dead-letters", "requeue", "--help"],
+        &["dead-letters", "skip", "--help"],
+        &["dead-letters", "discard", "--help"],
+        &["pause", "--help"],
+        &["resume", "--help"],
     ] {
         let help = shop.call(arguments).expect_code(0);
         assert!(help.stdout.contains("Examples:\n  outbox-relay "), "{}", help.stdout);

@@ -96,7 +96,8 @@ pub(super) async fn take(
     let rows = link.all(READ, query).await?;
     let taken = rows.iter().map(taken).collect::<Result<Vec<_>, _>>().map_err(store_error)?;
     let found: i64 = rows.first().map_or(Ok(0), |row| row.try_get("found")).map_err(store_error)?;
-    let more = !queue.key.is_empty() && (found > taken.len() as i64 || taken.len() as u64 >= u64::from(letters));
+    let got = i64::try_from(taken.len()).unwrap_or(i64::MAX);
+    let more = !queue.key.is_empty() && (found > got || got >= i64::from(letters));
     Ok(Taken { letters: taken, more })
 }
 

@@ -110,7 +110,7 @@ Examples:
         #[arg(long, value_name = "S")]
         subscription: Option<String>,
     },
-    /// Check settings, privileges and state of the database and the outbox; exit code 1 if a check fails
+    /// Check settings, privileges and state of database and outbox; exit code 1 if a check fails
     #[command(after_help = "\
 Examples:
   outbox-relay doctor --database-url postgres://localhost/shop

@@ -9,7 +9,7 @@ pub(crate) enum DeadLetters {
     #[command(after_help = "\
 Examples:
   outbox-relay dead-letters list --subscription billing
-  outbox-relay dead-letters list --subscription billing --key order-7 --json | jq '.[] | {position, state, reason}'")]
+  outbox-relay dead-letters list --subscription billing --json | jq '.[] | {position, state, reason}'")]
     List {
         /// Whose they are.
         #[command(flatten)]
@@ -38,7 +38,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   outbox-relay dead-letters requeue --subscription billing --key order-7
-  outbox-relay dead-letters requeue --subscription billing --position 1207 --payload mended.json --actor ann")]
+  outbox-relay dead-letters requeue --subscription billing --position 1207 --payload mended.json")]
     Requeue {
         /// Which.
         #[command(flatten)]
