@@ -51,7 +51,7 @@ fn wrong_usage_is_exit_2_and_shows_no_secret() {
         &["migrate", "--segments", "9"],
         &["run", "--publisher", "null", "--timeout", "5"],
         &["run", "--publisher", "https://ann:canary@host/"],
-        &["run", "--publisher", "null", "--partitions", "2"],
+        &["run", "--publisher", "null", "--partitions", "257"],
         &["run", "--publisher", "null", "--envelope", "raw"],
         &["status", "--database-url", "mysql://ann:canary@host/db"],
         &["status", "--database-url", "ann:canary@host/db"],
