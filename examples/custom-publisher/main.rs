@@ -62,14 +62,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let outcome = relay.drain().await?;
     relay.stop().await?;
 
-    let status = &store.status().await?.subscriptions[0];
+    let letters = store.desk().await?.letters("carrier", None).await?;
     terminal.title("What the relay makes of them");
     terminal.answered("published", "it is done, and the checkpoint moves past it");
     terminal.answered("retry", "it comes again after a pause; its parcel waits, the others do not");
     terminal.answered("reject", "it is kept with its reason, and what comes after it for its parcel waits:");
-    terminal.answered("", status.last_error.as_deref().unwrap_or_default());
-    let waiting = status.lag_events.unwrap_or_default() - outcome.blocked;
-    terminal
-        .summary(&format!("6 events: {} does not pass, {waiting} waits behind it, 4 are published.", outcome.blocked));
+    let told = letters.first().map(|letter| format!("position {} does not pass: {}", letter.position, letter.reason));
+    terminal.answered("", told.as_deref().unwrap_or_default());
+    let waiting = outcome.blocked - 1;
+    terminal.summary(&format!("6 events: 1 does not pass, {waiting} waits behind it, 4 are published."));
     Ok(())
 }

@@ -9,10 +9,12 @@
 //!   no more, and whoever sets the next one removes it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use crate::dead_letter::{Parked, Queue, Taken};
 use crate::error::StoreError;
 use crate::event::Position;
 use crate::partition::Partitioning;
@@ -113,7 +115,7 @@ impl Checkpoint {
     }
 }
 
-/// An event that will not pass, for the table `outbox_dead_letter`.
+/// An event that will not pass and stays owed, for the table `outbox_dead_letter`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// Where it stands.
@@ -155,8 +157,19 @@ pub struct Entry {
     pub checkpoints: Vec<(Held, Checkpoint)>,
     /// Events that will not pass; one that is recorded already gets the new reason and attempts.
     pub recorded: Vec<DeadLetter>,
-    /// Events recorded before that did pass in the end.
+    /// Events that go over to the dead letters: the checkpoint no longer owes them.
+    pub parked: Vec<Arc<Parked>>,
+    /// Events recorded, and letters taken, that did pass in the end.
     pub forgiven: Vec<Position>,
+    /// Letters taken that were not sent, because one before them did not pass.
+    pub returned: Vec<Position>,
+}
+
+impl Entry {
+    /// Whether it has nothing but checkpoints.
+    pub fn is_bare(&self) -> bool {
+        self.recorded.is_empty() && self.parked.is_empty() && self.forgiven.is_empty() && self.returned.is_empty()
+    }
 }
 
 /// Keeps checkpoints, over a connection of its own.
@@ -203,6 +216,21 @@ pub trait Checkpoints: Send {
     ///
     /// [`StoreError`] as for [`Checkpoints::claim`].
     async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError>;
+
+    /// The keys that have letters which are not over, by their first letter; without a key only letters that are to be sent.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Checkpoints::claim`].
+    async fn queues(&mut self, subscription: &str) -> Result<Vec<Queue>, StoreError>;
+
+    /// Takes the first letters of a key that is not parked, to send them: at most so many, and so many bytes, but one at
+    /// least. Without a key it takes the one letter at `first`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Checkpoints::claim`].
+    async fn take(&mut self, subscription: &str, queue: &Queue, letters: u32, bytes: u64) -> Result<Taken, StoreError>;
 
     /// The lowest position that is not done with, by partition.
     ///

@@ -16,6 +16,7 @@
 //! - [`publisher`]: the contract with the outside; [`envelope`]: how an event is written for it.
 //! - [`checkpoint`] and [`lease`]: where to go on, and who may.
 //! - [`continuity`]: whether this is the log that was read, at the place where it was read, and what mends it.
+//! - [`dead_letter`]: what will not pass, and what waits behind it.
 //! - [`cleanup`]: how the log gives its disk back, and why no unread event goes with it.
 //! - [`clock`]: the time that a relay goes by; [`wake`]: how it sleeps until there is something to read.
 //! - [`status`] and [`doctor`]: how it all stands, and what is wrong with it.
@@ -27,6 +28,7 @@ pub mod cleanup;
 pub mod clock;
 pub mod context;
 pub mod continuity;
+pub mod dead_letter;
 pub mod doctor;
 pub mod envelope;
 mod error;

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::error::StoreError;
-use crate::event::{Event, Position};
+use crate::event::{Event, JSON, Position};
 use crate::position::PositionSet;
 
 /// One read: everything visible above `after`, and in the open ranges below it.
@@ -49,6 +49,48 @@ pub struct Unreadable {
     pub key: String,
     /// Why it cannot become an event.
     pub reason: String,
+    /// What could be read of it, to be kept aside; it is not what the writer wrote.
+    pub copy: Option<Box<Event>>,
+}
+
+impl Unreadable {
+    /// A row of which this could be read.
+    pub fn of(copy: Box<Event>, reason: String) -> Self {
+        let Event { position, event_id, topic, key, .. } = &*copy;
+        Self {
+            position: *position,
+            event_id: *event_id,
+            topic: topic.clone(),
+            key: key.clone(),
+            reason,
+            copy: Some(copy),
+        }
+    }
+
+    /// What could be read of it.
+    pub fn into_copy(self) -> Box<Event> {
+        let Self { position, event_id, topic, key, copy, .. } = self;
+        copy.unwrap_or_else(|| {
+            Box::new(Event {
+                position,
+                event_id,
+                topic,
+                key,
+                event_type: None,
+                aggregate_type: None,
+                operation: None,
+                payload: None,
+                old_payload: None,
+                content_type: JSON.into(),
+                headers: None,
+                tenant_id: None,
+                actor: None,
+                schema_version: None,
+                transaction_id: None,
+                occurred_at: OffsetDateTime::UNIX_EPOCH,
+            })
+        })
+    }
 }
 
 impl Row {

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use crate::checkpoint::Checkpoints;
 use crate::cleanup::Cleaner;
 use crate::continuity::Mender;
+use crate::dead_letter::Desk;
 use crate::doctor::Finding;
 use crate::error::StoreError;
 use crate::event::Position;
@@ -121,6 +122,13 @@ pub trait Store: Send + Sync + 'static {
     async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
         Ok(None)
     }
+
+    /// Where operators decide about dead letters, and pause subscriptions.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Store::check`].
+    async fn desk(&self) -> Result<Box<dyn Desk>, StoreError>;
 
     /// How a relay learns that there is something to read.
     ///

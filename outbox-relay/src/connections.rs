@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held};
+use outbox_core::dead_letter::{Queue, Taken};
 use outbox_core::frontier::Frontier;
 use outbox_core::source::{Proof, Read, ReadRequest, Source};
 use outbox_core::{Filter, Position, PositionSet, Start, Store, StoreError, StoreErrorKind};
@@ -133,6 +134,31 @@ impl Reader {
     }
 }
 
+/// What is to be done with one write.
+pub(crate) struct Errand {
+    pub(crate) entry: Entry,
+    /// Keys whose letters are to be taken afterwards, so many and so many bytes of each.
+    pub(crate) take: Vec<Queue>,
+    pub(crate) letters: u32,
+    pub(crate) bytes: u64,
+    /// Whether to look at the dead letters at last.
+    pub(crate) look: bool,
+}
+
+impl Errand {
+    /// A write and nothing more.
+    pub(crate) fn of(entry: Entry) -> Self {
+        Self { entry, take: Vec::new(), letters: 0, bytes: 0, look: false }
+    }
+}
+
+/// What a write brought back.
+#[derive(Default)]
+pub(crate) struct Written {
+    pub(crate) taken: Vec<(Queue, Taken)>,
+    pub(crate) queues: Option<Vec<Queue>>,
+}
+
 /// Writes checkpoints and dead letters.
 pub(crate) struct Ledger {
     store: Arc<dyn Store>,
@@ -160,6 +186,12 @@ impl Ledger {
     pub(crate) async fn recorded(&mut self) -> Result<Vec<Position>, StoreError> {
         let subscription = self.subscription.clone();
         self.open().await?.recorded(&subscription).await
+    }
+
+    /// The keys that have dead letters.
+    pub(crate) async fn queues(&mut self) -> Result<Vec<Queue>, StoreError> {
+        let subscription = self.subscription.clone();
+        self.open().await?.queues(&subscription).await
     }
 
     /// Makes a new subscription of so many partitions.
@@ -204,20 +236,20 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes an entry.
+    /// Writes an entry, and then sees after the dead letters.
     ///
     /// A new connection claims first, because the outcome of the write that broke the last one is unknown.
-    pub(crate) async fn write(mut self, entry: Entry) -> (Self, Result<(), StoreError>) {
-        let outcome = self.try_write(&entry).await;
+    pub(crate) async fn write(mut self, errand: Errand) -> (Self, Result<Written, StoreError>) {
+        let outcome = self.try_write(errand).await;
         if outcome.is_err() {
             self.checkpoints = None;
         }
         (self, outcome)
     }
 
-    async fn try_write(&mut self, entry: &Entry) -> Result<(), StoreError> {
+    async fn try_write(&mut self, errand: Errand) -> Result<Written, StoreError> {
         let subscription = self.subscription.clone();
-        let latest = entry.checkpoints.iter().map(|(_, checkpoint)| checkpoint).max_by_key(|each| each.position);
+        let latest = errand.entry.checkpoints.iter().map(|(_, checkpoint)| checkpoint).max_by_key(|each| each.position);
         if let (None, Some(latest)) = (&self.checkpoints, latest) {
             self.claim().await?;
             // What broke the last connection may have been a restore: an older log must not get a newer checkpoint.
@@ -225,12 +257,20 @@ impl Ledger {
         }
         let checkpoints = self.open().await?;
         failpoint::reached(Failpoint::BeforeCheckpoint);
-        failpoint::reached_waiting(Failpoint::CheckpointSent, checkpoints.save(&subscription, entry)).await?;
+        failpoint::reached_waiting(Failpoint::CheckpointSent, checkpoints.save(&subscription, &errand.entry)).await?;
         failpoint::reached(Failpoint::AfterCheckpoint);
-        match self.wish.clone().filter(|seat| seat.wishes()) {
-            Some(seat) => self.ask(&seat).await,
-            None => Ok(()),
+        let mut written = Written::default();
+        for queue in errand.take {
+            let taken = checkpoints.take(&subscription, &queue, errand.letters, errand.bytes).await?;
+            written.taken.push((queue, taken));
         }
+        if errand.look {
+            written.queues = Some(checkpoints.queues(&subscription).await?);
+        }
+        if let Some(seat) = self.wish.clone().filter(|seat| seat.wishes()) {
+            self.ask(&seat).await?;
+        }
+        Ok(written)
     }
 
     async fn open(&mut self) -> Result<&mut (dyn Checkpoints + 'static), StoreError> {

@@ -8,19 +8,22 @@
 //!                     ▲                  ▲           │
 //!                     │                  └─ resting ◄┤ retry       (back-off, per key)
 //!                     │                              │
-//!                     └── later events wait ◄─ blocked ◄─ reject   (until the relay starts anew)
+//!                     └── later events wait ◄─ blocked ◄─ reject   (until the relay starts anew; or parked, or skipped)
 //! ```
 //!
 //! Every event that is not published is an open position of the checkpoint. So other keys move on past a key that rests
-//! or is blocked, and nothing is skipped when the relay starts again.
+//! or is blocked, and nothing is skipped when the relay starts again. What [`aside`] does with an event that will not pass
+//! takes it out of there, together with the later ones of its key.
 //!
 //! With a publisher that keeps order by itself ([`Discipline::keeps_order`]) several events of a key are in flight at
 //! once, and only keys in trouble are tracked. After a failure no further call is made until all calls have come back:
 //! only then is it known which events of the key are still to be sent, in which order.
 
+mod aside;
+mod breaker;
 mod lane;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use outbox_core::checkpoint::DeadLetter;
@@ -28,7 +31,10 @@ use outbox_core::publisher::{Answer, Delivery, Discipline};
 use outbox_core::source::{Row, Unreadable};
 use outbox_core::{Event, Position, PositionSet};
 
-use crate::retry::Retry;
+use crate::retry::{Retry, Then};
+pub(crate) use aside::LETTERS;
+use aside::Letters;
+pub(crate) use breaker::Breaker;
 use lane::{Lane, LaneState, Order, Trouble, order_of};
 
 /// What a finished call changed.
@@ -60,9 +66,10 @@ pub(crate) struct Dispatch {
     resting: BTreeMap<(Instant, Position), Order>,
     blocked: BTreeMap<Position, DeadLetter>,
     unrecorded: Vec<Position>,
-    /// Events that an earlier run recorded as not passing.
-    recorded: BTreeSet<Position>,
-    forgiven: Vec<Position>,
+    letters: Letters,
+    breaker: Option<Breaker>,
+    /// So many events of a key in back-off wait in memory.
+    spill: usize,
 }
 
 impl Dispatch {
@@ -83,9 +90,20 @@ impl Dispatch {
             resting: BTreeMap::new(),
             blocked: BTreeMap::new(),
             unrecorded: Vec::new(),
-            recorded: recorded.into_iter().collect(),
-            forgiven: Vec::new(),
+            letters: Letters::new(recorded),
+            breaker: None,
+            spill: usize::MAX,
         }
+    }
+
+    /// The same with a circuit breaker before the publisher.
+    pub(crate) fn with_breaker(self, breaker: Breaker) -> Self {
+        Self { breaker: Some(breaker), ..self }
+    }
+
+    /// The same where no more than so many events of a key in back-off wait in memory.
+    pub(crate) fn with_spill(self, spill: usize) -> Self {
+        Self { spill, ..self }
     }
 
     /// Takes in rows in position order.
@@ -110,6 +128,7 @@ impl Dispatch {
             && (lane.state != LaneState::Idle || lane.is_barred(position))
         {
             lane.waiting.insert(position, delivery);
+            self.overflow(&order, position);
             return;
         }
         if !self.discipline.keeps_order && matches!(order, Order::Key(_)) {
@@ -120,9 +139,15 @@ impl Dispatch {
 
     fn admit_unreadable(&mut self, row: Unreadable) {
         self.events += 1;
-        let order = if row.key.is_empty() { Order::Alone(row.position) } else { Order::Key(row.key.clone()) };
+        if self.retry.then != Then::Block {
+            let reason = row.reason.clone();
+            let copy = row.into_copy();
+            self.bytes += copy.size();
+            return self.set_aside(copy, false, (reason, 0));
+        }
+        let order = Order::new(&row.key, row.position);
         self.lanes.entry(order).or_default().bar(row.position);
-        let Unreadable { position, event_id, topic, key, reason } = row;
+        let Unreadable { position, event_id, topic, key, reason, .. } = row;
         self.note_blocked(DeadLetter { position, event_id, topic, key, reason, attempts: 0 });
     }
 
@@ -132,8 +157,15 @@ impl Dispatch {
         if self.is_settling() || self.calls >= self.discipline.calls || self.ready.is_empty() {
             return None;
         }
+        let allowed = self.breaker.as_mut().map_or(usize::MAX, |breaker| breaker.allows(now));
+        if allowed == 0 {
+            return None;
+        }
         self.calls += 1;
-        let size = self.ready.len().min(self.discipline.batch);
+        if let Some(breaker) = &mut self.breaker {
+            breaker.sends();
+        }
+        let size = self.ready.len().min(self.discipline.batch).min(allowed);
         Some(self.ready.drain(..size).collect())
     }
 
@@ -159,7 +191,15 @@ impl Dispatch {
             }
         }
         self.judge_failed(now);
+        self.try_again_later(now);
         settled
+    }
+
+    /// A trial of the breaker that came to nothing is made again.
+    fn try_again_later(&mut self, now: Instant) {
+        if let Some(breaker) = self.breaker.as_mut().filter(|_| self.calls == 0 || !self.discipline.keeps_order) {
+            breaker.given_back(now);
+        }
     }
 
     /// Takes back a call that failed as a whole: no event is to blame, so none loses an attempt.
@@ -175,6 +215,7 @@ impl Dispatch {
         }
         self.unsorted = self.discipline.keeps_order;
         self.judge_failed(now);
+        self.try_again_later(now);
     }
 
     /// Whether calls of an order-keeping publisher must come back before another is made.
@@ -208,7 +249,7 @@ impl Dispatch {
     fn judge(&mut self, delivery: Delivery, answer: Answer, now: Instant) {
         match answer {
             Answer::Retry { after, reason } => self.put_off(delivery, after, &reason, now),
-            Answer::Reject { reason } => self.reject(delivery, reason),
+            Answer::Reject { reason } => self.reject(delivery, reason, now),
             Answer::Published => {}
         }
     }
@@ -229,12 +270,19 @@ impl Dispatch {
         self.events -= 1;
         self.bytes -= delivery.event.size();
         self.troubles.remove(&delivery.event.position);
-        if self.recorded.remove(&delivery.event.position) {
-            self.forgiven.push(delivery.event.position);
+        if let Some(breaker) = &mut self.breaker {
+            breaker.published();
         }
+        let order = order_of(&delivery.event);
+        self.forgive(&order, delivery.event.position);
         if !self.discipline.keeps_order {
-            self.advance(&order_of(&delivery.event));
+            self.advance(&order);
         }
+    }
+
+    /// Whether the event is to blame for not being published, and not the far side as a whole.
+    fn is_to_blame(&mut self, order: &Order, now: Instant) -> bool {
+        self.breaker.as_mut().is_none_or(|breaker| breaker.failed(order, now))
     }
 
     fn put_off(&mut self, mut delivery: Delivery, after: Option<Duration>, reason: &str, now: Instant) {
@@ -243,27 +291,59 @@ impl Dispatch {
             self.wait_behind(&order, delivery);
             return;
         }
+        let to_blame = self.is_to_blame(&order, now);
         let Retry { attempts, budget, .. } = self.retry;
         let tried = delivery.attempt;
         let position = delivery.event.position;
         let trouble =
             self.troubles.entry(position).or_insert_with(|| Trouble { since: now, schedule: self.retry.schedule() });
-        if tried >= attempts || now.duration_since(trouble.since) >= budget {
-            self.reject(delivery, format!("gave up after {tried} attempts: {reason}"));
+        if to_blame && (tried >= attempts || now.duration_since(trouble.since) >= budget) {
+            self.give_up(delivery, format!("gave up after {tried} attempts: {reason}"));
             return;
         }
+        if to_blame {
+            delivery.attempt += 1;
+        } else {
+            // The time of an outage is not the event's.
+            trouble.since = now;
+        }
+        self.rest(delivery, after, now);
+    }
+
+    /// Lets an event rest, and its key with it.
+    fn rest(&mut self, delivery: Delivery, after: Option<Duration>, now: Instant) {
+        let (order, position) = (order_of(&delivery.event), delivery.event.position);
+        let trouble =
+            self.troubles.entry(position).or_insert_with(|| Trouble { since: now, schedule: self.retry.schedule() });
         let until = now + trouble.schedule.next_delay().max(after.unwrap_or_default());
-        delivery.attempt += 1;
         self.resting.insert((until, position), order.clone());
         let lane = self.lanes.entry(order).or_default();
         lane.state = LaneState::Resting;
         lane.waiting.insert(position, delivery);
     }
 
-    fn reject(&mut self, delivery: Delivery, reason: String) {
+    fn reject(&mut self, delivery: Delivery, reason: String, now: Instant) {
         let order = order_of(&delivery.event);
         if self.is_held(&order, delivery.event.position) {
             self.wait_behind(&order, delivery);
+        } else if self.is_to_blame(&order, now) {
+            self.give_up(delivery, reason);
+        } else {
+            self.rest(delivery, None, now);
+        }
+    }
+
+    /// Does what the policy says about an event that will not pass.
+    fn give_up(&mut self, delivery: Delivery, reason: String) {
+        let order = order_of(&delivery.event);
+        self.troubles.remove(&delivery.event.position);
+        if self.retry.then != Then::Block || self.letters.is_taken(delivery.event.position) {
+            let attempts = delivery.attempt;
+            self.set_aside(delivery.event, true, (reason, attempts));
+            // It was the one of its key that was in flight.
+            if self.lanes.get(&order).is_some_and(|lane| lane.state == LaneState::Moving) {
+                self.advance(&order);
+            }
             return;
         }
         let Event { position, event_id, topic, key, .. } = &*delivery.event;
@@ -288,10 +368,12 @@ impl Dispatch {
     /// Puts an event back among the waiting ones of its key; if it was the one in flight, another may go instead.
     fn wait_behind(&mut self, order: &Order, delivery: Delivery) {
         let Some(lane) = self.lanes.get_mut(order) else { return };
-        lane.waiting.insert(delivery.event.position, delivery);
+        let position = delivery.event.position;
+        lane.waiting.insert(position, delivery);
         if lane.state == LaneState::Moving {
             self.advance(order);
         }
+        self.overflow(order, position);
     }
 
     fn note_blocked(&mut self, letter: DeadLetter) {
@@ -321,25 +403,28 @@ impl Dispatch {
                 break;
             }
         }
-        if lane.state == LaneState::Idle && lane.barrier.is_none() {
+        if lane.is_free() {
             self.lanes.remove(order);
         }
+        self.note_takeable(order);
     }
 
-    /// When the next key's rest is over.
+    /// When the next key's rest is over, or the publisher may be tried again.
     pub(crate) fn next_wake(&self) -> Option<Instant> {
-        self.resting.first_key_value().map(|((until, _), _)| *until)
+        let rested = self.resting.first_key_value().map(|((until, _), _)| *until);
+        let trial = self.breaker.as_ref().and_then(Breaker::next_wake).filter(|_| !self.ready.is_empty());
+        [rested, trial].into_iter().flatten().min()
+    }
+
+    /// Whether calls are held back because nearly everything fails.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.breaker.as_ref().is_some_and(|breaker| !breaker.is_closed())
     }
 
     /// Events that will not pass and are not recorded yet.
     pub(crate) fn take_unrecorded(&mut self) -> Vec<DeadLetter> {
         let positions = std::mem::take(&mut self.unrecorded);
         positions.iter().filter_map(|position| self.blocked.get(position).cloned()).collect()
-    }
-
-    /// Events that were recorded as not passing and did pass since the last call.
-    pub(crate) fn take_forgiven(&mut self) -> Vec<Position> {
-        std::mem::take(&mut self.forgiven)
     }
 
     /// Events that will not pass.
@@ -349,7 +434,10 @@ impl Dispatch {
 
     /// Whether everything up to the position is published, or waits behind an event that will not pass.
     pub(crate) fn is_done_with(&self, to: Position) -> bool {
-        if self.blocked.is_empty() {
+        if self.is_draining() {
+            return false;
+        }
+        if self.blocked.is_empty() && self.letters.is_uncapped() {
             return self.open.first().is_none_or(|first| first > to);
         }
         let mut left = self.open.clone();
@@ -383,7 +471,8 @@ impl Dispatch {
 
     /// Whether all that is left waits behind events that will not pass.
     pub(crate) fn only_blocked_left(&self) -> bool {
-        !self.is_moving() && self.resting.is_empty()
+        let leaving = self.wants_write() || self.is_leaving() || self.is_draining();
+        !self.is_moving() && self.resting.is_empty() && !leaving
     }
 }
 

@@ -126,6 +126,7 @@ impl Heartbeat {
         let roster = self.renew(leases.as_mut()).await?;
         let mut gained = false;
         for seat in self.seats.iter().filter(|seat| seat.shares()) {
+            seat.follow(&roster.rules);
             let plan = self.plan(seat, &roster)?;
             seat.keep(&plan.keep);
             let idle = seat.idle();

@@ -15,6 +15,22 @@ pub struct Retry {
     pub attempts: u32,
     /// After so long since its first failure the event counts as one that will not pass. Default 1 hour.
     pub budget: Duration,
+    /// What becomes of an event that will not pass. Default [`Then::Park`].
+    pub then: Then,
+    /// A key has at most so many dead letters; then nothing more is read until some are gone. Default 10,000.
+    pub max_parked: u64,
+}
+
+/// What becomes of an event that will not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Then {
+    /// It goes to the dead letters, and the later events of its key after it, until an operator decides.
+    #[default]
+    Park,
+    /// It goes to the dead letters, and the later events of its key are published.
+    Skip,
+    /// It stays in the log and owed, its key waits in memory, and the next relay tries it again.
+    Block,
 }
 
 impl Default for Retry {
@@ -24,6 +40,8 @@ impl Default for Retry {
             max: Duration::from_secs(30),
             attempts: 20,
             budget: Duration::from_hours(1),
+            then: Then::default(),
+            max_parked: 10_000,
         }
     }
 }

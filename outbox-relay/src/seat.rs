@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use outbox_core::checkpoint::Held;
+use outbox_core::dead_letter::{LETTERS, PAUSED};
 use outbox_core::lease::Report;
 use tokio::sync::{Notify, watch};
 
@@ -35,6 +36,15 @@ impl Grant {
     }
 }
 
+/// What operators said of a subscription.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Orders {
+    /// Who paused it and why.
+    pub(crate) paused: Option<String>,
+    /// Changes whenever they decide about its dead letters.
+    pub(crate) letters: Option<String>,
+}
+
 /// What the heartbeat and the worker of one subscription tell each other.
 #[derive(Debug)]
 pub(crate) struct Seat {
@@ -46,6 +56,8 @@ pub(crate) struct Seat {
     changing: watch::Sender<bool>,
     /// Whether the number of partitions is still to be asked for.
     wishes: AtomicBool,
+    /// What operators said of the subscription.
+    orders: watch::Sender<Orders>,
     /// What a term is at work on.
     working: Mutex<BTreeSet<u32>>,
     /// Tells the heartbeat to hurry.
@@ -79,6 +91,7 @@ impl Seat {
             granted: watch::Sender::default(),
             changing: watch::Sender::default(),
             wishes: AtomicBool::new(true),
+            orders: watch::Sender::default(),
             working: Mutex::default(),
             hurry,
             trusted_until: AtomicU64::new(0),
@@ -172,6 +185,26 @@ impl Seat {
 
     pub(crate) fn is_changing(&self) -> bool {
         *self.changing.borrow()
+    }
+
+    /// Notes what operators said of the subscription, by the rows that rule it.
+    pub(crate) fn follow(&self, rules: &BTreeMap<String, String>) {
+        let rule = |kind: &str| rules.get(&format!("{kind}{}", self.subscription)).cloned();
+        let orders = Orders { paused: rule(PAUSED).filter(|note| !note.is_empty()), letters: rule(LETTERS) };
+        self.orders.send_if_modified(|before| {
+            let changed = *before != orders;
+            *before = orders;
+            changed
+        });
+    }
+
+    pub(crate) fn orders(&self) -> watch::Receiver<Orders> {
+        self.orders.subscribe()
+    }
+
+    /// Whether an operator paused the subscription.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.orders.borrow().paused.is_some()
     }
 
     pub(crate) fn changes(&self) -> watch::Receiver<bool> {

@@ -43,9 +43,19 @@ impl Share {
         Checkpoint::together(self.parts.iter().map(|part| &part.start).collect::<Vec<_>>())
     }
 
+    /// The highest position that any of them had reached.
+    pub(crate) fn reached(&self) -> Position {
+        self.parts.iter().map(|part| part.start.position).max().unwrap_or_default()
+    }
+
     /// Whether every partition is in it.
     pub(crate) fn is_whole(&self) -> bool {
         self.parts.len() as u64 >= u64::from(self.partitioning.count)
+    }
+
+    /// Whether the key, or the event without one, falls into it.
+    pub(crate) fn owns(&self, key: &str, position: Position) -> bool {
+        self.part(self.partitioning.of(key, position)).is_some()
     }
 
     /// Whether an event is to be taken in.

@@ -1,10 +1,14 @@
 //! A subscription: one independent reader of the outbox.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use outbox_core::{Filter, Publisher, Start};
 
 use crate::retry::Retry;
+
+/// How long a call of the publisher may take where nothing else was said.
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// One independent reader of the outbox: its name, filter, publisher and checkpoint.
 #[derive(Clone)]
@@ -16,6 +20,7 @@ pub struct Subscription {
     pub(crate) partitions: u32,
     pub(crate) strict_order: bool,
     pub(crate) retry: Retry,
+    pub(crate) call_timeout: Duration,
 }
 
 impl Subscription {
@@ -36,6 +41,7 @@ impl Subscription {
             partitions: 1,
             strict_order: false,
             retry: Retry::default(),
+            call_timeout: CALL_TIMEOUT,
         }
     }
 
@@ -77,6 +83,15 @@ impl Subscription {
     /// How often and how long an event is tried; default [`Retry::default`].
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// How long one call of the publisher may take, after which it is given up and made again; default 1 minute.
+    ///
+    /// No event is to blame for that, and none loses an attempt. What the far side did with the call nobody knows: it may
+    /// hold the events already, which then come to it again.
+    pub fn call_timeout(mut self, limit: Duration) -> Self {
+        self.call_timeout = limit;
         self
     }
 }

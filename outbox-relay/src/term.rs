@@ -18,6 +18,7 @@
 
 mod drain;
 mod end;
+mod letters;
 mod pace;
 mod read;
 mod report;
@@ -33,13 +34,13 @@ use futures_util::stream::FuturesUnordered;
 use outbox_core::checkpoint::{Checkpoint, Entry, Held};
 use outbox_core::frontier::Frontier;
 use outbox_core::publisher::{Answer, Delivery, Publisher};
-use outbox_core::{Position, PublishError, PublishErrorKind, StoreError, StoreErrorKind};
+use outbox_core::{Clock, Position, PublishError, PublishErrorKind, StoreError, StoreErrorKind};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timer;
-use crate::connections::{Ledger, ReadOutcome, Reader};
-use crate::dispatch::Dispatch;
+use crate::connections::{Ledger, ReadOutcome, Reader, Written};
+use crate::dispatch::{Breaker, Dispatch};
 use crate::error::RelayError;
 use crate::failpoint::{self, Failpoint};
 use crate::memory::Memory;
@@ -52,12 +53,16 @@ use crate::subscription::Subscription;
 use crate::trail::Trail;
 use crate::wake::Bell;
 use drain::Drain;
+use letters::Letters;
 use pace::Pace;
 
 /// A checkpoint is written after so many acknowledgements …
 const CHECKPOINT_EVENTS: usize = 1000;
 /// … or so long after the first of them.
 const CHECKPOINT_DELAY: Duration = Duration::from_millis(100);
+
+/// No more than so many events of a key in back-off wait in memory, nor more than a tenth of the window.
+const SPILL: usize = 1000;
 
 /// How a term ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +91,7 @@ pub(crate) struct Mandate {
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Reading = Boxed<(Reader, Result<ReadOutcome, StoreError>)>;
-type Writing = Boxed<(Ledger, Result<(), StoreError>)>;
+type Writing = Boxed<(Ledger, Result<Written, StoreError>)>;
 type Call = Boxed<(Vec<Delivery>, Result<Vec<Answer>, PublishError>)>;
 
 /// The state of one term.
@@ -101,6 +106,7 @@ struct Term<'m> {
     ledger: Option<Ledger>,
     writing: Option<Writing>,
     entry: Entry,
+    letters: Letters,
     calls: FuturesUnordered<Call>,
     pace: Pace,
     drain: Drain,
@@ -129,6 +135,7 @@ pub(crate) async fn run(
     held: &[Held],
     mut grants: watch::Receiver<Grant>,
 ) -> Result<End, RelayError> {
+    let mut orders = mandate.seat.orders();
     let mut term = match Term::open(mandate, held).await {
         Ok(Some(term)) => term,
         Ok(None) => {
@@ -140,12 +147,16 @@ pub(crate) async fn run(
         Err(error) => return Err(RelayError::Store(error)),
     };
     let clock = mandate.settings.clock.as_ref();
+    if mandate.seat.is_paused() {
+        term.report(clock.now());
+    }
     let mut timer = Timer::new(clock);
     let mut drains = mandate.seat.drains.requests();
     drains.mark_changed();
     let mut bell = mandate.bell.listen();
     loop {
         let now = clock.now();
+        term.note_letters(now);
         term.start_read(now);
         let trusted = term.start_calls(now);
         term.start_write(now);
@@ -166,6 +177,7 @@ pub(crate) async fn run(
             () = timer.until(wake) => {}
             () = mandate.seat.trusted(), if !trusted => {}
             Ok(()) = bell.changed() => term.pace.heard(*bell.borrow_and_update(), clock.now()),
+            Ok(()) = orders.changed() => term.letters.ask(),
             Ok(()) = drains.changed() => term.drain_asked(*drains.borrow_and_update(), clock.now()),
             granted = grants.wait_for(|grant| !grant.holds(held) || (!reshaping && grant.work() != held)) => {
                 if granted.is_ok_and(|grant| grant.holds(held)) {
@@ -210,8 +222,9 @@ impl<'m> Term<'m> {
             found(mandate, &mut reader, &mut ledger).await?;
             claimed = ledger.claim().await?;
         }
-        let recorded = ledger.recorded().await?;
+        let (recorded, queues) = (ledger.recorded().await?, ledger.queues().await?);
         let share = Share::new(held, claimed);
+        let share_reached = share.reached();
         let Some(checkpoint) = share.start() else { return Ok(None) };
         ledger.wish(&mandate.seat);
         mandate.memory.keep(checkpoint.position, checkpoint.events.clone());
@@ -223,6 +236,9 @@ impl<'m> Term<'m> {
         reader.close();
         let holes = if *strict_order { 1 } else { outbox_core::frontier::MAX_HOLES };
         let now = mandate.settings.clock.now();
+        let dispatch = Dispatch::new(publisher.discipline(), *retry, recorded).with_breaker(Breaker::new());
+        let dispatch = dispatch.with_spill((mandate.settings.window_events / 10).clamp(1, SPILL));
+        let dispatch = letters::known(dispatch, queues, &share);
         tracing::info!(
             subscription = name,
             partitions = held.len(),
@@ -233,13 +249,14 @@ impl<'m> Term<'m> {
             mandate,
             share,
             frontier: Frontier::new(checkpoint.position, &checkpoint.open).with_max_holes(holes).first_seen_at(now),
-            dispatch: Dispatch::new(publisher.discipline(), *retry, recorded),
+            dispatch,
             trail: Trail::new(&checkpoint.events),
             reader: Some(reader),
             reading: None,
             ledger: Some(ledger),
             writing: None,
             entry: Entry::default(),
+            letters: Letters::new(share_reached),
             calls: FuturesUnordered::new(),
             pace: Pace::new(now, mandate.settings.poll_max, mandate.bell.state()),
             drain: Drain::default(),
@@ -264,13 +281,14 @@ impl<'m> Term<'m> {
     fn start_calls(&mut self, now: Instant) -> bool {
         let trusted = self.mandate.seat.is_trusted(self.mandate.settings.clock.since_boot());
         let stopping = self.stopping_since.is_some() || self.mandate.stop.is_cancelled();
-        if stopping || now < self.pace.call_at || !trusted {
+        if stopping || now < self.pace.call_at || !trusted || self.mandate.seat.is_paused() {
             return trusted;
         }
         while let Some(call) = self.dispatch.next_call(now) {
             failpoint::reached(Failpoint::BeforePublish);
             let publisher = Arc::clone(&self.mandate.subscription.publisher);
-            let call = deliver(publisher, call);
+            let (clock, limit) = (self.mandate.settings.clock.clone(), self.mandate.subscription.call_timeout);
+            let call = deliver(publisher, call, clock, limit);
             self.calls.push(Box::pin(self.mandate.seat.metrics.calls.time(&self.mandate.settings.clock, now, call)));
         }
         trusted
@@ -334,6 +352,7 @@ impl<'m> Term<'m> {
         let due = self.unsaved >= CHECKPOINT_EVENTS.min(window / 4)
             || now.duration_since(since) >= CHECKPOINT_DELAY
             || drained.is_some()
+            || self.may_take_letters()
             || (!self.dispatch.is_moving() && (self.stopping_since.is_some() || self.target.is_some()));
         if !due || now < self.pace.write_at {
             return;
@@ -344,32 +363,33 @@ impl<'m> Term<'m> {
             open.insert(range.clone());
         }
         let events = self.trail.events();
-        self.entry.checkpoints = self.share.checkpoints(self.frontier.position(), &open, &events);
         let unrecorded = self.dispatch.take_unrecorded();
         self.mandate.seat.metrics.parked(unrecorded.len());
         self.entry.recorded.extend(unrecorded);
-        self.entry.forgiven.extend(self.dispatch.take_forgiven());
+        self.collect_letters(&mut open);
+        self.entry.checkpoints = self.share.checkpoints(self.frontier.position(), &open, &events);
+        let errand = self.errand();
         self.being_saved = self.unsaved;
         self.dirty_since = None;
         self.drain.write_begins(drained);
-        let writing = ledger.write(self.entry.clone());
+        let writing = ledger.write(errand);
         self.writing =
             Some(Box::pin(self.mandate.seat.metrics.checkpoints.time(&self.mandate.settings.clock, now, writing)));
     }
 
     fn write_done(
         &mut self,
-        (ledger, outcome): (Ledger, Result<(), StoreError>),
+        (ledger, outcome): (Ledger, Result<Written, StoreError>),
         now: Instant,
     ) -> Result<Option<End>, RelayError> {
         self.ledger = Some(ledger);
         match outcome.inspect_err(|error| metrics::database_error(Operation::Checkpoint, error)) {
-            Ok(()) => {
+            Ok(written) => {
                 self.pace.write_failures.reset();
                 self.unsaved -= self.being_saved;
                 self.being_saved = 0;
-                self.entry.recorded.clear();
-                self.entry.forgiven.clear();
+                self.letters_written(written);
+                self.entry = Entry::default();
                 self.drain_saved(now);
                 self.report(now);
                 Ok(None)
@@ -382,6 +402,7 @@ impl<'m> Term<'m> {
                 }
                 Reaction::Retry => {
                     self.dirty_since = Some(now);
+                    self.letters_unwritten();
                     self.pace.write_at = now + self.pace.write_failures.next_delay();
                     self.trouble("the checkpoint cannot be written, trying again", &reaction::chain(&error));
                     Ok(None)
@@ -400,12 +421,26 @@ async fn found(mandate: &Mandate, reader: &mut Reader, ledger: &mut Ledger) -> R
     ledger.found(*partitions, &checkpoint).await
 }
 
+/// Nobody knows what became of the call, and no event is to blame.
+fn unanswered(limit: Duration) -> PublishError {
+    let message = format!("the publisher did not answer within {limit:?}; the call was given up and is made again");
+    PublishError::new(PublishErrorKind::Unavailable, message)
+}
+
 /// Makes one call; an answer too few or too many is a failure of the publisher, not of an event.
 async fn deliver(
     publisher: Arc<dyn Publisher>,
     call: Vec<Delivery>,
+    clock: Arc<dyn Clock>,
+    limit: Duration,
 ) -> (Vec<Delivery>, Result<Vec<Answer>, PublishError>) {
-    let outcome = publisher.publish(&call).await;
+    let late = async { clock.sleep(limit).await };
+    let outcome = tokio::select! {
+        // First: a call that is done is never late.
+        biased;
+        outcome = publisher.publish(&call) => outcome,
+        () = late => Err(unanswered(limit)),
+    };
     failpoint::reached(Failpoint::AfterPublish);
     let outcome = outcome.and_then(|answers| {
         let (sent, answered) = (call.len(), answers.len());

@@ -9,6 +9,8 @@ mod changelog;
 mod checkpoint;
 mod cleanup;
 mod connection;
+mod dead_letter;
+mod desk;
 mod doctor;
 mod fault;
 mod filter;

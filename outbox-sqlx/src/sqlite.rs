@@ -7,6 +7,8 @@ mod changelog;
 mod checkpoint;
 mod cleanup;
 mod connection;
+mod dead_letter;
+mod desk;
 mod doctor;
 mod filter;
 mod lease;

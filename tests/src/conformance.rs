@@ -47,6 +47,7 @@ pub mod max_disk;
 pub mod memory;
 pub mod mending;
 pub mod network;
+pub mod parking;
 pub mod partitions;
 pub mod pooler;
 pub mod postgres;
@@ -290,6 +291,23 @@ macro_rules! conformance {
             $crate::behaviours! { $backend, wake:
                 a_waker_has_a_relay_read_at_once,
             }
+            $crate::behaviours! { $backend, parking:
+                a_parked_key_waits_in_the_table_and_others_go_on,
+                a_requeued_key_goes_in_order,
+                a_key_is_requeued_while_its_events_come,
+                a_requeued_event_that_fails_again_is_parked_again,
+                a_corrected_payload_goes_under_the_same_id,
+                what_is_given_up_is_recorded_and_the_rest_goes_on,
+                what_is_not_there_is_named,
+                of_many_operators_one_is_first,
+                parking_and_the_checkpoint_are_one_write,
+                a_key_with_too_many_letters_stops_its_partition,
+                an_outage_that_looks_like_refusals_parks_few,
+                a_paused_subscription_hands_nothing_over,
+                a_subscription_that_skips_passes_on,
+                a_key_in_trouble_spills_and_comes_back,
+                a_call_that_hangs_is_given_up_and_made_again,
+            }
             $crate::behaviours! { $backend, stopping:
                 a_stop_waits_for_what_is_in_flight,
                 the_checkpoint_is_written_before_a_stop_returns,
@@ -344,6 +362,10 @@ macro_rules! sql_conformance {
             }
             $crate::behaviours! { $backend, relay:
                 a_schema_of_another_version_is_refused,
+            }
+            $crate::behaviours! { $backend, parking:
+                a_dead_letter_table_that_refuses_loses_nothing,
+                parked_events_outlive_the_log,
             }
             $crate::behaviours! { $backend, cleanup:
                 what_everybody_has_passed_is_removed,

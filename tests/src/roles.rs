@@ -3,6 +3,7 @@
 use outbox_core::checkpoint::Checkpoints;
 use outbox_core::cleanup::Cleaner;
 use outbox_core::continuity::Mender;
+use outbox_core::dead_letter::Desk;
 use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
@@ -136,6 +137,10 @@ impl Store for ByRole {
 
     async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
         self.relay.cleaner().await
+    }
+
+    async fn desk(&self) -> Result<Box<dyn Desk>, StoreError> {
+        self.relay.desk().await
     }
 
     async fn wake(&self, mode: WakeMode) -> Result<Waking, StoreError> {

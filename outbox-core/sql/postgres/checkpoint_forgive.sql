@@ -1,3 +1,4 @@
 -- Removes the records of events that did pass, after checkpoint_save.sql in the same transaction. Takes ROW EXCLUSIVE on
 -- outbox_dead_letter; uses its primary key.
-DELETE FROM outbox_dead_letter WHERE subscription = $1 AND position = ANY ($2::bigint[]) AND state = 'blocked'
+DELETE FROM outbox_dead_letter
+WHERE subscription = $1 AND position = ANY ($2::bigint[]) AND state IN ('blocked', 'draining')

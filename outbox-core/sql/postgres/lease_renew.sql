@@ -38,5 +38,5 @@ SELECT 'rule', name, NULL, NULL, NULL, NULL, NULL, value
 FROM outbox_meta
 WHERE name IN (
     SELECT kind || asked.subscription
-    FROM unnest($14::text[]) AS asked (subscription), unnest(ARRAY['partitions:', 'paused:']) AS kind
+    FROM unnest($14::text[]) AS asked (subscription), unnest(ARRAY['partitions:', 'paused:', 'letters:']) AS kind
 )

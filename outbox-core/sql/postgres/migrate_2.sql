@@ -41,5 +41,32 @@ END $$;
 -- What a relay serves, as a JSON array of names: relays that serve the same subscription share its partitions.
 ALTER TABLE outbox_relay ADD COLUMN serves text NOT NULL DEFAULT '';
 
+-- Dead letters are full copies of their events, which outlive the log. A row of the log that cannot become an event is kept as
+-- far as it can be read. What an operator decided stands beside it, and the payload it had before.
+ALTER TABLE outbox_dead_letter
+    ADD COLUMN event_type         text,
+    ADD COLUMN aggregate_type     text,
+    ADD COLUMN operation          text,
+    ADD COLUMN payload            text,
+    ADD COLUMN old_payload        text,
+    ADD COLUMN payload_binary     bytea,
+    ADD COLUMN old_payload_binary bytea,
+    ADD COLUMN content_type       text        NOT NULL DEFAULT 'application/json',
+    ADD COLUMN headers            text,
+    ADD COLUMN tenant_id          text,
+    ADD COLUMN actor              text,
+    ADD COLUMN schema_version     integer,
+    ADD COLUMN transaction_id     text,
+    ADD COLUMN occurred_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ADD COLUMN readable           boolean     NOT NULL DEFAULT true,
+    ADD COLUMN original_payload   bytea,
+    ADD COLUMN settled_by         text,
+    ADD COLUMN settled_reason     text,
+    ADD COLUMN settled_at         timestamptz;
+
+-- The queue of a key. A hash, because a key may be longer than an entry of a tree.
+CREATE INDEX ON outbox_dead_letter USING hash (event_key);
+
 -- The row 'partitions:NAME' says how many partitions a subscription has; one without it has one.
+-- The row 'paused:NAME' pauses a subscription, and 'letters:NAME' changes when an operator decides about its dead letters.
 INSERT INTO outbox_meta (name, value) VALUES ('revision', '2');

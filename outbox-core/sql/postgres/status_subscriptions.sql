@@ -14,6 +14,7 @@ CROSS JOIN LATERAL (
     SELECT count(*) AS parked_events, count(DISTINCT event_key) AS parked_keys
     -- counted once, with the first partition
     FROM outbox_dead_letter AS letter WHERE letter.subscription = named.subscription AND named.partition_id = 0
+        AND letter.state NOT IN ('skipped', 'discarded')
 ) AS letters
 WHERE subscription NOT LIKE 'export:%' AND subscription NOT LIKE 'hold:%'
 ORDER BY subscription, partition_id

@@ -1,4 +1,4 @@
 -- After checkpoint_save.sql in the same transaction. Takes the write lock. Goes by the primary key.
 -- ?1 subscription, ?2 positions, [12,15,20].
 DELETE FROM outbox_dead_letter
-WHERE subscription = ?1 AND state = 'blocked' AND position IN (SELECT value FROM json_each(?2));
+WHERE subscription = ?1 AND state IN ('blocked', 'draining') AND position IN (SELECT value FROM json_each(?2));

@@ -5,9 +5,11 @@ SELECT s.subscription, s.partition_id,
     l.publisher, l.state, l.last_error, l.holes, r.relay_name,
     coalesce(l.expires_at > (julianday('now') - 2440587.5) * 86400.0, 0) AS owned,
     (julianday('now') - 2440587.5) * 86400.0 AS now,
-    (SELECT count(*) FROM outbox_dead_letter d WHERE d.subscription = s.subscription AND s.partition_id = 0) AS parked_events,
+    (SELECT count(*) FROM outbox_dead_letter d WHERE d.subscription = s.subscription AND s.partition_id = 0
+        AND d.state NOT IN ('skipped', 'discarded')) AS parked_events,
     (SELECT count(DISTINCT d.event_key) FROM outbox_dead_letter d
-        WHERE d.subscription = s.subscription AND s.partition_id = 0) AS parked_keys
+        WHERE d.subscription = s.subscription AND s.partition_id = 0
+        AND d.state NOT IN ('skipped', 'discarded')) AS parked_keys
 FROM (SELECT subscription, partition_id FROM outbox_checkpoint UNION SELECT subscription, partition_id FROM outbox_lease) s
 LEFT JOIN outbox_checkpoint c ON c.subscription = s.subscription AND c.partition_id = s.partition_id
 LEFT JOIN outbox_lease l ON l.subscription = s.subscription AND l.partition_id = s.partition_id

@@ -6,6 +6,7 @@
 
 mod capture;
 mod checkpoint;
+mod dead_letter;
 mod lease;
 mod source;
 mod stats;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 pub use self::capture::MemoryTransaction;
+use self::dead_letter::StoredLetter;
 use super::{Captured, ManualClock};
 use crate::checkpoint::{Checkpoint, DeadLetter};
 use crate::clock::Clock;
@@ -68,11 +70,13 @@ struct Tables {
     writers: BTreeSet<u64>,
     /// By subscription and partition.
     checkpoints: BTreeMap<(String, u32), StoredCheckpoint>,
-    dead_letters: BTreeMap<String, BTreeMap<Position, DeadLetter>>,
+    dead_letters: BTreeMap<String, BTreeMap<Position, StoredLetter>>,
     leases: BTreeMap<(String, u32), StoredLease>,
     relays: BTreeMap<Uuid, StoredRelay>,
     /// How the subscriptions are shared, by their names.
     partitionings: BTreeMap<String, Partitioning>,
+    /// Other rows that rule subscriptions, by their names.
+    rules: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -130,9 +134,9 @@ impl MemoryStore {
         self.tables().checkpoints.get(&(subscription.to_owned(), 0)).map(|stored| stored.checkpoint.clone())
     }
 
-    /// The events of a subscription that will not pass, by position, with their reasons.
+    /// The events of a subscription that will not pass, and those that wait behind them, by position, with their reasons.
     pub fn dead_letters(&self, subscription: &str) -> Vec<DeadLetter> {
-        self.tables().dead_letters.get(subscription).into_iter().flat_map(BTreeMap::values).cloned().collect()
+        self.tables().letters_left(subscription).map(StoredLetter::told).collect()
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {

@@ -68,7 +68,7 @@ async fn back_off_takes_no_time() {
     let (clock, store, publisher) = shop();
     publisher.on_key("k").retry("the far side is busy");
     let hour = Duration::from_hours(1);
-    let retry = Retry { first: hour, max: hour, attempts: 5, budget: DAY };
+    let retry = Retry { first: hour, max: hour, attempts: 5, budget: DAY, ..Retry::default() };
     let subscription = Subscription::new("billing", publisher.clone()).retry(retry);
     let relay = Relay::builder(store.clone()).clock(clock.clone()).lease(Duration::from_mins(1));
     let running = relay.subscription(subscription).start().await.unwrap();

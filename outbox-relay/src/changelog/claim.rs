@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::setbacks::Setbacks;
-use crate::connections::Ledger;
+use crate::connections::{Errand, Ledger};
 use crate::heartbeat::{self, Heartbeat};
 use crate::seat::Seat;
 use crate::{identity, reaction};
@@ -87,12 +87,12 @@ impl Claim {
     pub(super) async fn save(&mut self, checkpoint: Checkpoint, setbacks: &mut Setbacks) -> Result<(), StoreError> {
         let entry = Entry { checkpoints: vec![(self.held, checkpoint)], ..Entry::default() };
         while let Some(ledger) = self.ledger.take() {
-            let (ledger, outcome) = ledger.write(entry.clone()).await;
+            let (ledger, outcome) = ledger.write(Errand::of(entry.clone())).await;
             self.ledger = Some(ledger);
             match outcome {
                 Err(error) if error.kind() != StoreErrorKind::Fenced => setbacks.bear(error).await?,
                 Err(_) => return Err(self.lost()),
-                Ok(()) => return Ok(()),
+                Ok(_) => return Ok(()),
             }
         }
         Err(self.lost())

@@ -16,19 +16,26 @@ pub(super) struct Trouble {
 }
 
 /// What stays in order: a key, or a keyless event by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Order {
     Key(String),
     Alone(Position),
 }
 
-/// A key of which something is in flight, resting or blocked, with its later events.
+impl Order {
+    pub(super) fn new(key: &str, position: Position) -> Self {
+        if key.is_empty() { Self::Alone(position) } else { Self::Key(key.to_owned()) }
+    }
+}
+
+/// A key of which something is in flight, resting, blocked or among the dead letters, with its later events.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub(super) state: LaneState,
-    /// The first blocked event: nothing of the key goes past it, what comes before it does.
+    /// The first event that may not go: nothing of the key goes past it, what comes before it does.
     pub(super) barrier: Option<Position>,
     pub(super) waiting: BTreeMap<Position, Delivery>,
+    pub(super) aside: Aside,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +45,24 @@ pub(super) enum LaneState {
     /// One event is ready or in flight; not used where the publisher keeps order.
     Moving,
     Resting,
+}
+
+/// What the dead letters hold of a key.
+#[expect(clippy::struct_excessive_bools, reason = "each is known by itself, and most combinations occur")]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Aside {
+    /// Whether its events go there instead of waiting here.
+    pub(super) open: bool,
+    /// Whether one of its letters is parked.
+    pub(super) parked: bool,
+    /// So many of its letters are there that nobody has taken.
+    pub(super) stored: u64,
+    /// So many were taken and are not published yet.
+    pub(super) taken: usize,
+    /// Whether letters are about to be taken.
+    pub(super) taking: bool,
+    /// Whether no write has begun yet that tells the database.
+    pub(super) fresh: bool,
 }
 
 impl Lane {
@@ -59,8 +84,20 @@ impl Lane {
         let first = *self.waiting.first_key_value()?.0;
         if self.is_barred(first) { None } else { self.waiting.remove(&first) }
     }
+
+    /// Whether letters of the key may be taken now: none of them is parked, and nothing before them is left here.
+    pub(super) fn is_takeable(&self) -> bool {
+        let Aside { open, parked, taken, taking, .. } = self.aside;
+        let before = self.waiting.first_key_value().is_some_and(|(first, _)| !self.is_barred(*first));
+        open && !parked && taken == 0 && !taking && self.state == LaneState::Idle && !before
+    }
+
+    /// Whether nothing is known of the key that must be remembered.
+    pub(super) fn is_free(&self) -> bool {
+        self.state == LaneState::Idle && self.barrier.is_none() && self.aside == Aside::default()
+    }
 }
 
 pub(super) fn order_of(event: &Event) -> Order {
-    if event.key.is_empty() { Order::Alone(event.position) } else { Order::Key(event.key.clone()) }
+    Order::new(&event.key, event.position)
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a moment to count from, which the dispatch is told like any other")]
 
 mod model;
+mod parking;
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Dispatch;
-use crate::retry::Retry;
+use crate::retry::{Retry, Then};
 
 const ONE_AT_A_TIME: Discipline = Discipline { keeps_order: false, batch: 1, calls: 1000 };
 const PIPELINE: Discipline = Discipline { keeps_order: true, batch: 2, calls: 4 };
@@ -24,6 +25,8 @@ const RETRY: Retry = Retry {
     max: Duration::from_secs(2),
     attempts: 3,
     budget: Duration::from_hours(1),
+    then: Then::Block,
+    max_parked: 1000,
 };
 
 fn event(position: Position, key: &str) -> Event {
@@ -58,6 +61,7 @@ fn unreadable(position: Position, key: &str) -> Row {
         topic: "shop.orders".into(),
         key: key.into(),
         reason: "event_key is not UTF-8".into(),
+        copy: None,
     })
 }
 
@@ -235,8 +239,8 @@ fn a_recorded_event_that_passes_is_forgiven() {
     let mut dispatch = Dispatch::new(ONE_AT_A_TIME, RETRY, [1, 2]);
     dispatch.admit(vec![row(1, "a"), row(3, "")]);
     drain(&mut dispatch, now);
-    assert_eq!(dispatch.take_forgiven(), [1]);
-    assert!(dispatch.take_forgiven().is_empty());
+    assert_eq!(dispatch.take_settled(), (vec![1], vec![]));
+    assert_eq!(dispatch.take_settled(), (vec![], vec![]));
 }
 
 #[test]

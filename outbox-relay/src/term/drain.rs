@@ -78,13 +78,16 @@ impl Term<'_> {
         }
         if let Some(number) = self.drain_done() {
             self.drain_answer(number, false, now);
-        } else if self.drain.seen.is_none() && self.is_full() && self.dispatch.only_blocked_left() {
+        } else if self.drain.seen.is_none()
+            && (self.is_full() || self.dispatch.capped())
+            && self.dispatch.only_blocked_left()
+        {
             self.drain_answer(self.drain.asked, true, now);
         }
     }
 
     fn drain_answer(&mut self, number: u64, full: bool, now: Instant) {
-        let blocked = self.dispatch.blocked().len() as u64;
+        let blocked = self.will_not_pass();
         self.drain.answered = number;
         self.drain.seen = None;
         self.mandate.seat.drains.answer(Answered { number, blocked, full });

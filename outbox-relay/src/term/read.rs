@@ -25,6 +25,9 @@ impl Term<'_> {
         if room == 0 || room_bytes == 0 || !enough || now < self.pace.read_at || self.stopping_since.is_some() {
             return;
         }
+        if self.dispatch.capped() || self.mandate.seat.is_paused() {
+            return;
+        }
         let Some(reader) = self.reader.take() else { return };
         let most = room.min(self.pace.read_size(room_bytes));
         // Half the window at a time: while one half is being read the other is on its way out.
@@ -69,9 +72,11 @@ impl Term<'_> {
         let rows = self.frontier.absorb_at(outcome.read, now);
         if complete && rows.len() == brought {
             self.seen_all = true;
+            self.letters.saw(None);
             self.drain.saw_all(self.frontier.position());
         }
         self.mandate.seat.metrics.read(&rows);
+        self.letters.saw(Some(rows.last().map_or(0, Row::position)));
         self.remember(&rows);
         if (self.frontier.position(), self.frontier.hole_count()) != before || !rows.is_empty() {
             self.mandate.seat.progress(now);

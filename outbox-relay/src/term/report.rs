@@ -34,11 +34,17 @@ impl Term<'_> {
         let moving = self.dispatch.is_moving() || self.unsaved > 0;
         // A read that goes well does not make a checkpoint good that cannot be written.
         let failing = self.pace.call_at > now || self.pace.write_failures.has_failed();
+        let stopped = self.stopped_by();
         let oldest = self.frontier.oldest().map(|first_seen| now.saturating_duration_since(first_seen));
         self.mandate.seat.metrics.holes(self.frontier.hole_count(), oldest);
         self.mandate.seat.metrics.in_flight(self.dispatch.events() + self.unsaved, self.dispatch.bytes());
         self.mandate.seat.report(|report| {
             report.holes = holes;
+            if let Some((state, reason)) = stopped {
+                report.state = state.into();
+                report.last_error = reason.or_else(|| report.last_error.take());
+                return;
+            }
             match blocked {
                 Some((position, letter)) => {
                     report.state = "blocked".into();
@@ -56,6 +62,31 @@ impl Term<'_> {
                 }
             }
         });
+    }
+
+    /// The state and the reason where all of it stands still.
+    fn stopped_by(&self) -> Option<(&'static str, Option<String>)> {
+        if self.mandate.seat.is_paused() {
+            return Some(("paused", None));
+        }
+        if self.dispatch.capped() {
+            let most = self.mandate.subscription.retry.max_parked;
+            return Some((
+                "blocked",
+                Some(format!("a key has {most} dead letters, the most it may have; nothing more is read")),
+            ));
+        }
+        self.dispatch.is_broken().then(|| {
+            let last = self.mandate.seat.last_error().unwrap_or_default();
+            let told = "nearly every event fails, so one at a time is tried and none is given up";
+            let reason = if last.starts_with(told) { last } else { format!("{told}: {last}") };
+            ("retrying", Some(reason))
+        })
+    }
+
+    /// Events that will not pass, as far as this relay knows, and those that wait behind them elsewhere than here.
+    pub(super) fn will_not_pass(&self) -> u64 {
+        self.dispatch.blocked().len() as u64 + self.dispatch.letters()
     }
 
     /// Whether blocked events and those behind them leave no room to read on.

@@ -89,19 +89,36 @@ fn an_event_that_will_not_pass_is_exit_4_and_holds_up_its_key_only() {
     let subscription = shop.subscription();
     assert_eq!(
         (&subscription["parked_events"], &subscription["parked_keys"]),
-        (&1.into(), &1.into()),
+        (&2.into(), &1.into()),
         "{subscription}"
     );
-    let reason = subscription["last_error"].as_str().unwrap();
-    assert!(reason.contains("payload is not JSON") && !reason.contains("canary"), "{reason}");
     let table = shop.call(&["status"]).expect_code(0).stdout;
-    assert!(
-        table.contains("blocked: 1 event of 1 key will not pass\n") && table.contains("payload is not JSON"),
-        "{table}"
-    );
+    assert!(table.contains("2 events of 1 key will not pass, or wait behind one that does not\n"), "{table}");
 
-    shop.sql("UPDATE outbox_event SET payload = '{}' WHERE position = 1");
+    shop.call(&RUN).expect_code(4);
+    std::fs::write(shop.path("mended.json"), "{}").unwrap();
+    let requeue = ["dead-letters", "requeue", "--subscription", "default", "--key", "bad", "--payload", "mended.json"];
+    shop.call(&requeue).expect_code(0);
     assert_eq!(shop.published(&[]), [1, 2], "once mended, the key goes on in order");
+    assert_eq!(shop.subscription()["parked_events"], 0);
+}
+
+#[test]
+fn where_the_policy_is_to_block_a_restart_tries_again() {
+    let shop = Shop::open();
+    std::fs::write(
+        shop.path("relay.toml"),
+        "[[subscription]]\nname = \"default\"\npublisher.url = \"stdout\"\nretry.then = \"block\"\n",
+    )
+    .unwrap();
+    shop.event("a", "bad", "{canary");
+    shop.event("a", "bad", "{}");
+    let run = ["run", "--config", "relay.toml", "--until-empty"];
+    shop.call(&run).expect_code(4);
+    let reason = shop.subscription()["last_error"].as_str().unwrap().to_owned();
+    assert!(reason.contains("payload is not JSON") && !reason.contains("canary"), "{reason}");
+    shop.sql("UPDATE outbox_event SET payload = '{}' WHERE position = 1");
+    assert_eq!(shop.call(&run).expect_code(0).lines().len(), 2);
     assert_eq!(shop.subscription()["parked_events"], 0);
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "it watches a program, which sends no signal")]
 
 mod cleanup;
+mod dead_letters;
 mod doctor;
 mod events;
 mod events_export;

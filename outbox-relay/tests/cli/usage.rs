@@ -19,6 +19,14 @@ fn the_help_of_each_command_has_an_example() {
         &["events", "tail", "--help"],
         &["events", "stats", "--help"],
         &["events", "export", "--help"],
+        &["dead-letters", "--help"],
+        &["dead-letters", "list", "--help"],
+        &["dead-letters", "show", "--help"],
+        &["dead-letters", "requeue", "--help"],
+        &["dead-letters", "skip", "--help"],
+        &["dead-letters", "discard", "--help"],
+        &["pause", "--help"],
+        &["resume", "--help"],
     ] {
         let help = shop.call(arguments).expect_code(0);
         assert!(help.stdout.contains("Examples:\n  outbox-relay "), "{}", help.stdout);
@@ -45,7 +53,7 @@ fn wrong_usage_is_exit_2_and_shows_no_secret() {
         &["migrate", "--roles", "--print"],
         &["run", "--publisher", "null", "--timeout", "5"],
         &["run", "--publisher", "https://ann:canary@host/"],
-        &["run", "--publisher", "null", "--partitions", "2"],
+        &["run", "--publisher", "null", "--partitions", "257"],
         &["run", "--publisher", "null", "--envelope", "raw"],
         &["status", "--database-url", "mysql://ann:canary@host/db"],
         &["status", "--database-url", "ann:canary@host/db"],

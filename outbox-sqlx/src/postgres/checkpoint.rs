@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, DeadLetter, Entry, Held};
+use outbox_core::dead_letter::{Queue, Taken};
 use outbox_core::partition::Partitioning;
 use outbox_core::{Names, Position, StoreError};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
@@ -13,6 +14,7 @@ use sqlx::{Connection, Row, SqlStr};
 use super::access::{Purpose, check_access};
 use super::address::Address;
 use super::connection::{CALL, Link, once, statement};
+use super::dead_letter;
 use super::fault::{fenced, store_error};
 use crate::number::{partition_id, partition_of};
 use crate::refusal::{lost, overtaken};
@@ -24,6 +26,8 @@ const CREATE: &str = outbox_core::sql::postgres::CHECKPOINT_CREATE;
 const SAVE: &str = outbox_core::sql::postgres::CHECKPOINT_SAVE;
 const RECORD: &str = outbox_core::sql::postgres::CHECKPOINT_RECORD;
 const FORGIVE: &str = outbox_core::sql::postgres::CHECKPOINT_FORGIVE;
+const PARK: &str = outbox_core::sql::postgres::CHECKPOINT_PARK;
+const RETURN: &str = outbox_core::sql::postgres::CHECKPOINT_RETURN;
 const RECORDED: &str = outbox_core::sql::postgres::CHECKPOINT_RECORDED;
 const SWEEP: &str = outbox_core::sql::postgres::CHECKPOINT_SWEEP;
 const ALL: &str = outbox_core::sql::postgres::CHECKPOINT_ALL;
@@ -74,7 +78,7 @@ impl PgCheckpoints {
 
     /// Writes the entry with its letters; returns whether its checkpoints were written.
     async fn write_letters(&mut self, subscription: &str, entry: &Entry) -> Result<bool, StoreError> {
-        let (record, forgive) = (self.sql(RECORD), self.sql(FORGIVE));
+        let [record, park, forgive, back] = [RECORD, PARK, FORGIVE, RETURN].map(|sql| self.sql(sql));
         let save = saved(&self.save, subscription, entry);
         let write = async |connection: &mut PgConnection| {
             let mut tx = connection.begin().await?;
@@ -87,6 +91,12 @@ impl PgCheckpoints {
             }
             if !entry.forgiven.is_empty() {
                 once(forgive).bind(subscription).bind(&entry.forgiven).execute(&mut *tx).await?;
+            }
+            if !entry.returned.is_empty() {
+                sqlx::query(back).bind(subscription).bind(&entry.returned).execute(&mut *tx).await?;
+            }
+            if !entry.parked.is_empty() {
+                dead_letter::parked(&park, subscription, &entry.parked).execute(&mut *tx).await?;
             }
             tx.commit().await?;
             Ok(true)
@@ -173,7 +183,7 @@ impl Checkpoints for PgCheckpoints {
     }
 
     async fn save(&mut self, subscription: &str, entry: &Entry) -> Result<(), StoreError> {
-        let written = if entry.recorded.is_empty() && entry.forgiven.is_empty() {
+        let written = if entry.is_bare() {
             let done = self.link.run(CALL, saved(&self.save, subscription, entry)).await?;
             done.rows_affected() == entry.checkpoints.len() as u64
         } else {
@@ -185,6 +195,14 @@ impl Checkpoints for PgCheckpoints {
     async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
         let rows = self.link.all(CALL, sqlx::query(self.sql(RECORDED)).bind(subscription)).await?;
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn queues(&mut self, subscription: &str) -> Result<Vec<Queue>, StoreError> {
+        dead_letter::queues(&mut self.link, &self.names, subscription).await
+    }
+
+    async fn take(&mut self, subscription: &str, queue: &Queue, letters: u32, bytes: u64) -> Result<Taken, StoreError> {
+        dead_letter::take(&mut self.link, &self.names, subscription, queue, (letters, bytes)).await
     }
 
     async fn lowest(&mut self, subscription: &str) -> Result<BTreeMap<u32, Position>, StoreError> {

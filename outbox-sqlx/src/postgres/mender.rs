@@ -13,7 +13,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Row};
 use uuid::Uuid;
 
-use super::connection::{Link, READ, WALK, statement};
+use super::connection::{Link, READ, WALK, once, statement};
 use super::fault::{precondition, store_error};
 use super::place::{self, Here};
 
@@ -128,7 +128,7 @@ async fn sight(connection: &mut PgConnection, names: &Names) -> Result<Sight, sq
             Err(error) => damaged.push((subscription, partition, error)),
         }
     }
-    let row = sqlx::query(statement(names, LOG)).fetch_one(&mut *connection).await?;
+    let row = once(statement(names, LOG)).fetch_one(&mut *connection).await?;
     let floor: Position = row.try_get::<Option<_>, _>("floor")?.unwrap_or_default();
     let log = Log {
         last_drawn: row.try_get("last_drawn")?,
@@ -156,7 +156,7 @@ async fn found(
     if positions.is_empty() {
         return Ok(found);
     }
-    for row in sqlx::query(statement(names, FOUND)).bind(positions).fetch_all(connection).await? {
+    for row in once(statement(names, FOUND)).bind(positions).fetch_all(connection).await? {
         found.entry(row.try_get("position")?).or_default().push(row.try_get("event_id")?);
     }
     Ok(found)
@@ -172,11 +172,11 @@ async fn doubles(
     if plan.is_empty() || !log.may_have_doubles() {
         return Ok(Vec::new());
     }
-    sqlx::query(statement(names, DOUBLES)).fetch_all(connection).await
+    once(statement(names, DOUBLES)).fetch_all(connection).await
 }
 
 pub(super) async fn reader_rows(connection: &mut PgConnection, names: &Names) -> Result<Vec<PgRow>, sqlx::Error> {
-    sqlx::query(statement(names, READERS)).fetch_all(connection).await
+    once(statement(names, READERS)).fetch_all(connection).await
 }
 
 fn reader(row: &PgRow) -> Result<Reader, StoreError> {
@@ -217,7 +217,7 @@ async fn mend(
     subscription: Option<&str>,
     signature: &Signature,
 ) -> Result<Result<Plan, StoreError>, sqlx::Error> {
-    sqlx::query(statement(names, LOCK)).execute(&mut *tx).await?;
+    once(statement(names, LOCK)).execute(&mut *tx).await?;
     let sight = sight(tx, names).await?;
     let mut plan = match sight.plan(subscription) {
         Ok(plan) => plan,
@@ -248,24 +248,24 @@ async fn carry_out(
 ) -> Result<(), sqlx::Error> {
     for reader in &plan.readers {
         let (subscription, partition) = (&reader.subscription, reader.partition);
-        let set_back = sqlx::query(statement(names, SET_BACK)).bind(subscription).bind(partition);
+        let set_back = once(statement(names, SET_BACK)).bind(subscription).bind(partition);
         let set_back = set_back.bind(reader.checkpoint.position).bind(reader.checkpoint.open.to_string());
         set_back.bind(reader.checkpoint.proof_column()).bind(reader.epoch).execute(&mut *tx).await?;
-        let fence = sqlx::query(statement(names, FENCE)).bind(subscription).bind(partition);
+        let fence = once(statement(names, FENCE)).bind(subscription).bind(partition);
         fence.bind(reader.epoch).execute(&mut *tx).await?;
     }
     if let Some(raise) = plan.positions {
-        sqlx::query(statement(names, RAISE)).bind(raise.to).fetch_optional(&mut *tx).await?;
+        once(statement(names, RAISE)).bind(raise.to).fetch_optional(&mut *tx).await?;
     }
     // One by one, so that those of a key keep their order.
     for double in doubles {
         let (segment, place): (Oid, String) = (double.try_get("segment")?, double.try_get("place")?);
-        sqlx::query(statement(names, MOVE)).bind(segment).bind(place).execute(&mut *tx).await?;
+        once(statement(names, MOVE)).bind(segment).bind(place).execute(&mut *tx).await?;
     }
     if let Some(floor) = plan.floor {
-        sqlx::query(statement(names, SET)).bind("floor").bind(floor.to_string()).execute(&mut *tx).await?;
+        once(statement(names, SET)).bind("floor").bind(floor.to_string()).execute(&mut *tx).await?;
     }
     let told = format!("{}{signature}", plan.done());
-    sqlx::query(statement(names, NOTE)).bind("repair").bind(told).execute(&mut *tx).await?;
+    once(statement(names, NOTE)).bind("repair").bind(told).execute(&mut *tx).await?;
     Ok(())
 }

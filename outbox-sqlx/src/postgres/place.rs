@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Row};
 use uuid::Uuid;
 
-use super::connection::{CALL, Link, statement};
+use super::connection::{CALL, Link, once, statement};
 use super::fault::{precondition, store_error};
 use super::mender;
 
@@ -135,20 +135,20 @@ async fn write(
     let Adoption { address, instance_before, instance, .. } = adoption;
     let by = signature.to_string();
     if instance != instance_before {
-        sqlx::query(statement(names, LOCK)).execute(&mut *tx).await?;
+        once(statement(names, LOCK)).execute(&mut *tx).await?;
         for row in mender::reader_rows(tx, names).await? {
             if let Some(owner) = row.try_get::<Option<String>, _>("owner")? {
                 return Ok(Err(at_work(&owner, row.try_get("subscription")?)));
             }
         }
-        sqlx::query(statement(names, FORGET)).bind(address).execute(&mut *tx).await?;
-        sqlx::query(statement(names, SET)).bind(INSTANCE).bind(instance).execute(&mut *tx).await?;
+        once(statement(names, FORGET)).bind(address).execute(&mut *tx).await?;
+        once(statement(names, SET)).bind(INSTANCE).bind(instance).execute(&mut *tx).await?;
         let told = format!("{instance_before} became {instance}{by}");
-        sqlx::query(statement(names, NOTE)).bind("new_instance").bind(told).execute(&mut *tx).await?;
+        once(statement(names, NOTE)).bind("new_instance").bind(told).execute(&mut *tx).await?;
     }
-    sqlx::query(statement(names, ADDRESS)).bind(address).bind(&by).execute(&mut *tx).await?;
+    once(statement(names, ADDRESS)).bind(address).bind(&by).execute(&mut *tx).await?;
     if let Some(server) = server {
-        sqlx::query(statement(names, SET)).bind(SERVER).bind(server).execute(&mut *tx).await?;
+        once(statement(names, SET)).bind(SERVER).bind(server).execute(&mut *tx).await?;
     }
     Ok(Ok(()))
 }

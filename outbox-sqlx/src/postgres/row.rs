@@ -130,7 +130,35 @@ impl Columns<'_> {
                 topic: String::from_utf8_lossy(self.topic).into_owned(),
                 key: String::from_utf8_lossy(self.key).into_owned(),
                 reason,
+                copy: Some(Box::new(self.copy())),
             }),
+        }
+    }
+
+    /// What can be read of it.
+    fn copy(&self) -> Event {
+        let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let payload = |text: Option<&[u8]>, binary: Option<&[u8]>| {
+            let text = || text.map(|bytes| Payload::Text(bytes.to_vec()));
+            binary.map(|bytes| Payload::Binary(bytes.to_vec())).or_else(text)
+        };
+        Event {
+            position: self.position,
+            event_id: self.event_id,
+            topic: lossy(self.topic),
+            key: lossy(self.key),
+            event_type: self.event_type.map(lossy),
+            aggregate_type: self.aggregate_type.map(lossy),
+            operation: self.operation.and_then(|word| operation(word).ok()),
+            payload: payload(self.payload, self.payload_binary),
+            old_payload: payload(self.old_payload, self.old_payload_binary),
+            content_type: lossy(self.content_type).into(),
+            headers: self.headers.map(lossy),
+            tenant_id: self.tenant_id.map(lossy),
+            actor: self.actor.map(lossy),
+            schema_version: self.schema_version,
+            transaction_id: self.transaction_id.map(lossy),
+            occurred_at: self.occurred_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
         }
     }
 

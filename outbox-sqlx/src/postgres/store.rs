@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoints;
 use outbox_core::cleanup::Cleaner;
 use outbox_core::continuity::{self, Mender};
+use outbox_core::dead_letter::Desk;
 use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
@@ -22,6 +23,7 @@ use super::changelog;
 use super::checkpoint::PgCheckpoints;
 use super::cleanup::PgCleaner;
 use super::connection::{CALL, Link, READ, statement};
+use super::desk::PgDesk;
 use super::doctor::examine;
 use super::fault::{precondition, store_error};
 use super::glance::glance;
@@ -261,6 +263,10 @@ impl Store for PgStore {
 
     async fn wake(&self, mode: WakeMode) -> Result<Waking, StoreError> {
         wake(&self.address, &self.names, mode).await
+    }
+
+    async fn desk(&self) -> Result<Box<dyn Desk>, StoreError> {
+        Ok(Box::new(PgDesk::open(&self.address, &self.names).await?))
     }
 
     async fn status(&self) -> Result<Status, StoreError> {

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, DeadLetter, Entry, Held};
+use outbox_core::dead_letter::{Queue, Taken};
 use outbox_core::partition::Partitioning;
 use outbox_core::{Names, Position, StoreError};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row, SqlStr};
 
 use super::connection::{BEGIN_WRITE, CALL, bounded, fenced, json_list, statement, store_error};
+use super::dead_letter;
 use super::partitions;
 use crate::number::{partition_id, partition_of};
 use crate::refusal::{lost, overtaken};
@@ -21,6 +23,8 @@ const NEWER: &str = outbox_core::sql::sqlite::CHECKPOINT_NEWER;
 const CREATE: &str = outbox_core::sql::sqlite::CHECKPOINT_CREATE;
 const SAVE: &str = outbox_core::sql::sqlite::CHECKPOINT_SAVE;
 const RECORD: &str = outbox_core::sql::sqlite::CHECKPOINT_RECORD;
+const PARK: &str = outbox_core::sql::sqlite::CHECKPOINT_PARK;
+const RETURN: &str = outbox_core::sql::sqlite::CHECKPOINT_RETURN;
 const RECORDED: &str = outbox_core::sql::sqlite::CHECKPOINT_RECORDED;
 const FORGIVE: &str = outbox_core::sql::sqlite::CHECKPOINT_FORGIVE;
 const SWEEP: &str = outbox_core::sql::sqlite::CHECKPOINT_SWEEP;
@@ -83,7 +87,7 @@ impl SqliteCheckpoints {
 
     /// Writes an entry; the epoch that is out of date, if one is.
     async fn try_save(&mut self, subscription: &str, entry: &Entry) -> Result<Result<(), i64>, sqlx::Error> {
-        let (save, record, forgive) = (self.sql(SAVE), self.sql(RECORD), self.sql(FORGIVE));
+        let [save, record, park, forgive, back] = [SAVE, RECORD, PARK, FORGIVE, RETURN].map(|sql| self.sql(sql));
         let mut tx = self.connection.begin_with(BEGIN_WRITE).await?;
         for (Held { partition, epoch }, checkpoint) in &entry.checkpoints {
             let query = sqlx::query(save.clone())
@@ -103,6 +107,13 @@ impl SqliteCheckpoints {
         if !entry.forgiven.is_empty() {
             let query = sqlx::query(forgive).bind(subscription).bind(json_list(&entry.forgiven));
             query.execute(&mut *tx).await?;
+        }
+        if !entry.returned.is_empty() {
+            let query = sqlx::query(back).bind(subscription).bind(json_list(&entry.returned));
+            query.execute(&mut *tx).await?;
+        }
+        for letter in &entry.parked {
+            dead_letter::park(park.clone(), &mut tx, subscription, letter).await?;
         }
         tx.commit().await?;
         Ok(Ok(()))
@@ -176,6 +187,15 @@ impl Checkpoints for SqliteCheckpoints {
     async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
         let query = sqlx::query_scalar(self.sql(RECORDED)).bind(subscription);
         bounded(CALL, query.fetch_all(&mut self.connection)).await
+    }
+
+    async fn queues(&mut self, subscription: &str) -> Result<Vec<Queue>, StoreError> {
+        bounded(CALL, dead_letter::queues(&mut self.connection, &self.names, subscription)).await
+    }
+
+    async fn take(&mut self, subscription: &str, queue: &Queue, letters: u32, bytes: u64) -> Result<Taken, StoreError> {
+        let taking = dead_letter::take(&mut self.connection, &self.names, subscription, queue, (letters, bytes));
+        bounded(CALL, taking).await
     }
 
     async fn lowest(&mut self, subscription: &str) -> Result<BTreeMap<u32, Position>, StoreError> {

@@ -73,6 +73,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<LogRow, sqlx::Error> {
             topic: lossy(row, column::TOPIC)?.unwrap_or_default(),
             key: lossy(row, column::EVENT_KEY)?.unwrap_or_default(),
             reason: reason.into_owned(),
+            copy: Some(Box::new(copy(row)?)),
         })),
     }
 }
@@ -116,6 +117,34 @@ fn event(row: &SqliteRow) -> Result<Event, Fault> {
         schema_version: schema_version(row)?,
         transaction_id: optional(row, column::TRANSACTION_ID, "transaction_id is not UTF-8")?,
         occurred_at: time(text(row, column::OCCURRED_AT, NO_TIME)?).ok_or(NO_TIME)?,
+    })
+}
+
+/// What can be read of a row that cannot become an event.
+fn copy(row: &SqliteRow) -> Result<Event, sqlx::Error> {
+    let payload = |text, binary| -> Result<Option<Payload>, sqlx::Error> {
+        let text = bytes(row, text)?.map(|bytes| Payload::Text(bytes.to_vec()));
+        Ok(bytes(row, binary)?.map(|bytes| Payload::Binary(bytes.to_vec())).or(text))
+    };
+    Ok(Event {
+        position: row.try_get(column::POSITION)?,
+        event_id: event_id(row, column::EVENT_ID)?.unwrap_or_default(),
+        topic: lossy(row, column::TOPIC)?.unwrap_or_default(),
+        key: lossy(row, column::EVENT_KEY)?.unwrap_or_default(),
+        event_type: lossy(row, column::EVENT_TYPE)?,
+        aggregate_type: lossy(row, column::AGGREGATE_TYPE)?,
+        operation: operation(row).unwrap_or_default(),
+        payload: payload(column::PAYLOAD, column::PAYLOAD_BINARY)?,
+        old_payload: payload(column::OLD_PAYLOAD, column::OLD_PAYLOAD_BINARY)?,
+        content_type: lossy(row, column::CONTENT_TYPE)?.unwrap_or_default().into(),
+        headers: lossy(row, column::HEADERS)?,
+        tenant_id: lossy(row, column::TENANT_ID)?,
+        actor: lossy(row, column::ACTOR)?,
+        schema_version: schema_version(row).unwrap_or_default(),
+        transaction_id: lossy(row, column::TRANSACTION_ID)?,
+        occurred_at: lossy(row, column::OCCURRED_AT)?
+            .and_then(|text| time(&text))
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH),
     })
 }
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoints;
 use outbox_core::cleanup::Cleaner;
 use outbox_core::continuity::Mender;
+use outbox_core::dead_letter::Desk;
 use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
@@ -21,6 +22,7 @@ use super::changelog;
 use super::checkpoint::SqliteCheckpoints;
 use super::cleanup::SqliteCleaner;
 use super::connection::{CALL, bounded, open, statement, store_error};
+use super::desk::SqliteDesk;
 use super::doctor::{can_write, examine};
 use super::lease::SqliteLeases;
 use super::mender::SqliteMender;
@@ -173,6 +175,10 @@ impl Store for SqliteStore {
             return Ok(Waking::Polling("the settings say so".to_owned()));
         }
         Ok(Waking::Told(Box::new(SqliteWake::new(open(&self.options).await?, &self.names))))
+    }
+
+    async fn desk(&self) -> Result<Box<dyn Desk>, StoreError> {
+        Ok(Box::new(SqliteDesk::new(open(&self.options).await?, &self.names).await?))
     }
 
     async fn status(&self) -> Result<Status, StoreError> {

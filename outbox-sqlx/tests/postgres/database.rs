@@ -182,5 +182,5 @@ pub(crate) async fn letters(
     let checkpoint = checkpoints.claim_one(subscription, epoch).await?.expect("a checkpoint");
     let (recorded, forgiven) = (recorded.to_vec(), forgiven.to_vec());
     let held = vec![(Held { partition: 0, epoch }, checkpoint)];
-    checkpoints.save(subscription, &Entry { checkpoints: held, recorded, forgiven }).await
+    checkpoints.save(subscription, &Entry { checkpoints: held, recorded, forgiven, ..Entry::default() }).await
 }

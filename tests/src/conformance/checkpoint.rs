@@ -46,7 +46,7 @@ pub(super) async fn letters(
     let checkpoint = checkpoints.claim_one(subscription, epoch).await?.expect("a checkpoint");
     let (recorded, forgiven) = (recorded.to_vec(), forgiven.to_vec());
     let held = vec![(Held { partition: 0, epoch }, checkpoint)];
-    checkpoints.save(subscription, &Entry { checkpoints: held, recorded, forgiven }).await
+    checkpoints.save(subscription, &Entry { checkpoints: held, recorded, forgiven, ..Entry::default() }).await
 }
 
 pub async fn a_checkpoint_comes_back_as_it_was_written<B: Backend>(backend: &B) {

@@ -13,7 +13,7 @@ use outbox_relay::{Outcome, RelayError, Subscription};
 
 use super::Backend;
 use super::interposed::Interposed;
-use super::log::{SUBSCRIPTION, numbered, relay, subscription, write};
+use super::log::{SUBSCRIPTION, blocking, numbered, relay, subscription, write};
 use super::sink::{ORDERED, Sink, reject, retry};
 use super::waiting::within;
 
@@ -69,8 +69,7 @@ pub async fn a_drain_waits_for_an_event_in_back_off<B: Backend>(backend: &B) {
 pub async fn a_drain_counts_what_will_not_pass<B: Backend>(backend: &B) {
     let sink =
         Sink::scripted(|delivery| if delivery.event.key == "bad" { reject("poison") } else { Answer::Published });
-    let running =
-        relay(backend.store()).poll_max(NEVER).subscription(subscription(sink.clone())).start().await.unwrap();
+    let running = relay(backend.store()).poll_max(NEVER).subscription(blocking(sink.clone())).start().await.unwrap();
     write(backend, &["bad", "good"], 1, 5).await;
     assert_eq!(within("the drain", running.drain()).await.unwrap(), Outcome { blocked: 1 });
     assert_eq!(sink.by_key(), numbered(&["good"], 1, 5));
@@ -100,7 +99,7 @@ pub async fn a_read_that_began_before_answers_no_drain<B: Backend>(backend: &B) 
 
 pub async fn a_drain_behind_a_full_window_is_an_error<B: Backend>(backend: &B) {
     let sink = Sink::scripted(|_| reject("poison"));
-    let running = relay(backend.store()).window_events(3).subscription(subscription(sink)).start().await.unwrap();
+    let running = relay(backend.store()).window_events(3).subscription(blocking(sink)).start().await.unwrap();
     write(backend, &["a", "b"], 1, 3).await;
     let refused = within("the drain", running.drain()).await;
     assert!(

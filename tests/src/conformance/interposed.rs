@@ -8,6 +8,7 @@ use std::time::Duration;
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held};
 use outbox_core::cleanup::{Cleaner, Removal, Removed, Survey};
 use outbox_core::continuity::Mender;
+use outbox_core::dead_letter::{Desk, Queue, Taken};
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Renewal, Roster};
 use outbox_core::source::{Proof, Read, ReadRequest, Row, Source, Start};
 use outbox_core::status::{Glance, Status};
@@ -166,6 +167,10 @@ impl<S: Store + Clone> Store for Interposed<S> {
         Ok(cleaner.map(|cleaner| Box::new(self.line.connect(cleaner)) as Box<dyn Cleaner>))
     }
 
+    async fn desk(&self) -> Result<Box<dyn Desk>, StoreError> {
+        self.inner.desk().await
+    }
+
     async fn status(&self) -> Result<Status, StoreError> {
         self.inner.status().await
     }
@@ -253,6 +258,14 @@ impl Checkpoints for Connected<dyn Checkpoints> {
 
     async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
         self.up()?.recorded(subscription).await
+    }
+
+    async fn queues(&mut self, subscription: &str) -> Result<Vec<Queue>, StoreError> {
+        self.up()?.queues(subscription).await
+    }
+
+    async fn take(&mut self, subscription: &str, queue: &Queue, letters: u32, bytes: u64) -> Result<Taken, StoreError> {
+        self.up()?.take(subscription, queue, letters, bytes).await
     }
 
     async fn lowest(&mut self, subscription: &str) -> Result<BTreeMap<u32, Position>, StoreError> {

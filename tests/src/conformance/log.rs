@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use outbox_core::source::{Read, ReadRequest, Row};
 use outbox_core::{Event, Filter, NewEvent, PositionSet, Store};
-use outbox_relay::{Outcome, Relay, RelayBuilder, RelayError, Retry, Subscription};
+use outbox_relay::{Outcome, Relay, RelayBuilder, RelayError, Retry, Subscription, Then};
 
 use super::waiting::{DEADLINE, within};
 use super::{Backend, Business};
@@ -96,6 +96,12 @@ fn expect_event(row: Row) -> Event {
 pub fn subscription(publisher: impl outbox_core::Publisher) -> Subscription {
     let retry = Retry { first: Duration::from_millis(20), max: Duration::from_millis(100), ..Retry::default() };
     Subscription::new(SUBSCRIPTION, publisher).retry(retry)
+}
+
+/// The same, where an event that will not pass stays owed.
+pub fn blocking(publisher: impl outbox_core::Publisher) -> Subscription {
+    let retry = Retry { first: Duration::from_millis(20), max: Duration::from_millis(100), ..Retry::default() };
+    Subscription::new(SUBSCRIPTION, publisher).retry(Retry { then: Then::Block, ..retry })
 }
 
 /// A relay that looks at the log often.

@@ -13,7 +13,7 @@ use outbox_relay::{Outcome, RelayError, Subscription};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::log::{SUBSCRIPTION, drain, event, number, relay, subscription, write};
+use super::log::{SUBSCRIPTION, blocking, drain, event, number, relay, subscription, write};
 use super::waiting::{eventually, within};
 use super::{Backend, Business, Order};
 
@@ -156,7 +156,7 @@ pub async fn a_payload_that_is_not_json_blocks_its_key<B: Backend>(backend: &B) 
     tx.commit().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.jsonl");
-    let outcome = drain(relay(backend.store()).subscription(subscription(File::new(&path)))).await.unwrap();
+    let outcome = drain(relay(backend.store()).subscription(blocking(File::new(&path)))).await.unwrap();
     assert_eq!(outcome, Outcome { blocked: 1 });
     assert_eq!(numbers(&path), [1, 4]);
 

@@ -39,6 +39,7 @@ outbox_operator outbox_lease: SELECT
 outbox_operator outbox_meta: SELECT
 outbox_operator outbox_relay: SELECT
 outbox_operator outbox_segment: SELECT
+outbox_operator outbox_wake: SELECT
 outbox_relay outbox_checkpoint: DELETE INSERT SELECT UPDATE
 outbox_relay outbox_dead_letter: DELETE INSERT SELECT UPDATE
 outbox_relay outbox_event: SELECT
@@ -55,9 +56,11 @@ outbox_relay outbox_lease: DELETE INSERT SELECT UPDATE
 outbox_relay outbox_meta: INSERT SELECT UPDATE
 outbox_relay outbox_relay: DELETE INSERT SELECT UPDATE
 outbox_relay outbox_segment: SELECT UPDATE
+outbox_relay outbox_wake: SELECT UPDATE
 outbox_writer outbox_event (event_id topic event_key event_type aggregate_type operation payload old_payload payload_binary \
 old_payload_binary content_type headers tenant_id actor schema_version occurred_at): INSERT
-outbox_writer outbox_segment: SELECT";
+outbox_writer outbox_segment: SELECT
+outbox_writer outbox_wake: SELECT";
 
 pub async fn each_role_has_what_it_needs_and_no_more(backend: &Postgres) {
     assert_eq!(backend.ask(GRANTED).await.unwrap(), EXPECTED);

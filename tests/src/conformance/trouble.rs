@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use outbox_core::Store;
 use outbox_core::publisher::{Answer, Delivery, Discipline, PublishError, PublishErrorKind};
-use outbox_relay::{Outcome, RelayError, Retry};
+use outbox_relay::{Outcome, RelayError, Retry, Then};
 
 use super::Backend;
 use super::interposed::Interposed;
-use super::log::{SUBSCRIPTION, drain, number, numbered, relay, subscription, write};
+use super::log::{SUBSCRIPTION, blocking, drain, number, numbered, relay, subscription, write};
 use super::sink::{ORDERED, Sink, reject, retry};
 use super::waiting::{eventually, within};
 
@@ -40,14 +40,14 @@ pub async fn a_rejected_event_blocks_its_key_until_it_passes<B: Backend>(backend
     let sink = Sink::new();
     let wary =
         sink.with_script(|delivery| if is(delivery, "a", 2) { reject("it's poison") } else { Answer::Published });
-    let blocked = drain(relay(backend.store()).subscription(subscription(wary))).await.unwrap();
+    let blocked = drain(relay(backend.store()).subscription(blocking(wary))).await.unwrap();
     assert_eq!(blocked, Outcome { blocked: 1 });
     let mut wanted = numbered(&["b"], 1, 5);
     wanted.insert("a".into(), vec![1]);
     assert_eq!(sink.by_key(), wanted);
     assert_eq!(backend.last_dead_letter().await.as_deref(), Some("3 a it's poison 1"));
 
-    let blocked = drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    let blocked = drain(relay(backend.store()).subscription(blocking(sink.clone()))).await.unwrap();
     assert_eq!(blocked, Outcome { blocked: 0 });
     assert_eq!(sink.by_key(), numbered(&["a", "b"], 1, 5), "nothing repeated, nothing swapped");
     assert_eq!(backend.last_dead_letter().await, None);
@@ -88,8 +88,8 @@ pub async fn an_event_is_given_up_after_its_attempts<B: Backend>(backend: &B) {
         }
         Answer::Published
     });
-    let retry = Retry { first: Duration::from_millis(1), attempts: 4, ..Retry::default() };
-    let outcome = drain(relay(backend.store()).subscription(subscription(sink.clone()).retry(retry))).await.unwrap();
+    let retry = Retry { first: Duration::from_millis(1), attempts: 4, then: Then::Block, ..Retry::default() };
+    let outcome = drain(relay(backend.store()).subscription(blocking(sink.clone()).retry(retry))).await.unwrap();
     assert_eq!((outcome, attempts.load(Ordering::SeqCst)), (Outcome { blocked: 1 }, 4));
     assert_eq!(sink.by_key(), numbered(&["b"], 1, 2));
     let reason = backend.last_dead_letter().await.unwrap();

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::{MemoryStore, StoredCheckpoint, StoredLease, Tables};
 use crate::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, HOLD, Held};
+use crate::dead_letter::{Queue, State, Taken};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::event::Position;
 use crate::partition::{Asked, Partitioning};
@@ -107,6 +108,7 @@ impl Checkpoints for MemoryCheckpoints {
     }
 
     async fn save(&mut self, subscription: &str, entry: &Entry) -> Result<(), StoreError> {
+        let now = self.store.database.clock.time_of_day();
         let mut tables = self.store.tables();
         for (held, checkpoint) in &entry.checkpoints {
             match tables.fence(subscription, *held)? {
@@ -118,15 +120,22 @@ impl Checkpoints for MemoryCheckpoints {
             let stored = StoredCheckpoint { epoch: *epoch, checkpoint: checkpoint.clone() };
             tables.checkpoints.insert((subscription.to_owned(), *partition), stored);
         }
-        let letters = tables.dead_letters.entry(subscription.to_owned()).or_default();
-        letters.extend(entry.recorded.iter().map(|letter| (letter.position, letter.clone())));
-        letters.retain(|position, _| !entry.forgiven.contains(position));
+        tables.write_letters(subscription, entry, now);
         Ok(())
     }
 
     async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
         let tables = self.store.tables();
-        Ok(tables.dead_letters.get(subscription).into_iter().flat_map(|letters| letters.keys().copied()).collect())
+        let blocked = tables.letters_left(subscription).filter(|letter| letter.state == State::Blocked);
+        Ok(blocked.map(|letter| letter.told().position).collect())
+    }
+
+    async fn queues(&mut self, subscription: &str) -> Result<Vec<Queue>, StoreError> {
+        Ok(self.store.tables().queues(subscription))
+    }
+
+    async fn take(&mut self, subscription: &str, queue: &Queue, letters: u32, bytes: u64) -> Result<Taken, StoreError> {
+        Ok(self.store.tables().take(subscription, queue, letters, bytes))
     }
 
     async fn lowest(&mut self, subscription: &str) -> Result<BTreeMap<u32, Position>, StoreError> {

@@ -92,6 +92,9 @@ impl Tables {
         let rules = serves
             .iter()
             .filter_map(|name| Some((format!("{PARTITIONS}{name}"), self.partitionings.get(name)?.to_text())));
+        let rules_it = |rule: &str| serves.iter().any(|name| rule.split_once(':').is_some_and(|(_, of)| of == name));
+        let others = self.rules.iter().filter(|(rule, _)| rules_it(rule));
+        let others = others.map(|(rule, value)| (rule.clone(), value.clone()));
         Roster {
             kept: Vec::new(),
             relays: relays.collect(),
@@ -100,7 +103,7 @@ impl Tables {
                     (subscription.clone(), *partition, self.owner(lease.relay_id))
                 })
                 .collect(),
-            rules: rules.collect::<BTreeMap<_, _>>(),
+            rules: rules.chain(others).collect::<BTreeMap<_, _>>(),
         }
     }
 }

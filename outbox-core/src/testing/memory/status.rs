@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use super::dead_letter::StoredLetter;
 use super::{StoredCheckpoint, StoredRelay, Tables};
 use crate::checkpoint::{Checkpoint, is_reserved};
 use crate::event::Event;
@@ -65,9 +66,7 @@ impl Tables {
         let leases: Vec<_> = self.leases.iter().filter(|((of, _), _)| of == name).map(|(_, lease)| lease).collect();
         let running: Vec<_> = leases.iter().filter(|lease| lease.expires_at > now.since_boot).collect();
         let together = Checkpoint::together(self.checkpoints_of(name).values());
-        let letters = self.dead_letters.get(name);
-        let keys: BTreeSet<_> =
-            letters.into_iter().flat_map(|letters| letters.values()).map(|each| &each.key).collect();
+        let keys: BTreeSet<_> = self.letters_left(name).map(StoredLetter::key).collect();
         let waiting: Option<Vec<&Event>> = together.map(|checkpoint| self.waiting(checkpoint).collect());
         let age = |event: &&Event| (now.time_of_day - event.occurred_at).as_seconds_f64().max(0.0);
         SubscriptionStatus {
@@ -81,7 +80,7 @@ impl Tables {
             lag_seconds: waiting.map(|waiting| waiting.first().map_or(0.0, age)),
             last_error: leases.iter().find_map(|lease| lease.report.last_error.clone()),
             parked_keys: keys.len() as u64,
-            parked_events: letters.map_or(0, |letters| letters.len() as u64),
+            parked_events: self.letters_left(name).count() as u64,
             holes: running
                 .first()
                 .into_iter()

@@ -5,10 +5,12 @@ use uuid::Uuid;
 
 use super::MemoryStore;
 use super::checkpoint::MemoryCheckpoints;
+use super::dead_letter::MemoryDesk;
 use super::lease::MemoryLeases;
 use super::source::MemorySource;
 use super::status::Moment;
 use crate::checkpoint::Checkpoints;
+use crate::dead_letter::Desk;
 use crate::error::StoreError;
 use crate::event::Position;
 use crate::filter::Filter;
@@ -42,6 +44,10 @@ impl Store for MemoryStore {
 
     async fn leases(&self) -> Result<Box<dyn Leases>, StoreError> {
         Ok(Box::new(MemoryLeases { store: self.clone() }))
+    }
+
+    async fn desk(&self) -> Result<Box<dyn Desk>, StoreError> {
+        Ok(Box::new(MemoryDesk { store: self.clone() }))
     }
 
     async fn status(&self) -> Result<Status, StoreError> {

@@ -1,10 +1,12 @@
 //! The command line. Values are read as text here and judged with those of the environment and the file.
 
+mod dead_letters;
 mod events;
 mod mending;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use dead_letters::{ByFlags, DeadLetters, Pause, WhichFlags};
 pub(crate) use events::Events;
 pub(crate) use mending::{Adopt, Repair, SignatureFlags};
 
@@ -22,7 +24,7 @@ Examples:
 
 Settings: flag, then OUTBOX_DATABASE_URL, OUTBOX_RELAY_LEASE and so on, then DATABASE_URL, then the file.
 Exit codes: 0 done, 1 failed, 2 bad usage, configuration or precondition, 3 continuity failed,
-4 --until-empty ended with blocked events, 130 second signal."
+4 --until-empty ended with parked or blocked events, 130 second signal."
 )]
 pub(crate) struct Arguments {
     /// Flags of every command.
@@ -116,7 +118,7 @@ Examples:
         #[arg(long, value_name = "S")]
         subscription: Option<String>,
     },
-    /// Check settings, privileges and state of the database and the outbox; exit code 1 if a check fails
+    /// Check settings, privileges and state of database and outbox; exit code 1 if a check fails
     #[command(after_help = "\
 Examples:
   outbox-relay doctor --database-url postgres://localhost/shop
@@ -134,6 +136,27 @@ Examples:
         #[command(subcommand)]
         command: Box<Events>,
     },
+    /// Events that will not pass, and what waits behind them: show, send again, or give up
+    #[command(after_help = "\
+Examples:
+  outbox-relay dead-letters list --subscription billing
+  outbox-relay dead-letters requeue --subscription billing --key order-7
+  outbox-relay dead-letters skip --subscription billing --position 1207 --reason 'sent by hand' --actor ann")]
+    DeadLetters {
+        /// What to do about them.
+        #[command(subcommand)]
+        command: DeadLetters,
+    },
+    /// Let a subscription hand nothing over until it is resumed
+    #[command(after_help = "\
+Examples:
+  outbox-relay pause --subscription billing --reason 'the far side is being moved' --actor ann")]
+    Pause(Pause),
+    /// Let a paused subscription go on
+    #[command(after_help = "\
+Examples:
+  outbox-relay resume --subscription billing")]
+    Resume(Pause),
     /// Remove what every subscription has passed, once, as a running relay does by itself
     #[command(after_help = "\
 Examples:

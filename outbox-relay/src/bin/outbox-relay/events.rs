@@ -18,6 +18,7 @@ mod value;
 
 pub(crate) use chosen::chosen;
 pub(crate) use format::Format;
+pub(crate) use json::object;
 pub(crate) use listing::Listing;
 pub(crate) use progress::Progress;
 pub(crate) use target::Target;

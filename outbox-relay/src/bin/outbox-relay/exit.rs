@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use outbox_core::{PublishErrorKind, StoreError, StoreErrorKind};
 use outbox_relay::RelayError;
+use outbox_relay::dead_letters::DecisionError;
 use outbox_sqlx::MigrateError;
 
 use crate::printable::{printable, without_secrets};
@@ -23,7 +24,7 @@ pub(crate) enum Exit {
     Refused = 2,
     /// The log is not the one the checkpoint was written on.
     Continuity = 3,
-    /// `--until-empty` ended with blocked events.
+    /// `--until-empty` ended with parked or blocked events.
     Blocked = 4,
     /// A second signal.
     Interrupted = 130,
@@ -72,9 +73,21 @@ pub(crate) enum Failure {
     /// A signal came before an export was complete.
     #[error("stopped before the export was complete")]
     Stopped,
+    /// Nothing was decided about dead letters.
+    #[error(transparent)]
+    Decision(DecisionError),
     /// The system gave no runtime or no signals.
     #[error("the program could not be set up")]
     System(#[source] std::io::Error),
+}
+
+impl From<DecisionError> for Failure {
+    fn from(error: DecisionError) -> Self {
+        match error {
+            DecisionError::Store(error) => Self::Store(error),
+            other => Self::Decision(other),
+        }
+    }
 }
 
 impl From<Problems> for Failure {
@@ -90,6 +103,7 @@ impl Failure {
             Self::Settings(_)
             | Self::Migrate(MigrateError::Newer { .. })
             | Self::Listen { .. }
+            | Self::Decision(DecisionError::Refused(_))
             | Self::Relay(RelayError::Configuration(_)) => Exit::Refused,
             Self::Store(error) | Self::Migrate(MigrateError::Store(error)) | Self::Relay(RelayError::Store(error)) => {
                 store(error)
@@ -103,6 +117,7 @@ impl Failure {
             | Self::Output(_)
             | Self::Target { .. }
             | Self::Stopped
+            | Self::Decision(_)
             | Self::System(_) => Exit::Failed,
         }
     }

@@ -84,6 +84,15 @@ fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
             }
             Command::Repair(flags) => commands::repair::execute(flags, &settings.database, arguments.global.json).await,
             Command::Adopt(flags) => commands::adopt::execute(flags, &settings.database, arguments.global.json).await,
+            Command::DeadLetters { command } => {
+                commands::dead_letters::execute(command, &settings.database, arguments.global.json).await
+            }
+            Command::Pause(flags) => {
+                commands::pause::execute(flags, true, &settings.database, arguments.global.json).await
+            }
+            Command::Resume(flags) => {
+                commands::pause::execute(flags, false, &settings.database, arguments.global.json).await
+            }
             Command::Status => commands::status::execute(&settings.database, arguments.global.json).await,
         }
     });

@@ -130,7 +130,7 @@ fn trouble(out: &mut String, subscription: &SubscriptionStatus) {
     let mut lines = Vec::new();
     if *parked_events > 0 {
         lines.push(format!(
-            "blocked: {} of {} will not pass",
+            "{} of {} will not pass, or wait behind one that does not",
             counted(*parked_events, "event"),
             counted(*parked_keys, "key")
         ));

@@ -1,6 +1,5 @@
 //! Why something is not being published, in plain words, from what `status` knows.
 
-use outbox_core::Names;
 use outbox_core::continuity::Continuity;
 use outbox_core::status::{HolderStatus, HoleStatus, RelayStatus, SegmentStatus, Status, SubscriptionStatus};
 use serde::Serialize;
@@ -38,14 +37,14 @@ impl Reason {
 }
 
 /// Answers for the subscription of that name, or for all of them and the log.
-pub(crate) fn answers(status: &Status, names: &Names, subscription: Option<&str>) -> Vec<Answer> {
+pub(crate) fn answers(status: &Status, subscription: Option<&str>) -> Vec<Answer> {
     let asked = |name: &str| subscription.is_none_or(|asked| asked == name);
     let mut answers: Vec<Answer> = status
         .subscriptions
         .iter()
         .filter(|subscription| asked(&subscription.name))
         .map(|subscription| {
-            let mut answer = answer(subscription, names, &status.relays);
+            let mut answer = answer(subscription, &status.relays);
             if let Some(broken) = status.continuity.as_ref().and_then(|known| another_log(known, &subscription.name)) {
                 answer.tell_first(broken);
             }
@@ -81,11 +80,11 @@ impl Answer {
     }
 }
 
-fn answer(subscription: &SubscriptionStatus, names: &Names, relays: &[RelayStatus]) -> Answer {
+fn answer(subscription: &SubscriptionStatus, relays: &[RelayStatus]) -> Answer {
     let mut reasons = Vec::new();
     reasons.extend(state(subscription, relays));
     if subscription.parked_events > 0 {
-        reasons.push(blocked(subscription, names));
+        reasons.push(blocked(subscription));
     }
     reasons.extend(subscription.holes.iter().take(SHOWN).map(hole));
     if subscription.holes.len() > SHOWN {
@@ -99,15 +98,15 @@ fn answer(subscription: &SubscriptionStatus, names: &Names, relays: &[RelayStatu
     Answer { subject: format!("subscription {}", subscription.name), is_well, reasons }
 }
 
-/// Events that will not pass, with the statement that names them.
-fn blocked(subscription: &SubscriptionStatus, names: &Names) -> Reason {
+/// Events that will not pass, with the command that names them.
+fn blocked(subscription: &SubscriptionStatus) -> Reason {
     let (events, keys) = (counted(subscription.parked_events, "event"), counted(subscription.parked_keys, "key"));
-    let (letters, name) = (names.quoted("dead_letter"), subscription.name.replace('\'', "''"));
+    let name = &subscription.name;
     Reason::of(
-        format!("{events} of {keys} will not pass; what follows under the same key waits behind, other keys go on"),
+        format!("{events} of {keys} will not pass, or wait behind one that does not; other keys go on"),
         format!(
-            "see which and why: SELECT event_key, position, reason FROM {letters} WHERE subscription = '{name}'; mend the \
-             cause and restart the relay, which tries them again"
+            "see which and why: outbox-relay dead-letters list --subscription {name}; mend the cause, then requeue, skip or \
+             discard (where the policy is to block: restart the relay, which tries them again)"
         ),
     )
 }
@@ -116,8 +115,9 @@ fn blocked(subscription: &SubscriptionStatus, names: &Names) -> Reason {
 fn state(subscription: &SubscriptionStatus, relays: &[RelayStatus]) -> Option<Reason> {
     let error = subscription.last_error.as_deref();
     // What a finished relay last said of blocked events is told by them.
-    let because =
-        error.filter(|_| subscription.parked_events == 0).map_or_else(String::new, |error| format!(": {error}"));
+    let told_by_them = |error: &str| subscription.parked_events > 0 && error.starts_with("position ");
+    let error = error.filter(|error| !told_by_them(error));
+    let because = error.map_or_else(String::new, |error| format!(": {error}"));
     match (subscription.state.as_str(), error) {
         ("unowned", _) => Some(Reason::of(
             format!("no relay works it{}{because}", silent(relays)),
@@ -130,9 +130,7 @@ fn state(subscription: &SubscriptionStatus, relays: &[RelayStatus]) -> Option<Re
             format!("its publisher or database does not answer as it should{because}"),
             "mend the far side; the relay tries again by itself",
         )),
-        (_, Some(error)) if subscription.parked_events == 0 => {
-            Some(Reason::of(error.to_owned(), "see the log of its relay"))
-        }
+        (_, Some(error)) => Some(Reason::of(error.to_owned(), "see the log of its relay")),
         _ => None,
     }
 }
@@ -215,7 +213,7 @@ mod tests {
     }
 
     fn only(subscription: &SubscriptionStatus) -> Reason {
-        let mut reasons = answer(subscription, &Names::default(), &[]).reasons;
+        let mut reasons = answer(subscription, &[]).reasons;
         assert_eq!(reasons.len(), 1, "{reasons:?}");
         reasons.remove(0)
     }
@@ -225,7 +223,7 @@ mod tests {
         assert_eq!(only(&subscription()).what, "nothing waits: everything committed is published");
         let busy = SubscriptionStatus { lag_events: Some(3), lag_seconds: Some(75.0), ..subscription() };
         assert_eq!(only(&busy).what, "3 events on the way, the oldest 1m 15s old; nothing holds them up");
-        assert!(answer(&busy, &Names::default(), &[]).is_well);
+        assert!(answer(&busy, &[]).is_well);
     }
 
     #[test]
@@ -240,7 +238,7 @@ mod tests {
         };
         assert_eq!(another_log(&known, "other"), None);
         for subscription in [subscription(), SubscriptionStatus { state: "unowned".into(), ..subscription() }] {
-            let mut answer = answer(&subscription, &Names::default(), &[]);
+            let mut answer = answer(&subscription, &[]);
             answer.tell_first(another_log(&known, "billing").unwrap());
             assert!(!answer.is_well && answer.reasons[0].what == "the log is not the one it knows: x", "{answer:?}");
             assert!(!answer.reasons.iter().any(|reason| reason.what.contains("nothing waits")), "{answer:?}");
@@ -250,14 +248,13 @@ mod tests {
     #[test]
     fn a_dead_relay_is_named() {
         let relays = [RelayStatus { name: "host-a".into(), state: "silent", seen_seconds_ago: 62.0 }];
-        let answer =
-            answer(&SubscriptionStatus { state: "unowned".into(), ..subscription() }, &Names::default(), &relays);
+        let answer = answer(&SubscriptionStatus { state: "unowned".into(), ..subscription() }, &relays);
         assert!(!answer.is_well);
         assert_eq!(answer.reasons[0].what, "no relay works it (relay `host-a` was last heard of 1m 2s ago)");
     }
 
     #[test]
-    fn blocked_events_are_named_by_a_statement_and_told_once() {
+    fn events_that_will_not_pass_are_named_by_a_command_and_told_once() {
         let blocked = SubscriptionStatus {
             name: "it's".into(),
             state: "unowned".into(),
@@ -266,11 +263,13 @@ mod tests {
             parked_keys: 1,
             ..subscription()
         };
-        let reasons = answer(&blocked, &Names::new(None, Some("ob_")).unwrap(), &[]).reasons;
+        let reasons = answer(&blocked, &[]).reasons;
         assert_eq!(reasons[0].what, "no relay works it");
         assert!(reasons[1].what.starts_with("2 events of 1 key will not pass"), "{reasons:?}");
-        let statement = "SELECT event_key, position, reason FROM \"ob_dead_letter\" WHERE subscription = 'it''s'";
-        assert!(reasons[1].remedy.as_ref().unwrap().contains(statement), "{reasons:?}");
+        let command = "outbox-relay dead-letters list --subscription it's";
+        assert!(reasons[1].remedy.as_ref().unwrap().contains(command), "{reasons:?}");
+        let down = SubscriptionStatus { state: "retrying".into(), last_error: Some("401".into()), ..blocked };
+        assert!(answer(&down, &[]).reasons[0].what.contains("401"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use outbox_core::{Position, PositionSet};
 
 use super::{event, reject, retry, row, unreadable};
 use crate::dispatch::Dispatch;
-use crate::retry::Retry;
+use crate::retry::{Retry, Then};
 
 const EVENTS: Position = 60;
 const LONGEST_WAIT: Duration = Duration::from_millis(900);
@@ -83,7 +83,14 @@ impl Model {
             (true, false) => (chance.u32(1..5), Duration::MAX),
             (true, true) => (u32::MAX, Duration::from_millis(700)),
         };
-        let retry = Retry { first: Duration::from_millis(100), max: Duration::from_millis(400), attempts, budget };
+        let retry = Retry {
+            first: Duration::from_millis(100),
+            max: Duration::from_millis(400),
+            attempts,
+            budget,
+            then: Then::Block,
+            max_parked: 1000,
+        };
         let rows = log(&mut chance, rejecting);
         Self {
             chance,

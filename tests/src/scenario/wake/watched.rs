@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use outbox_core::checkpoint::Checkpoints;
+use outbox_core::dead_letter::Desk;
 use outbox_core::lease::Leases;
 use outbox_core::source::{Holder, Proof, Read, ReadRequest, Row, Source};
 use outbox_core::status::Status;
@@ -99,6 +100,10 @@ impl Store for Watched {
 
     async fn leases(&self) -> Result<Box<dyn Leases>, StoreError> {
         self.inner.leases().await
+    }
+
+    async fn desk(&self) -> Result<Box<dyn Desk>, StoreError> {
+        self.inner.desk().await
     }
 
     async fn wake(&self, mode: WakeMode) -> Result<Waking, StoreError> {

@@ -79,10 +79,14 @@ fn subscription_of(settings: settings::Subscription) -> Subscription {
         PublisherUrl::Null => Arc::new(Null),
         PublisherUrl::File(path) => Arc::new(File::new(path)),
     };
-    Subscription::shared(settings.name.value, publisher)
+    let subscription = Subscription::shared(settings.name.value, publisher)
         .filter(settings.filter)
         .start(settings.start)
         .partitions(settings.partitions)
         .strict_order(settings.strict_order)
-        .retry(settings.retry)
+        .retry(settings.retry);
+    match settings.call_timeout {
+        Some(limit) => subscription.call_timeout(limit),
+        None => subscription,
+    }
 }

@@ -25,7 +25,7 @@ pub(crate) async fn execute(database: &Database, subscription: Option<&str>, jso
         problems.at(&Place::Flag("--subscription".into()), message);
         return Err(problems.into());
     }
-    let answers = answers(&status, &database.names, subscription);
+    let answers = answers(&status, subscription);
     if json {
         let line = serde_json::to_string(&answers).map_err(|error| Failure::Output(error.into()))?;
         super::print(&format!("{}\n", printable_json(&line)))?;

@@ -113,7 +113,7 @@ struct Object<'e> {
 }
 
 /// Appends the object of `events … --json`.
-pub(super) fn object(event: &Event, out: &mut Vec<u8>) -> serde_json::Result<()> {
+pub(crate) fn object(event: &Event, out: &mut Vec<u8>) -> serde_json::Result<()> {
     // Room for the whole object at once: growing by doubling would take twice the memory of a large payload.
     out.reserve(event.size());
     let Contents { before, after, payload, headers } = Contents::of(event);

@@ -256,6 +256,7 @@ fn control_characters_reach_no_terminal_and_colours_only_one() {
     let broken = Event { operation: None, payload: text(hostile), event_type: Some(hostile.into()), ..event.clone() };
     let bytes = Event { content_type: hostile.into(), payload: Some(Payload::Binary(vec![1])), ..broken.clone() };
     let unreadable = Unreadable {
+        copy: None,
         position: 7,
         event_id: Uuid::nil(),
         topic: hostile.into(),

@@ -1,9 +1,11 @@
 //! A subscription's settings.
 
+use std::time::Duration;
+
 use outbox_core::checkpoint::{RESERVED, is_reserved};
 use outbox_core::partition::MAX_PARTITIONS;
 use outbox_core::{Filter, Start};
-use outbox_relay::Retry;
+use outbox_relay::{Retry, Then};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -31,6 +33,8 @@ pub(crate) struct Subscription {
     pub(crate) strict_order: bool,
     /// When it tries again.
     pub(crate) retry: Retry,
+    /// How long a call of its publisher may take.
+    pub(crate) call_timeout: Option<Duration>,
 }
 
 /// Reads one subscription; every key is looked at even where an earlier one is wrong.
@@ -47,6 +51,7 @@ pub(crate) fn read(section: &mut dyn Section, problems: &mut Problems) -> Option
         filter
     });
     let retry = section.group("retry", problems).map(|mut group| retry(&mut *group, problems));
+    let call_timeout = parsed(section, "call_timeout", problems, quantity::positive_duration);
     let publisher = section.group("publisher", problems).and_then(|mut group| {
         let url = group.text("url", problems).and_then(|url| url.parse(problems, PublisherUrl::parse));
         group.finish(problems);
@@ -61,6 +66,7 @@ pub(crate) fn read(section: &mut dyn Section, problems: &mut Problems) -> Option
         partitions: partitions.map_or(1, |partitions| partitions.value),
         strict_order: strict_order.is_some_and(|strict| strict.value),
         retry: retry.unwrap_or_default(),
+        call_timeout: call_timeout.map(|limit| limit.value),
     })
 }
 
@@ -122,7 +128,8 @@ fn retry(section: &mut dyn Section, problems: &mut Problems) -> Retry {
     let max = parsed(section, "max", problems, quantity::positive_duration);
     let attempts = section.number("attempts", problems).and_then(|n| n.parse(problems, attempts));
     let budget = parsed(section, "budget", problems, quantity::positive_duration);
-    let _: Option<Placed<()>> = parsed(section, "then", problems, then);
+    let then = parsed(section, "then", problems, then);
+    let max_parked = section.number("max_parked", problems).and_then(|n| n.parse(problems, quantity::count));
     section.finish(problems);
     let default = Retry::default();
     let place = first.as_ref().or(max.as_ref()).map(|placed| placed.place.clone());
@@ -131,6 +138,8 @@ fn retry(section: &mut dyn Section, problems: &mut Problems) -> Retry {
         max: max.map_or(default.max, |max| max.value),
         attempts: attempts.map_or(default.attempts, |attempts| attempts.value),
         budget: budget.map_or(default.budget, |budget| budget.value),
+        then: then.map_or(default.then, |then| then.value),
+        max_parked: max_parked.map_or(default.max_parked, |most| most.value),
     };
     if let Some(place) = place.filter(|_| retry.first > retry.max) {
         problems.at(
@@ -145,11 +154,12 @@ fn attempts(text: &str) -> Result<u32, String> {
     u32::try_from(quantity::count(text)?).map_err(|_| format!("{text} is too large; write at most {}", u32::MAX))
 }
 
-fn then(text: &str) -> Result<(), String> {
+fn then(text: &str) -> Result<Then, String> {
     match text {
-        "block" => Ok(()),
-        "park" | "skip" => Err(format!("`{text}` is not in this version; write block, or leave it out")),
-        _ => Err(format!("`{text}` is not an end of retries; write block")),
+        "park" => Ok(Then::Park),
+        "skip" => Ok(Then::Skip),
+        "block" => Ok(Then::Block),
+        _ => Err(format!("`{text}` is not an end of retries; write park, skip or block")),
     }
 }
 

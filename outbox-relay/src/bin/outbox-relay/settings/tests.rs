@@ -1,5 +1,6 @@
 use clap::Parser as _;
 use outbox_core::{OnMaxDisk, Operation, Start};
+use outbox_relay::Then;
 
 use super::*;
 use crate::arguments::Arguments;
@@ -58,7 +59,8 @@ fn a_whole_file_is_understood() {
         order = "strict"
         filter = { topics = ["shop.*"], tables = ["orders"], tenants = [], operations = ["insert", "delete"] }
         publisher = { url = "file:out.jsonl" }
-        retry = { first = "200ms", max = "10s", attempts = 5, budget = "2h", then = "block" }
+        retry = { first = "200ms", max = "10s", attempts = 5, budget = "2h", then = "block", max_parked = 500 }
+        call_timeout = "5s"
         [[subscription]]
         name = "audit"
         start = "position:7"
@@ -75,6 +77,9 @@ fn a_whole_file_is_understood() {
     );
     assert!(billing.strict_order && !audit.strict_order);
     assert_eq!(billing.retry.budget, Duration::from_hours(2));
+    assert_eq!((billing.retry.then, billing.retry.max_parked), (Then::Block, 500));
+    assert_eq!((audit.retry.then, audit.call_timeout), (Then::Park, None));
+    assert_eq!(billing.call_timeout, Some(Duration::from_secs(5)));
     assert_eq!(billing.start, Start::Time(time::macros::datetime!(2026-01-31 11:00 UTC)));
     assert_eq!((audit.start, &audit.publisher.value), (Start::Position(7), &PublisherUrl::Stdout));
 }
@@ -123,7 +128,7 @@ envelope = \"raw\"
 start = \"yesterday\"
 filter = { topic = [\"x\"], operations = [\"upsert\"] }
 publisher = { url = \"kafka://ann:canary@host\" }
-retry = { first = \"1m\", max = \"1s\", then = \"park\" }
+retry = { first = \"1m\", max = \"1s\", then = \"drop\" }
 [subscriptions]
 ";
     let problems = problems(file);
@@ -145,7 +150,7 @@ retry = { first = \"1m\", max = \"1s\", then = \"park\" }
         "relay.toml:17: `upsert` is not an operation; write insert, update, delete or snapshot",
         "relay.toml:18: `kafka:` is not in this version; it publishes to stdout, file:PATH and null",
         "relay.toml:19: retry.first (60s) is longer than retry.max (1s)",
-        "relay.toml:19: `park` is not in this version; write block",
+        "relay.toml:19: `drop` is not an end of retries; write park, skip or block",
         "relay.toml:20: unknown key `subscriptions`; the nearest is `subscription`",
         "no database; give --database-url URL",
     ] {

@@ -91,7 +91,7 @@ SUBSCRIPTION  STATE       LAG  OLDEST  POSITION  OPEN               OWNER   PUBL
 billing       blocked  120431  3m 12s     20000  12-15 20 30-31 +2  host-a  file:/var/out.jsonl
 
 billing:
-  blocked: 2 events of 1 key will not pass
+  2 events of 1 key will not pass, or wait behind one that does not
   last error: payload is not JSON
   positions 12 to 15 are missing for 1m 1s; may still be filled by pid 4711 (user app, psql, open 4m), \
 a prepared transaction (user app, psql, open 4m)

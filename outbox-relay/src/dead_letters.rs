@@ -1,0 +1,279 @@
+//! What operators do about dead letters, and how they pause a subscription.
+//!
+//! Everything works while a relay runs and while none does: it is written to the database, and a relay that runs notices it
+//! with its next heartbeat, a third of its lease later at most. Each decision is one statement that begins with the state it
+//! expects, so that of several operators one is first and the others are told what happened.
+//!
+//! See [`outbox_core::dead_letter`] for the states.
+
+use outbox_core::dead_letter::{Decision, Desk, Letter, State};
+use outbox_core::{Payload, Position, Store, StoreError};
+
+/// Which letters somebody means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// Those of a key.
+    Key(String),
+    /// The one of the event at a position.
+    Position(Position),
+}
+
+/// Who decides, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct By {
+    /// A person or a program.
+    pub actor: Option<String>,
+    /// For those who ask later; no secret.
+    pub reason: Option<String>,
+}
+
+/// Why nothing was decided.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecisionError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was asked for cannot be: it names what is not there, or leaves out what is needed.
+    #[error("{0}")]
+    Refused(String),
+    /// Somebody else, or the relay, was there first.
+    #[error("{0}")]
+    Late(String),
+}
+
+/// The letters of a subscription, all of them or those meant, by position.
+///
+/// # Errors
+///
+/// [`DecisionError::Refused`] where there is no such subscription or letter; [`DecisionError::Store`].
+pub async fn list(store: &dyn Store, subscription: &str, which: Option<&Which>) -> Result<Vec<Letter>, DecisionError> {
+    let mut desk = store.desk().await?;
+    known(desk.as_mut(), subscription).await?;
+    match which {
+        None => Ok(desk.letters(subscription, None).await?),
+        Some(which) => meant(desk.as_mut(), subscription, which).await,
+    }
+}
+
+/// Asks that a parked key be sent again, in order, from its parked event on; returns the parked events it came to.
+///
+/// With a payload the event that is sent first carries that one under the same event id, and the first one is kept beside it.
+///
+/// # Errors
+///
+/// [`DecisionError`].
+pub async fn requeue(
+    store: &dyn Store,
+    subscription: &str,
+    which: &Which,
+    payload: Option<Vec<u8>>,
+    by: &By,
+) -> Result<Vec<Position>, DecisionError> {
+    let mut desk = store.desk().await?;
+    known(desk.as_mut(), subscription).await?;
+    let letters = meant(desk.as_mut(), subscription, which).await?;
+    let letters = match (which, &letters[..]) {
+        // All that is parked of its key goes: the key could not move otherwise.
+        (Which::Position(_), [letter]) if letter.state == State::Parked && !letter.key.is_empty() => {
+            desk.letters(subscription, Some(&letter.key)).await?
+        }
+        _ => letters,
+    };
+    let parked: Vec<&Letter> = letters.iter().filter(|letter| letter.state == State::Parked).collect();
+    let Some((first, others)) = parked.split_first() else { return Err(not_parked(&letters)) };
+    if let Some(odd) = parked.iter().find(|letter| !letter.readable && (payload.is_none() || letter != &first)) {
+        return Err(DecisionError::Refused(format!(
+            "position {} cannot be sent as it is ({}); give it a payload, or skip it",
+            odd.position, odd.reason
+        )));
+    }
+    if let Some(payload) = &payload {
+        fits(desk.as_mut(), subscription, first.position, payload).await?;
+    }
+    let decision = |positions: Vec<Position>, payload| Decision {
+        positions,
+        from: vec![State::Parked],
+        to: State::Requeued,
+        payload,
+        reason: by.reason.clone(),
+        actor: by.actor.clone(),
+    };
+    let others: Vec<_> = others.iter().map(|letter| letter.position).collect();
+    let first = decision(vec![first.position], payload.map(Payload::Text));
+    let mut requeued = decide(desk.as_mut(), subscription, &first).await?;
+    if !others.is_empty() {
+        requeued.extend(decide(desk.as_mut(), subscription, &decision(others, None)).await?);
+    }
+    Ok(requeued)
+}
+
+/// Gives one event up; what waits behind it goes on. Of a key that is the first that is parked.
+///
+/// # Errors
+///
+/// [`DecisionError`]; reason and actor are needed.
+pub async fn skip(
+    store: &dyn Store,
+    subscription: &str,
+    which: &Which,
+    by: &By,
+) -> Result<Vec<Position>, DecisionError> {
+    give_up(store, subscription, which, by, State::Skipped).await
+}
+
+/// Gives a key's whole queue up, or the one event at a position.
+///
+/// # Errors
+///
+/// [`DecisionError`]; reason and actor are needed.
+pub async fn discard(
+    store: &dyn Store,
+    subscription: &str,
+    which: &Which,
+    by: &By,
+) -> Result<Vec<Position>, DecisionError> {
+    give_up(store, subscription, which, by, State::Discarded).await
+}
+
+async fn give_up(
+    store: &dyn Store,
+    subscription: &str,
+    which: &Which,
+    by: &By,
+    to: State,
+) -> Result<Vec<Position>, DecisionError> {
+    let said = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
+    if !said(&by.actor) || !said(&by.reason) {
+        return Err(DecisionError::Refused("an event is given up for good: say why (reason) and who (actor)".into()));
+    }
+    let from = vec![State::Parked, State::Waiting, State::Requeued];
+    let mut desk = store.desk().await?;
+    known(desk.as_mut(), subscription).await?;
+    let letters = meant(desk.as_mut(), subscription, which).await?;
+    let mut left: Vec<&Letter> = letters.iter().filter(|letter| from.contains(&letter.state)).collect();
+    if to == State::Skipped && matches!(which, Which::Key(_)) {
+        let first = left.iter().find(|letter| letter.state == State::Parked).or(left.first()).copied();
+        left = first.into_iter().collect();
+    }
+    if left.is_empty() {
+        return Err(not_parked(&letters));
+    }
+    let positions = left.iter().map(|letter| letter.position).collect();
+    let (reason, actor) = (by.reason.clone(), by.actor.clone());
+    decide(desk.as_mut(), subscription, &Decision { positions, from, to, payload: None, reason, actor }).await
+}
+
+/// Pauses a subscription: its relay hands nothing more over, and keeps its leases. Returns whether it was at work before.
+///
+/// # Errors
+///
+/// [`DecisionError::Refused`] where there is no such subscription; [`DecisionError::Store`].
+pub async fn pause(store: &dyn Store, subscription: &str, by: &By) -> Result<bool, DecisionError> {
+    let mut desk = store.desk().await?;
+    known(desk.as_mut(), subscription).await?;
+    let said = [&by.actor, &by.reason].into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(": ");
+    let note = if said.is_empty() { "nobody said who or why" } else { &said };
+    Ok(desk.pause(subscription, Some(note)).await?)
+}
+
+/// Lets a paused subscription go on; returns whether it was paused.
+///
+/// # Errors
+///
+/// As [`pause`].
+pub async fn resume(store: &dyn Store, subscription: &str) -> Result<bool, DecisionError> {
+    let mut desk = store.desk().await?;
+    known(desk.as_mut(), subscription).await?;
+    Ok(desk.pause(subscription, None).await?)
+}
+
+/// Decides, and says what is the matter with those it did not come to.
+async fn decide(desk: &mut dyn Desk, subscription: &str, decision: &Decision) -> Result<Vec<Position>, DecisionError> {
+    let decided = desk.decide(subscription, decision).await?;
+    if !decided.is_empty() {
+        return Ok(decided);
+    }
+    let mut now = Vec::new();
+    for position in &decision.positions {
+        now.extend(desk.letter(subscription, *position).await?);
+    }
+    if now.is_empty() {
+        return Err(DecisionError::Late("it is published by now, and no dead letter any more".into()));
+    }
+    Err(not_parked(&now))
+}
+
+async fn known(desk: &mut dyn Desk, subscription: &str) -> Result<(), DecisionError> {
+    let known = desk.subscriptions().await?;
+    if known.iter().any(|name| name == subscription) {
+        return Ok(());
+    }
+    Err(DecisionError::Refused(if known.is_empty() {
+        format!("there is no subscription `{subscription}`: none has run yet")
+    } else {
+        format!("there is no subscription `{subscription}`; there is {}", known.join(", "))
+    }))
+}
+
+async fn meant(desk: &mut dyn Desk, subscription: &str, which: &Which) -> Result<Vec<Letter>, DecisionError> {
+    let (letters, what) = match which {
+        Which::Key(key) if key.is_empty() => {
+            let say = "events without a key stand each for itself; name one by its position";
+            return Err(DecisionError::Refused(say.into()));
+        }
+        Which::Key(key) => (desk.letters(subscription, Some(key)).await?, format!("of key `{key}`")),
+        Which::Position(position) => {
+            let letter = desk.letter(subscription, *position).await?;
+            (letter.into_iter().collect(), format!("at position {position}"))
+        }
+    };
+    if letters.is_empty() {
+        let say = format!("subscription `{subscription}` has no dead letter {what}; list shows those it has");
+        return Err(DecisionError::Refused(say));
+    }
+    Ok(letters)
+}
+
+/// Why there is nothing to be decided about these.
+fn not_parked(letters: &[Letter]) -> DecisionError {
+    let live = letters.iter().find(|letter| !letter.state.is_over());
+    let Some(letter) = live.or(letters.last()) else { return DecisionError::Refused("there is no such letter".into()) };
+    let position = letter.position;
+    let by = letter.settled_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    DecisionError::Late(match letter.state {
+        State::Blocked => {
+            format!("position {position} is blocked, not parked: the next relay tries it again by itself")
+        }
+        State::Parked => format!("position {position} has failed again meanwhile; look at its reason"),
+        State::Waiting => format!("position {position} is behind others of its key, and none of them is parked"),
+        State::Requeued => format!("position {position} was requeued already{by}"),
+        State::Draining => format!("position {position} is on its way already: it will be gone, or parked again"),
+        State::Skipped | State::Discarded => format!("position {position} was {} already{by}", letter.state),
+    })
+}
+
+/// Refuses a payload that the relay would park again at once.
+async fn fits(
+    desk: &mut dyn Desk,
+    subscription: &str,
+    position: Position,
+    payload: &[u8],
+) -> Result<(), DecisionError> {
+    let Some(outbox_core::source::Row::Event(event)) = desk.copy(subscription, position).await? else { return Ok(()) };
+    if matches!(event.payload, Some(Payload::Binary(_))) {
+        return Ok(());
+    }
+    let kind = event.content_type.to_ascii_lowercase();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let is_json = kind.ends_with("/json") || kind.ends_with("+json");
+    if is_json && serde_json::from_slice::<serde::de::IgnoredAny>(payload).is_err() {
+        return Err(DecisionError::Refused(format!(
+            "the payload is not JSON, and position {position} has the content type {kind}"
+        )));
+    }
+    if std::str::from_utf8(payload).is_err() || payload.contains(&0) {
+        return Err(DecisionError::Refused(format!("the payload is not text, and that of position {position} is")));
+    }
+    Ok(())
+}
