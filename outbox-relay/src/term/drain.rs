@@ -41,6 +41,11 @@ impl Drain {
         }
     }
 
+    /// Whether one is not answered yet.
+    pub(super) fn is_pending(&self) -> bool {
+        self.asked > self.answered
+    }
+
     /// Whether one was asked for that no read has begun after.
     pub(super) fn wants_read(&self) -> bool {
         self.reading < self.asked
