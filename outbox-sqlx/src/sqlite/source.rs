@@ -159,6 +159,10 @@ impl Source for SqliteSource {
         if !read.rows.is_empty() {
             make_durable(self.write_ahead_log.clone()).await?;
         }
+        if read.rows.is_empty() {
+            // After this one the relay may sleep, woken by whoever writes to the file of this name.
+            self.check_file()?;
+        }
         if self.looked.elapsed() >= TRUST {
             // An emptied log that counts from 1 again looks idle until it has caught up with its reader.
             self.check_end(request.after).await?;
