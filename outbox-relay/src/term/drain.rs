@@ -59,6 +59,11 @@ impl Term<'_> {
         self.pace.read_at = self.pace.read_at.min(now);
     }
 
+    /// Whether what a drain waits for was read, so that whatever is left to be written is written at once.
+    pub(super) fn drain_waits(&self) -> bool {
+        self.drain.seen.is_some()
+    }
+
     /// The drain whose events are all done with, and perhaps not yet in a checkpoint.
     pub(super) fn drain_done(&self) -> Option<u64> {
         self.drain.seen.filter(|(_, to)| self.dispatch.is_done_with(*to)).map(|(number, _)| number)
