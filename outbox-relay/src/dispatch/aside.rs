@@ -368,6 +368,8 @@ impl Dispatch {
     fn look_at(&mut self, order: &Order, queue: &Queue) {
         let lane = self.lanes.entry(order.clone()).or_default();
         if lane.aside.fresh || lane.aside.taking {
+            // What was seen is older than what is known here: it is looked at again.
+            self.letters.stale = true;
             return;
         }
         lane.aside.stored = queue.letters.saturating_sub(lane.aside.taken as u64);
