@@ -9,8 +9,8 @@ use crate::report::Table;
 use crate::server::{Server, fill};
 use crate::{Options, processor};
 
-/// The relay looks less and less often, and is at rest by then.
-const WARM_UP: Duration = Duration::from_secs(8);
+/// What looks less and less often, such as the cleanup of the log, is at rest by then.
+const WARM_UP: Duration = Duration::from_secs(40);
 
 /// One relay, watched from outside. Each of its statements is a transaction, so the server's count of those is the count.
 pub(crate) async fn run(server: &Server, options: &Options) -> Result<Table> {
@@ -18,7 +18,7 @@ pub(crate) async fn run(server: &Server, options: &Options) -> Result<Table> {
     let seconds = options.seconds(20);
     let url = server.database("bench_idle").await?;
     fill(&url, 1000, 300, 1).await?;
-    let program = Program::run(server, &url, ["--publisher", "null"])?;
+    let program = Program::run(server, &url, ["--publisher", "null", "--wake", "notify"])?;
     tokio::time::sleep(WARM_UP).await;
     let mut table = Table::new(format!("idle: outbox-relay on a quiet outbox, {seconds} s a round"));
     for round in 1..=options.rounds {

@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "a bench lets time pass, and watches programs that send no signal")]
 
 mod append;
+mod business;
 mod counted;
 mod derive_compile;
 mod drain_file;
@@ -25,6 +26,7 @@ mod server;
 mod sqlite;
 mod turns;
 mod update;
+mod wake;
 mod worker;
 
 use anyhow::Result;
@@ -45,7 +47,7 @@ struct Options {
     /// How many events wait to be drained or exported [default: 200000, in `memory`, `export` and `emptying` a million]
     #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
     events: Option<i64>,
-    /// How long a round of `latency` or `idle` lasts [default: 10 and 20]
+    /// How long a round of `latency`, `wake` or `idle` lasts [default: 10, 10 and 20]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
 }
@@ -64,12 +66,16 @@ enum Bench {
     Latency,
     /// Appending an event by the library and by hand, on PostgreSQL
     Append,
+    /// A business transaction with a separate append against without, on PostgreSQL
+    Business,
     /// Capturing the update of a row by the library and by hand, on PostgreSQL
     Update,
     /// Giving the disk of a million events back, on PostgreSQL
     Emptying,
     /// Drain and capture on SQLite
     Sqlite,
+    /// How soon a relay that sleeps publishes, and how often it is told under load, on PostgreSQL
+    Wake,
     /// What the program does when there is nothing to do
     Idle,
     /// What the derive costs the compiler, against serde's
@@ -102,9 +108,11 @@ async fn main() -> Result<()> {
             Bench::Memory => memory::run(&server, &options).await?,
             Bench::Latency => latency::run(&server, &options).await?,
             Bench::Append => append::run(&server, &options).await?,
+            Bench::Business => business::run(&server, &options).await?,
             Bench::Update => update::run(&server, &options).await?,
             Bench::Emptying => emptying::run(&server, &options).await?,
             Bench::Sqlite => sqlite::run(&options).await?,
+            Bench::Wake => wake::run(&server, &options).await?,
             Bench::Idle => idle::run(&server, &options).await?,
             Bench::DeriveCompile => derive_compile::run(&options)?,
         };

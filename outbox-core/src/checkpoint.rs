@@ -239,8 +239,8 @@ pub trait Checkpoints: Send {
     /// [`StoreError`] as for [`Checkpoints::claim`].
     async fn lowest(&mut self, subscription: &str) -> Result<BTreeMap<u32, Position>, StoreError>;
 
-    /// Asks for another number of partitions; returns whether the number will change. It does not while the last change is
-    /// not [settled](Partitioning::is_settled).
+    /// Asks for a number of partitions; returns whether nothing is left to be asked for. While the last change is not
+    /// [settled](Partitioning::is_settled) it is to be asked for again. A subscription without checkpoints is left alone.
     ///
     /// # Errors
     ///

@@ -123,6 +123,12 @@ impl Frontier {
         self.holes.first_range_value().map(|(range, _)| *range.start())
     }
 
+    /// When the oldest of the missing positions was first seen to be missing.
+    pub fn oldest(&self) -> Option<Instant> {
+        let oldest = self.sightings.values().map(|sighting| sighting.first_seen).min();
+        oldest.filter(|_| !self.holes.is_empty())
+    }
+
     /// The holes with what is known of them, lowest first.
     pub fn holes(&self) -> impl Iterator<Item = Hole> + '_ {
         self.holes.iter().filter_map(|(range, sighting)| {
@@ -247,13 +253,7 @@ impl Frontier {
                     let may_own = |holder: &&Holder| holder.prepared || !sighting.prepared_only;
                     sighting.holders = Some(now.iter().filter(may_own).cloned().collect());
                 }
-                Some(holders) => {
-                    let before = holders.len();
-                    holders.retain(|holder| now.contains(holder));
-                    if holders.len() < before {
-                        holders.extend(now.iter().filter(|holder| holder.prepared).cloned());
-                    }
-                }
+                Some(holders) => Holder::keep_open(holders, &now),
             }
         }
     }

@@ -94,8 +94,9 @@ pub struct Roster {
     /// The relays that have said something within the length of a lease and may work a subscription asked about, with the
     /// subscriptions each serves. This relay may be missing.
     pub relays: Vec<(RelayIdentity, Vec<String>)>,
-    /// The leases that run, of the subscriptions asked about: subscription, partition and owner.
-    pub leases: Vec<(String, u32, Uuid)>,
+    /// The leases that run, of the subscriptions asked about: subscription, partition and owner. An owner that left the list
+    /// is known by its id alone.
+    pub leases: Vec<(String, u32, RelayIdentity)>,
     /// The rows of `outbox_meta` that rule a subscription asked about, by their names.
     pub rules: BTreeMap<String, String>,
 }

@@ -15,9 +15,10 @@
 //! - [`source`]: what one read asks and brings; [`frontier`]: how reads lose nothing although positions commit out of order.
 //! - [`publisher`]: the contract with the outside; [`envelope`]: how an event is written for it.
 //! - [`checkpoint`] and [`lease`]: where to go on, and who may.
+//! - [`continuity`]: whether this is the log that was read, at the place where it was read, and what mends it.
 //! - [`dead_letter`]: what will not pass, and what waits behind it.
 //! - [`cleanup`]: how the log gives its disk back, and why no unread event goes with it.
-//! - [`clock`]: the time that a relay goes by.
+//! - [`clock`]: the time that a relay goes by; [`wake`]: how it sleeps until there is something to read.
 //! - [`status`] and [`doctor`]: how it all stands, and what is wrong with it.
 //! - [`store`]: all of it for one database. `outbox-sqlx` implements it, `outbox-relay` drives it.
 
@@ -26,6 +27,7 @@ pub mod checkpoint;
 pub mod cleanup;
 pub mod clock;
 pub mod context;
+pub mod continuity;
 pub mod dead_letter;
 pub mod doctor;
 pub mod envelope;
@@ -52,6 +54,7 @@ pub mod status;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod wake;
 
 pub use async_trait::async_trait;
 pub use capture::{CaptureError, DomainEvent, Entity, NewEvent};
@@ -68,3 +71,4 @@ pub use publisher::{Answer, Delivery, PublishError, PublishErrorKind, Publisher}
 pub use shape::Described;
 pub use source::Start;
 pub use store::Store;
+pub use wake::WakeMode;

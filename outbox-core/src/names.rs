@@ -56,6 +56,11 @@ impl Names {
         }
     }
 
+    /// The name of the role that is called `outbox_{name}` by default. A role belongs to the server and to no schema.
+    pub fn role(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
     /// A statement of the `.sql` files with every `outbox_…` name in it replaced by [`Names::quoted`].
     pub fn render(&self, sql: &'static str) -> Cow<'static, str> {
         if *self == Self::default() {

@@ -60,6 +60,17 @@ pub struct Partitioning {
     pub before: Option<Before>,
 }
 
+/// What becomes of a question for another number of partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// There are so many, or somebody asked for so many before.
+    Already,
+    /// The row is to say this from now on.
+    Granted(Partitioning),
+    /// The last change is not settled yet: ask again.
+    Later,
+}
+
 /// The checkpoints of a former number of partitions, frozen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Before {
@@ -126,10 +137,14 @@ impl Partitioning {
         self.before.as_ref().is_none_or(|before| passed(before.boundary))
     }
 
-    /// What the row says once another number is asked for; `None` where the number does not change, or not yet.
-    pub fn asked(&self, checkpoints: &BTreeMap<u32, Checkpoint>, count: u32) -> Option<Self> {
-        let changes = count != self.count && self.is_settled(checkpoints);
-        changes.then(|| Self { next: Some(count), ..self.clone() })
+    /// Asks for another number.
+    pub fn ask(&self, checkpoints: &BTreeMap<u32, Checkpoint>, count: u32) -> Asked {
+        if self.next.unwrap_or(self.count) == count {
+            return Asked::Already;
+        }
+        // Who asks for what there is takes back what somebody else asked for.
+        let next = Some(count).filter(|count| *count != self.count);
+        if self.is_settled(checkpoints) { Asked::Granted(Self { next, ..self.clone() }) } else { Asked::Later }
     }
 
     /// Goes over to another number: what the new row says, and the checkpoint each new partition begins with.

@@ -46,6 +46,29 @@ pub fn postgres(names: &Names, segments: u8) -> String {
     kept.flat_map(|line| [line, "\n"]).collect()
 }
 
+/// What the roles on PostgreSQL are called behind their prefix: who writes events, who relays them, and who looks on.
+pub const ROLES: [&str; 3] = ["writer", "relay", "operator"];
+
+/// The roles on PostgreSQL and what each may do to the tables that have these names, as SQL that runs as it stands and
+/// changes nothing the second time.
+pub fn postgres_roles(names: &Names) -> String {
+    let mut sql = names.render(crate::sql::postgres::ROLES).into_owned();
+    // Table and role of the relay have one name, and a role belongs to no schema: what stands before it tells which it is.
+    for (role, before) in
+        ROLES.iter().flat_map(|role| ["TO ", "ROLE ", "GRANT ", "to_regrole('"].map(|before| (role, before)))
+    {
+        let (table, role) = (names.quoted(role), names.role(role));
+        sql = sql.replace(&format!("{before}{table}"), &format!("{before}\"{role}\""));
+    }
+    sql
+}
+
+/// The trigger by which writers in plain SQL wake a relay on PostgreSQL, or what takes it away.
+pub fn postgres_wake_trigger(names: &Names, wanted: bool) -> String {
+    use crate::sql::postgres::{WAKE_TRIGGER, WAKE_TRIGGER_REMOVE};
+    names.render(if wanted { WAKE_TRIGGER } else { WAKE_TRIGGER_REMOVE }).into_owned()
+}
+
 /// The tables on SQLite under other names.
 pub fn sqlite(names: &Names) -> String {
     names.render(SQLITE).into_owned()
@@ -150,8 +173,21 @@ mod tests {
     #[test]
     fn no_default_name_is_left_under_another_prefix() {
         let names = Names::new(None, Some("ob_")).unwrap();
-        for sql in [postgres(&names, 8), sqlite(&names)] {
+        let trigger = |wanted| postgres_wake_trigger(&names, wanted);
+        for sql in [postgres(&names, 8), sqlite(&names), trigger(true), trigger(false)] {
             assert!(!sql.contains("outbox_"), "{sql}");
         }
+    }
+
+    #[test]
+    fn roles_have_the_prefix_and_no_schema() {
+        let sql = postgres_roles(&Names::new(Some("shop"), Some("ob_")).unwrap());
+        assert!(!sql.contains("outbox_"), "{sql}");
+        for role in ["writer", "operator"] {
+            assert!(!sql.contains(&format!("\"shop\".\"ob_{role}\"")), "{sql}");
+        }
+        let grant = "DELETE ON \"shop\".\"ob_checkpoint\", \"shop\".\"ob_lease\", \"shop\".\"ob_relay\", \"shop\".\"ob_dead_letter\" TO \"ob_relay\";";
+        assert!(sql.contains(grant), "{sql}");
+        assert_eq!(postgres_roles(&Names::default()), crate::sql::postgres::ROLES);
     }
 }

@@ -1,5 +1,7 @@
 //! Reading the log: what a relay asks of a database, and what comes back from one snapshot.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -133,6 +135,19 @@ pub struct Holder {
     pub pid: Option<i32>,
     /// Whether it is prepared for two-phase commit. `PREPARE` hands the locks of a session to such a transaction.
     pub prepared: bool,
+}
+
+impl Holder {
+    /// Keeps of `holders` those who have not ended by the time of a later sample.
+    ///
+    /// `PREPARE` gives a transaction another name: where one has vanished, every prepared one may be it.
+    pub fn keep_open(holders: &mut BTreeSet<Self>, sample: &BTreeSet<Self>) {
+        let before = holders.len();
+        holders.retain(|holder| sample.contains(holder));
+        if holders.len() < before {
+            holders.extend(sample.iter().filter(|holder| holder.prepared).cloned());
+        }
+    }
 }
 
 /// Where a new subscription begins.

@@ -53,6 +53,21 @@ pub mod postgres {
         CLEANUP_SEGMENTS = "cleanup_segments",
         CLEANUP_SESSION = "cleanup_session",
         CLEANUP_TURN = "cleanup_turn",
+        CONTINUITY_ADDRESS = "continuity_address",
+        CONTINUITY_CLUSTER = "continuity_cluster",
+        CONTINUITY_DOUBLES = "continuity_doubles",
+        CONTINUITY_FENCE = "continuity_fence",
+        CONTINUITY_FORGET = "continuity_forget",
+        CONTINUITY_FOUND = "continuity_found",
+        CONTINUITY_LOCK = "continuity_lock",
+        CONTINUITY_LOG = "continuity_log",
+        CONTINUITY_MOVE = "continuity_move",
+        CONTINUITY_NOTE = "continuity_note",
+        CONTINUITY_PLACE = "continuity_place",
+        CONTINUITY_RAISE = "continuity_raise",
+        CONTINUITY_READERS = "continuity_readers",
+        CONTINUITY_SET = "continuity_set",
+        CONTINUITY_SET_BACK = "continuity_set_back",
         DESK_COPY = "desk_copy",
         DESK_DECIDE = "desk_decide",
         DESK_LETTERS = "desk_letters",
@@ -73,6 +88,7 @@ pub mod postgres {
         MIGRATE_LOCK = "migrate_lock",
         MIGRATE_SEGMENT = "migrate_segment",
         MIGRATE_USED = "migrate_used",
+        ROLES = "roles",
         SOURCE_ANCHOR = "source_anchor",
         SOURCE_EVIDENCE = "source_evidence",
         SOURCE_FILTER = "source_filter",
@@ -86,17 +102,29 @@ pub mod postgres {
         SOURCE_READ_OPEN = "source_read_open",
         SOURCE_SESSION = "source_session",
         SOURCE_SINCE = "source_since",
+        STATUS_BACKLOG = "status_backlog",
         STATUS_HOLDERS = "status_holders",
         STATUS_LAG = "status_lag",
+        STATUS_LOCKED = "status_locked",
         STATUS_LOG = "status_log",
         STATUS_RELAYS = "status_relays",
         STATUS_SEGMENTS = "status_segments",
+        STATUS_SESSION = "status_session",
         STATUS_SUBSCRIPTIONS = "status_subscriptions",
+        STORE_BEGIN = "store_begin",
         STORE_META = "store_meta",
         STORE_POSITION = "store_position",
         STORE_PRIVILEGES = "store_privileges",
+        STORE_ROW_SECURITY = "store_row_security",
         STORE_SERVER = "store_server",
         STORE_SESSION = "store_session",
+        STORE_SHAPE = "store_shape",
+        WAKE_ARM = "wake_arm",
+        WAKE_DISARM = "wake_disarm",
+        WAKE_READY = "wake_ready",
+        WAKE_TRIGGER = "wake_trigger",
+        WAKE_TRIGGER_REMOVE = "wake_trigger_remove",
+        WAKE_TRIGGER_THERE = "wake_trigger_there",
     }
 }
 
@@ -136,6 +164,18 @@ pub mod sqlite {
         CLEANUP_READERS = "cleanup_readers",
         CLEANUP_REMOVE = "cleanup_remove",
         CLEANUP_SEGMENT = "cleanup_segment",
+        CONTINUITY_ADDRESS = "continuity_address",
+        CONTINUITY_BEGIN = "continuity_begin",
+        CONTINUITY_FENCE = "continuity_fence",
+        CONTINUITY_FORGET = "continuity_forget",
+        CONTINUITY_FOUND = "continuity_found",
+        CONTINUITY_LOG = "continuity_log",
+        CONTINUITY_NOTE = "continuity_note",
+        CONTINUITY_PLACE = "continuity_place",
+        CONTINUITY_RAISE = "continuity_raise",
+        CONTINUITY_READERS = "continuity_readers",
+        CONTINUITY_SET = "continuity_set",
+        CONTINUITY_SET_BACK = "continuity_set_back",
         DESK_COPY = "desk_copy",
         DESK_DECIDE = "desk_decide",
         DESK_LETTERS = "desk_letters",
@@ -171,6 +211,7 @@ pub mod sqlite {
         STATUS_SUBSCRIPTIONS = "status_subscriptions",
         STORE_META = "store_meta",
         STORE_TABLE = "store_table",
+        WAKE_VERSION = "wake_version",
     }
 }
 
@@ -234,6 +275,16 @@ mod tests {
         (sqlite::SOURCE_READ, sqlite::SOURCE_FILTER),
         (sqlite::CHANGELOG_STATS, sqlite::SOURCE_FILTER),
     ];
+
+    #[test]
+    fn all_speak_of_one_channel() {
+        for sql in [postgres::CAPTURE_INSERT, postgres::CAPTURE_INSERT_ALL] {
+            assert!(sql.contains("pg_notify('outbox:' || to_regclass('outbox_wake')::oid, "), "{sql}");
+        }
+        for sql in [postgres::WAKE_READY, postgres::WAKE_ARM, postgres::WAKE_TRIGGER] {
+            assert!(sql.contains("'outbox:' || 'outbox_wake'::regclass::oid"), "{sql}");
+        }
+    }
 
     #[test]
     fn without_a_filter_nothing_of_it_is_left() {

@@ -8,7 +8,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::gather::{Gathered, StoredPartition, gather, overall};
+use crate::continuity::Continuity;
 use crate::event::Position;
+
+mod glance;
+
+pub use glance::{Backlog, Glance};
 
 /// The state of one outbox; unknown is `null` in its JSON.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,6 +28,8 @@ pub struct Status {
     pub relays: Vec<RelayStatus>,
     /// Subscriptions by name.
     pub subscriptions: Vec<SubscriptionStatus>,
+    /// How the outbox stands with its past; `None` where nothing can be restored or copied.
+    pub continuity: Option<Continuity>,
 }
 
 /// The database under an outbox.

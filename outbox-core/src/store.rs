@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use crate::checkpoint::Checkpoints;
 use crate::cleanup::Cleaner;
+use crate::continuity::Mender;
 use crate::dead_letter::Desk;
 use crate::doctor::Finding;
 use crate::error::StoreError;
@@ -13,7 +14,8 @@ use crate::event::Position;
 use crate::filter::Filter;
 use crate::lease::Leases;
 use crate::source::Source;
-use crate::status::Status;
+use crate::status::{Glance, Status};
+use crate::wake::{WakeMode, Waking};
 
 /// The version of the tables this build reads and writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -68,6 +70,19 @@ pub trait Store: Send + Sync + 'static {
     /// of another version, a standby, positions not drawn one by one, a missing privilege.
     async fn check(&self) -> Result<Database, StoreError>;
 
+    /// Checks what [`Store::check`] checks, and that this is the outbox at a place where it may be worked, for a relay that is
+    /// about to work; records the place. See [`continuity`](crate::continuity).
+    ///
+    /// Default: [`Store::check`], for a database that cannot be copied.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Store::check`]; [`StoreErrorKind::Continuity`](crate::StoreErrorKind::Continuity) for what may
+    /// be a copy.
+    async fn recognise(&self) -> Result<Database, StoreError> {
+        self.check().await
+    }
+
     /// Checks what one depends on who only reads the log: the tables, their version, and the privilege to read the log and
     /// `outbox_meta`. Writes nothing and takes no lock that a writer waits for.
     ///
@@ -115,12 +130,45 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`] as for [`Store::check`].
     async fn desk(&self) -> Result<Box<dyn Desk>, StoreError>;
 
-    /// What is known of the outbox, its relays and its subscriptions.
+    /// How a relay learns that there is something to read.
+    ///
+    /// Default: it looks by itself.
     ///
     /// # Errors
     ///
     /// [`StoreError`] as for [`Store::check`].
+    async fn wake(&self, _mode: WakeMode) -> Result<Waking, StoreError> {
+        Ok(Waking::Polling("this database tells nobody".to_owned()))
+    }
+
+    /// Who mends it after a restore; `None` where nothing can be restored.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Store::check`].
+    async fn mender(&self) -> Result<Option<Box<dyn Mender>>, StoreError> {
+        Ok(None)
+    }
+
+    /// What is known of the outbox, its relays and its subscriptions; to read the tables is all it needs to be allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Store::inspect`], and where somebody has locked the log against readers, who that is.
     async fn status(&self) -> Result<Status, StoreError>;
+
+    /// How far these subscriptions are behind, and how large the log is; for somebody who asks again and again.
+    ///
+    /// The cost is bounded whatever the backlog: what is above 10,000 events may be estimated, and then rather too high.
+    ///
+    /// Default: what [`Store::status`] says, at its cost.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Store::status`].
+    async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {
+        Ok(Glance::of(self.status().await?, subscriptions))
+    }
 
     /// Counts the events above a position that pass the filter, by operation, table, topic and tenant, in no order.
     ///

@@ -18,6 +18,7 @@ pub use report::{Outcome, Report, SegmentReport, Turn};
 
 use crate::clock::SystemClock;
 use crate::error::RelayError;
+use crate::metrics::{self, Operation};
 use crate::reaction;
 use pace::Pace;
 use pass::Pass;
@@ -63,6 +64,7 @@ impl Cleanup {
             self.clock.sleep(pace.next_pause()).await;
             let trouble = match self.pass(&mut cleaner).await {
                 Ok(Some(report)) => {
+                    metrics::cleaned(&report);
                     tell(&report);
                     pace.after(&report);
                     report.trouble
@@ -70,9 +72,11 @@ impl Cleanup {
                 Ok(None) => return,
                 Err(error) => {
                     cleaner = None;
+                    metrics::database_error(Operation::Cleanup, &error);
                     Some(reaction::chain(&error))
                 }
             };
+            metrics::cleaning_troubled(trouble.is_some());
             if trouble != told {
                 tell_trouble(trouble.as_deref());
                 told = trouble;

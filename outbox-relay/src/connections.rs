@@ -12,6 +12,10 @@ use outbox_core::frontier::Frontier;
 use outbox_core::source::{Proof, Read, ReadRequest, Source};
 use outbox_core::{Filter, Position, PositionSet, Start, Store, StoreError, StoreErrorKind};
 
+use crate::failpoint::{self, Failpoint};
+use crate::memory::Memory;
+use crate::seat::Seat;
+
 /// Reads the log.
 pub(crate) struct Reader {
     store: Arc<dyn Store>,
@@ -19,6 +23,9 @@ pub(crate) struct Reader {
     source: Option<Box<dyn Source>>,
     /// The start of the server last read from.
     server: Option<i64>,
+    has_read: bool,
+    /// By which a database is recognised after a connection broke.
+    memory: Option<Arc<Memory>>,
 }
 
 /// What a read brought.
@@ -54,7 +61,18 @@ enum Reopened {
 
 impl Reader {
     pub(crate) fn new(store: Arc<dyn Store>, filter: Filter) -> Self {
-        Self { store, filter, source: None, server: None }
+        Self { store, filter, source: None, server: None, has_read: false, memory: None }
+    }
+
+    /// The same for a worker, which goes on only where its database is recognised.
+    pub(crate) fn remembering(self, memory: Arc<Memory>) -> Self {
+        Self { memory: Some(memory), ..self }
+    }
+
+    /// Checks over a new connection that the log is the one the proof was taken from.
+    pub(crate) async fn verify(&mut self, proof: &Proof) -> Result<(), StoreError> {
+        self.source = None;
+        self.open().await?.verify(proof).await
     }
 
     /// Reads; over a new connection only when it leads to the log the proof was taken from.
@@ -69,6 +87,9 @@ impl Reader {
     async fn try_read(&mut self, request: &ReadRequest, proof: &Proof) -> Result<ReadOutcome, StoreError> {
         let fresh = self.source.is_none();
         let before = self.server;
+        if fresh && let (true, Some(memory)) = (self.has_read, &self.memory) {
+            memory.recognise().await?;
+        }
         let source = self.open().await?;
         if fresh {
             source.verify(proof).await?;
@@ -81,6 +102,7 @@ impl Reader {
         });
         let read = source.read(request).await?;
         self.server = server;
+        self.has_read = true;
         Ok(ReadOutcome { read, reopened, above: request.above })
     }
 
@@ -143,8 +165,8 @@ pub(crate) struct Ledger {
     subscription: String,
     held: Vec<Held>,
     checkpoints: Option<Box<dyn Checkpoints>>,
-    /// A number of partitions that is still to be asked for.
-    wish: Option<u32>,
+    /// Whose number of partitions is to be asked for after a write.
+    wish: Option<Arc<Seat>>,
 }
 
 impl Ledger {
@@ -193,21 +215,23 @@ impl Ledger {
     /// Changes the number of partitions, where somebody asked for it and all leases are free.
     pub(crate) async fn repartition(&mut self) -> Result<bool, StoreError> {
         let subscription = self.subscription.clone();
-        self.open().await?.repartition(&subscription).await
+        let checkpoints = self.open().await?;
+        failpoint::reached(Failpoint::BeforeRepartition);
+        let changed = checkpoints.repartition(&subscription).await?;
+        failpoint::reached(Failpoint::Repartitioned);
+        Ok(changed)
     }
 
-    /// Asks for another number of partitions, now or after one of the next writes.
-    pub(crate) async fn wish(&mut self, partitions: u32) -> Result<(), StoreError> {
-        self.wish = Some(partitions);
-        self.ask().await
+    /// Asks for the number of partitions that the configuration says after each write, until it is granted.
+    pub(crate) fn wish(&mut self, seat: &Arc<Seat>) {
+        self.wish = Some(seat.clone());
     }
 
-    async fn ask(&mut self) -> Result<(), StoreError> {
-        let Some(partitions) = self.wish else { return Ok(()) };
+    /// Asks for the number of partitions that the configuration says, unless it is what there is.
+    pub(crate) async fn ask(&mut self, seat: &Seat) -> Result<(), StoreError> {
         let subscription = self.subscription.clone();
-        if self.open().await?.ask_partitions(&subscription, partitions).await? {
-            tracing::info!(subscription, partitions, "the number of partitions changes");
-            self.wish = None;
+        if self.open().await?.ask_partitions(&subscription, seat.partitions).await? {
+            seat.wish_granted();
         }
         Ok(())
     }
@@ -225,8 +249,16 @@ impl Ledger {
 
     async fn try_write(&mut self, errand: Errand) -> Result<Written, StoreError> {
         let subscription = self.subscription.clone();
+        let latest = errand.entry.checkpoints.iter().map(|(_, checkpoint)| checkpoint).max_by_key(|each| each.position);
+        if let (None, Some(latest)) = (&self.checkpoints, latest) {
+            self.claim().await?;
+            // What broke the last connection may have been a restore: an older log must not get a newer checkpoint.
+            self.store.source(&Filter::default()).await?.verify(&latest.proof()).await?;
+        }
         let checkpoints = self.open().await?;
-        checkpoints.save(&subscription, &errand.entry).await?;
+        failpoint::reached(Failpoint::BeforeCheckpoint);
+        failpoint::reached_waiting(Failpoint::CheckpointSent, checkpoints.save(&subscription, &errand.entry)).await?;
+        failpoint::reached(Failpoint::AfterCheckpoint);
         let mut written = Written::default();
         for queue in errand.take {
             let taken = checkpoints.take(&subscription, &queue, errand.letters, errand.bytes).await?;
@@ -235,7 +267,9 @@ impl Ledger {
         if errand.look {
             written.queues = Some(checkpoints.queues(&subscription).await?);
         }
-        self.ask().await?;
+        if let Some(seat) = self.wish.clone().filter(|seat| seat.wishes()) {
+            self.ask(&seat).await?;
+        }
         Ok(written)
     }
 

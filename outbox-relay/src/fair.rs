@@ -30,13 +30,18 @@ pub(crate) fn plan(
     is_dead: impl Fn(&RelayIdentity) -> bool,
 ) -> Plan {
     let held: BTreeSet<u32> = held.iter().copied().filter(|partition| *partition < count).collect();
-    let (dead, alive): (Vec<_>, Vec<_>) = roster.relays.iter().partition(|(relay, _)| is_dead(relay));
-    let dead: BTreeSet<Uuid> = dead.into_iter().map(|(relay, _)| relay.relay_id).collect();
-    let members = alive.into_iter().filter(|(_, serves)| serves.iter().any(|each| each == subscription));
-    let members: BTreeSet<Uuid> = members.map(|(relay, _)| relay.relay_id).collect();
-    let leases = || roster.leases.iter().filter(|(name, partition, _)| name == subscription && *partition < count);
-    let mut holdings: BTreeMap<Uuid, usize> = members.into_iter().map(|relay| (relay, 0)).collect();
-    for (_, _, owner) in leases().filter(|(_, _, owner)| *owner != me) {
+    let alive = roster.relays.iter().filter(|(relay, _)| !is_dead(relay));
+    let members = alive.filter(|(_, serves)| serves.iter().any(|each| each == subscription));
+    let mut holdings: BTreeMap<Uuid, usize> = members.map(|(relay, _)| (relay.relay_id, 0)).collect();
+    let taken: BTreeMap<u32, Uuid> = roster
+        .leases
+        .iter()
+        .filter(|(name, partition, owner)| {
+            name == subscription && *partition < count && owner.relay_id != me && !is_dead(owner)
+        })
+        .map(|(_, partition, owner)| (*partition, owner.relay_id))
+        .collect();
+    for owner in taken.values() {
         holdings.entry(*owner).and_modify(|partitions| *partitions += 1);
     }
     if !held.is_empty() || holdings.is_empty() {
@@ -44,11 +49,7 @@ pub(crate) fn plan(
     }
     let share = share_of(me, count as usize, &holdings);
     let keep: BTreeSet<u32> = held.iter().copied().take(share).collect();
-    let taken: BTreeSet<u32> = leases()
-        .filter(|(_, _, owner)| *owner != me && !dead.contains(owner))
-        .map(|(_, partition, _)| *partition)
-        .collect();
-    let free = (0..count).filter(|partition| !held.contains(partition) && !taken.contains(partition));
+    let free = (0..count).filter(|partition| !held.contains(partition) && !taken.contains_key(partition));
     Plan { take: free.take(share - keep.len()).collect(), keep }
 }
 
@@ -77,7 +78,7 @@ mod tests {
     fn roster(relays: &[u128], leases: &[(u32, u128)]) -> Roster {
         Roster {
             relays: relays.iter().map(|number| (relay(*number), vec!["s".to_owned()])).collect(),
-            leases: leases.iter().map(|(each, owner)| ("s".into(), *each, Uuid::from_u128(*owner))).collect(),
+            leases: leases.iter().map(|(each, owner)| ("s".into(), *each, relay(*owner))).collect(),
             ..Roster::default()
         }
     }
@@ -109,6 +110,7 @@ mod tests {
         assert_eq!(planned(3, 2, &[], &roster(&[1], &[(0, 1)])), (vec![], vec![]));
         let mut dead = roster(&[1], &[(0, 1), (1, 1)]);
         dead.relays[0].0.process_id = 0;
+        dead.leases.iter_mut().for_each(|(_, _, owner)| owner.process_id = 0);
         assert_eq!(planned(3, 2, &[], &dead), (vec![], vec![0, 1]));
     }
 

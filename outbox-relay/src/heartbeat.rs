@@ -2,7 +2,7 @@
 //!
 //! See [`outbox_core::lease`] for what a lease is and when it is trusted, and [`fair`](crate::fair) for who takes what.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +13,10 @@ use outbox_core::{Clock, Store, StoreError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::failpoint::{self, Failpoint};
 use crate::fair::{self, Plan};
 use crate::identity::is_dead_predecessor;
+use crate::metrics::{self, Operation};
 use crate::reaction::{self, Reaction};
 use crate::retry::Schedule;
 use crate::seat::Seat;
@@ -72,6 +74,7 @@ impl Heartbeat {
                 }
                 Err(error) => {
                     leases = None;
+                    metrics::database_error(Operation::Lease, &error);
                     if reaction::to_store_error(&error, at_work) == Reaction::Stop {
                         return Err(error);
                     }
@@ -84,6 +87,7 @@ impl Heartbeat {
                     schedule.next_delay()
                 }
             };
+            self.seats.iter().for_each(|seat| seat.vitals.beat(trouble.is_none(), self.clock.now() + pause));
             tokio::select! {
                 () = self.clock.sleep(pause) => {}
                 () = self.hurry.notified(), if trouble.is_none() => {}
@@ -101,7 +105,10 @@ impl Heartbeat {
     /// Leaves the last report behind and gives the leases back.
     async fn leave(&self, mut leases: Box<dyn Leases>) -> Result<(), StoreError> {
         self.renew(leases.as_mut()).await.map(drop)?;
-        leases.release(&self.relay).await
+        failpoint::reached(Failpoint::BeforeRelease);
+        leases.release(&self.relay).await?;
+        failpoint::reached(Failpoint::LeaseReleased);
+        Ok(())
     }
 
     /// Tells those who wait for a lease why there is none.
@@ -125,6 +132,7 @@ impl Heartbeat {
             let idle = seat.idle();
             if !idle.is_empty() {
                 leases.give_back(&self.relay, &seat.subscription, &idle).await?;
+                failpoint::reached(Failpoint::HandedOver);
                 seat.lose(&idle);
             }
             gained |= self.take(leases.as_mut(), seat, &plan.take).await?;
@@ -178,6 +186,7 @@ impl Heartbeat {
         for held in &got {
             tracing::info!(subscription = name, partition = held.partition, epoch = held.epoch, "lease taken");
         }
+        failpoint::reached(Failpoint::LeaseAcquired);
         seat.grant(&got);
         Ok(!got.is_empty())
     }
@@ -188,9 +197,8 @@ impl Heartbeat {
             return;
         }
         let leases = roster.leases.iter().filter(|(name, _, _)| *name == seat.subscription);
-        let owners: BTreeSet<_> = leases.map(|(_, _, owner)| *owner).collect();
-        let known: BTreeMap<_, _> = roster.relays.iter().map(|(relay, _)| (relay.relay_id, relay)).collect();
-        let owners: Vec<_> = owners.iter().filter_map(|owner| known.get(owner)).collect();
+        let owners: BTreeMap<_, _> = leases.map(|(_, _, owner)| (owner.relay_id, owner)).collect();
+        let owners: Vec<_> = owners.into_values().collect();
         let shown = |relay: &RelayIdentity| format!("relay `{}` (process {})", relay.name, relay.process_id);
         let waiting = match owners.as_slice() {
             [] => return,
@@ -218,14 +226,17 @@ impl Heartbeat {
         };
         let renewals: Vec<_> =
             held.iter().flat_map(|(seat, held)| held.iter().map(|each| renewal(seat, each))).collect();
+        failpoint::reached(Failpoint::BeforeRenewal);
         let asked_at = self.clock.since_boot();
         let roster = leases.renew(&self.relay, self.length, &serves, &renewals).await?;
+        failpoint::reached(Failpoint::LeaseRenewed);
         let mut kept = roster.kept.iter();
         for (seat, held) in held {
             let lost: Vec<_> = held.iter().zip(&mut kept).filter(|(_, kept)| !**kept).map(|(held, _)| *held).collect();
             for held in &lost {
                 let (partition, epoch) = (held.partition, held.epoch);
                 tracing::warn!(subscription = seat.subscription, partition, epoch, "lease lost to another relay");
+                seat.metrics.lost_lease();
             }
             // Of a share some of which is lost nothing is trusted, until its worker has begun anew.
             let trusted = if lost.is_empty() { asked_at + self.length * 9 / 10 } else { Duration::ZERO };

@@ -35,9 +35,17 @@ pub mod dead_letters;
 mod dispatch;
 mod drain;
 mod error;
+#[cfg(feature = "failpoints")]
+pub mod failpoint;
+#[cfg(not(feature = "failpoints"))]
+mod failpoint;
 mod fair;
+mod health;
 mod heartbeat;
 mod identity;
+mod memory;
+pub mod metrics;
+mod observer;
 mod polling;
 pub mod publisher;
 mod reaction;
@@ -49,11 +57,15 @@ mod share;
 mod subscription;
 mod term;
 mod trail;
+mod wake;
 mod worker;
 
 pub use changelog::ChangeLog;
 pub use clock::SystemClock;
 pub use error::RelayError;
+pub use health::{Complaint, Health};
+pub use observer::Observer;
 pub use relay::{Outcome, Relay, RelayBuilder, RunningRelay, StopHandle};
 pub use retry::{Retry, Then};
 pub use subscription::Subscription;
+pub use wake::Waker;

@@ -7,19 +7,25 @@ use std::time::Duration;
 use outbox_core::checkpoint::{RESERVED, is_reserved};
 use outbox_core::partition::MAX_PARTITIONS;
 use outbox_core::publisher::PublishErrorKind;
-use outbox_core::{Clock, Retention, Store};
+use outbox_core::{Clock, Retention, Store, WakeMode};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::cleanup::Cleanup;
 use crate::error::RelayError;
+use crate::health::{Health, Panics};
 use crate::heartbeat::Heartbeat;
 use crate::identity;
+use crate::memory::Memory;
+use crate::metrics;
+use crate::observer::Observer;
 use crate::seat::Seat;
 use crate::settings::Settings;
 use crate::subscription::Subscription;
 use crate::term::Mandate;
+use crate::wake::{Bell, Sleeping, Waker};
 use crate::worker::{check, open, publisher_error, work};
 
 /// Moves events from an outbox to publishers.
@@ -59,7 +65,8 @@ impl RelayBuilder {
         self
     }
 
-    /// The longest pause between two looks at a log in which nothing happens; default 2 s.
+    /// The longest pause between two looks at a log in which nothing happens; default 2 s. Where writers wake the relay, it
+    /// looks once for all subscriptions, after twice as long and 5 s at most.
     pub fn poll_max(mut self, poll_max: Duration) -> Self {
         self.settings.poll_max = poll_max;
         self
@@ -105,6 +112,22 @@ impl RelayBuilder {
         self
     }
 
+    /// Works on the outbox of this instance alone, as `outbox-relay status` shows it; default on any.
+    ///
+    /// A copy of a database has the instance of the original until `outbox-relay adopt --new-instance` gives it one of its own.
+    pub fn expect_instance(mut self, instance: impl Into<Option<Uuid>>) -> Self {
+        self.settings.expect_instance = instance.into();
+        self
+    }
+
+    /// Whether writers wake the relay; default [`WakeMode::Auto`].
+    ///
+    /// A relay that ends when all is published ([`RelayBuilder::until_empty`]) does not sleep.
+    pub fn wake(mut self, mode: WakeMode) -> Self {
+        self.settings.wake = mode;
+        self
+    }
+
     /// Adds a subscription.
     pub fn subscription(mut self, subscription: Subscription) -> Self {
         self.subscriptions.push(subscription);
@@ -122,7 +145,11 @@ impl RelayBuilder {
     pub async fn start(self) -> Result<RunningRelay, RelayError> {
         self.settings.validate()?;
         self.validate_subscriptions()?;
-        if let Ok(database) = check(self.store.as_ref(), false).await? {
+        let Settings { clock, window_events, window_bytes, .. } = &self.settings;
+        metrics::started(clock.as_ref(), &self.subscriptions, (*window_events, *window_bytes));
+        let memory = Memory::new(self.store.clone(), self.settings.expect_instance);
+        if let Ok(database) = check(&memory, false).await? {
+            metrics::identified(&self.settings.name, &database);
             for subscription in &self.subscriptions {
                 match open(subscription, &database).await {
                     Err(error) if error.kind() != PublishErrorKind::Unavailable => {
@@ -132,22 +159,28 @@ impl RelayBuilder {
                 }
             }
         }
-        let now = self.settings.clock.now();
+        let clock = self.settings.clock.clone();
+        let now = clock.now();
         let hurry = Arc::new(Notify::new());
         let seat = |each: &Subscription| {
             let publisher = each.publisher.describe();
             Arc::new(Seat::new(each.name.clone(), publisher, each.partitions, hurry.clone(), now))
         };
         let seats: Vec<_> = self.subscriptions.iter().map(seat).collect();
-        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+        let names = self.subscriptions.iter().map(|each| each.name.clone()).collect();
+        let observer = Observer::new(self.store.clone(), clock.clone(), names);
+        let health = Health::new(clock, seats.clone());
+        let Health { stop, ended, panics, .. } = health.clone();
+        let bell = Arc::new(Bell::new());
         let settings = Arc::new(self.settings);
-        let whole = Whole { store: self.store, settings, seats: seats.clone(), hurry, stop };
-        let (stop, guard) = (whole.stop.clone(), ended.clone().drop_guard());
+        let (seated, rung, stopped) = (seats.clone(), bell.clone(), stop.clone());
+        let whole = Whole { store: self.store, settings, seats: seated, hurry, bell: rung, stop: stopped, panics };
+        let guard = ended.clone().drop_guard();
         let task = tokio::spawn(async move {
             let _ended = guard;
             whole.supervise(self.subscriptions).await
         });
-        Ok(RunningRelay { stop, seats, ended, task })
+        Ok(RunningRelay { stop, seats, bell, ended, health, observer, task })
     }
 
     fn validate_subscriptions(&self) -> Result<(), RelayError> {
@@ -193,8 +226,11 @@ pub struct Outcome {
 pub struct RunningRelay {
     stop: CancellationToken,
     seats: Vec<Arc<Seat>>,
+    bell: Arc<Bell>,
     /// Cancelled when the task has ended, in whatever way.
     ended: CancellationToken,
+    health: Health,
+    observer: Observer,
     task: JoinHandle<Result<Outcome, RelayError>>,
 }
 
@@ -214,6 +250,31 @@ impl RunningRelay {
     /// A handle to stop it from elsewhere.
     pub fn handle(&self) -> StopHandle {
         StopHandle(self.stop.clone())
+    }
+
+    /// Tells whether it is well; goes on to do so after this value is gone.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Brings the metrics up to date that only the database can tell.
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
+    }
+
+    /// A handle to wake it by after a commit, so that it reads at once.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(relay: outbox_relay::RunningRelay) {
+    /// let waker = relay.waker();
+    /// // … the application commits, wherever it holds the waker …
+    /// waker.wake();
+    /// # }
+    /// ```
+    pub fn waker(&self) -> Waker {
+        Waker(Arc::clone(&self.bell))
     }
 
     /// Waits until every event committed before this call is published, or recorded as one that will not pass, and a durable
@@ -290,7 +351,9 @@ struct Whole {
     settings: Arc<Settings>,
     seats: Vec<Arc<Seat>>,
     hurry: Arc<Notify>,
+    bell: Arc<Bell>,
     stop: CancellationToken,
+    panics: Panics,
 }
 
 impl Whole {
@@ -298,7 +361,7 @@ impl Whole {
     async fn supervise(self, subscriptions: Vec<Subscription>) -> Result<Outcome, RelayError> {
         let mut workers = self.workers(subscriptions);
         let end = CancellationToken::new();
-        let cleanup = self.cleanup(end.clone());
+        let (cleanup, sleeping) = (self.cleanup(end.clone()), self.sleeping(end.clone()));
         let mut heartbeat = tokio::spawn(self.heartbeat(end.clone()).run(None));
         let mut heart_beats = true;
         let mut outcome = Ok(Outcome::default());
@@ -334,6 +397,9 @@ impl Whole {
         if let Err(panic) = cleanup.await {
             tracing::error!(reason = %panic, "the cleanup of the log ended early");
         }
+        if let Err(panic) = sleeping.await {
+            tracing::error!(reason = %panic, "what wakes the relay ended early, so it polled");
+        }
         outcome
     }
 
@@ -341,7 +407,9 @@ impl Whole {
         let mut workers = JoinSet::new();
         for (subscription, seat) in subscriptions.into_iter().zip(&self.seats) {
             let (settings, store, seat) = (self.settings.clone(), self.store.clone(), seat.clone());
-            workers.spawn(work(Mandate { subscription, settings, store, seat, stop: self.stop.clone() }));
+            let memory = Arc::new(Memory::new(store.clone(), settings.expect_instance));
+            let (bell, stop) = (self.bell.clone(), self.stop.clone());
+            workers.spawn(work(Mandate { subscription, settings, store, memory, seat, bell, stop }));
         }
         workers
     }
@@ -358,15 +426,28 @@ impl Whole {
         }
     }
 
+    /// Starts the chore that lets the relay sleep, where it is to.
+    fn sleeping(&self, end: CancellationToken) -> JoinHandle<()> {
+        let Settings { clock, wake, poll_max, until_empty, .. } = self.settings.as_ref();
+        let (store, bell) = (self.store.clone(), self.bell.clone());
+        let chore = Sleeping { store, clock: clock.clone(), bell, mode: *wake, poll_max: *poll_max, end };
+        let wanted = until_empty.is_none();
+        tokio::spawn(async move {
+            if wanted {
+                chore.run().await;
+            }
+        })
+    }
+
     /// Starts the chore that cleans the log, where this relay is to.
     fn cleanup(&self, end: CancellationToken) -> JoinHandle<()> {
         let retention = self.settings.retention.clone().filter(|_| self.settings.until_empty.is_none());
         let (store, clock) = (self.store.clone(), self.settings.clock.clone());
         let chore = retention.map(|retention| Cleanup { store, clock, retention, end });
-        tokio::spawn(async {
+        tokio::spawn(self.panics.clone().note(async {
             if let Some(chore) = chore {
                 chore.run().await;
             }
-        })
+        }))
     }
 }

@@ -60,17 +60,24 @@ impl Retry {
 pub(crate) struct Schedule {
     limits: (Duration, Duration),
     delays: ExponentialBackoff,
+    failed: bool,
 }
 
 impl Schedule {
     pub(crate) fn new(first: Duration, max: Duration) -> Self {
         let delays =
             ExponentialBuilder::default().with_min_delay(first).with_max_delay(max).without_max_times().build();
-        Self { limits: (first, max), delays }
+        Self { limits: (first, max), delays, failed: false }
     }
 
     pub(crate) fn next_delay(&mut self) -> Duration {
+        self.failed = true;
         self.delays.next().unwrap_or(self.limits.1).mul_f64(fastrand::f64())
+    }
+
+    /// Whether there was a failure, and no success since.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
     }
 
     pub(crate) fn reset(&mut self) {
@@ -92,7 +99,9 @@ mod tests {
         for _ in 0..200 {
             assert!(schedule.next_delay() <= Duration::from_millis(400));
         }
+        assert!(schedule.has_failed());
         schedule.reset();
+        assert!(!schedule.has_failed());
         assert!(schedule.next_delay() <= Duration::from_millis(100));
     }
 }

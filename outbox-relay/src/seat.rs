@@ -1,7 +1,7 @@
 //! What the heartbeat and the worker of one subscription tell each other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,8 @@ use outbox_core::lease::Report;
 use tokio::sync::{Notify, watch};
 
 use crate::drain::Drains;
+use crate::health::Vitals;
+use crate::metrics::SubscriptionMetrics;
 
 /// The leases of one subscription that this relay has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub(crate) struct Seat {
     granted: watch::Sender<Grant>,
     /// Whether the number of partitions is being changed.
     changing: watch::Sender<bool>,
+    /// Whether the number of partitions is still to be asked for.
+    wishes: AtomicBool,
     /// What operators said of the subscription.
     orders: watch::Sender<Orders>,
     /// What a term is at work on.
@@ -66,6 +70,8 @@ pub(crate) struct Seat {
     /// When an event or a hole was last done with, in whatever term.
     progressed_at: Mutex<Instant>,
     pub(crate) drains: Drains,
+    pub(crate) metrics: SubscriptionMetrics,
+    pub(crate) vitals: Vitals,
 }
 
 impl Seat {
@@ -78,10 +84,13 @@ impl Seat {
     ) -> Self {
         let report = Report { publisher, state: "idle".into(), ..Report::default() };
         Self {
+            metrics: SubscriptionMetrics::new(&subscription),
+            vitals: Vitals::default(),
             subscription,
             partitions,
             granted: watch::Sender::default(),
             changing: watch::Sender::default(),
+            wishes: AtomicBool::new(true),
             orders: watch::Sender::default(),
             working: Mutex::default(),
             hurry,
@@ -106,6 +115,7 @@ impl Seat {
     pub(crate) fn grant(&self, held: &[Held]) {
         if !held.is_empty() {
             self.report(|report| report.last_error = None);
+            self.metrics.took_lease();
             self.granted.send_modify(|grant| grant.held.extend(held.iter().map(|each| (each.partition, each.epoch))));
         }
     }
@@ -129,7 +139,9 @@ impl Seat {
 
     /// Gives all leases up without telling the database: a checkpoint was refused because of an epoch.
     pub(crate) fn vacate(&self) {
-        self.granted.send_replace(Grant::default());
+        if self.granted.send_replace(Grant::default()) != Grant::default() {
+            self.metrics.lost_lease();
+        }
         self.hurry.notify_one();
     }
 
@@ -156,6 +168,11 @@ impl Seat {
 
     pub(crate) fn partitions_held(&self) -> BTreeSet<u32> {
         self.granted.borrow().held.keys().copied().collect()
+    }
+
+    /// Whether there is something for this relay to work.
+    pub(crate) fn is_granted(&self) -> bool {
+        !self.holds_nothing()
     }
 
     pub(crate) fn holds_nothing(&self) -> bool {
@@ -192,6 +209,17 @@ impl Seat {
 
     pub(crate) fn changes(&self) -> watch::Receiver<bool> {
         self.changing.subscribe()
+    }
+
+    /// Whether the number of partitions that the configuration says is still to be asked for: each relay does it once, when
+    /// it starts, so that the one that started last decides.
+    pub(crate) fn wishes(&self) -> bool {
+        self.wishes.load(Ordering::Acquire)
+    }
+
+    /// Notes that it need not be asked for again.
+    pub(crate) fn wish_granted(&self) {
+        self.wishes.store(false, Ordering::Release);
     }
 
     /// Tells the heartbeat to look at once.

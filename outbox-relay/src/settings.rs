@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_core::{Clock, Retention};
+use outbox_core::{Clock, Retention, WakeMode};
+use uuid::Uuid;
 
 use crate::clock::SystemClock;
 use crate::error::RelayError;
@@ -20,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) until_empty: Option<Duration>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) retention: Option<Retention>,
+    pub(crate) expect_instance: Option<Uuid>,
+    pub(crate) wake: WakeMode,
 }
 
 impl Default for Settings {
@@ -34,6 +37,8 @@ impl Default for Settings {
             until_empty: None,
             clock: Arc::new(SystemClock),
             retention: Some(Retention::default()),
+            expect_instance: None,
+            wake: WakeMode::default(),
         }
     }
 }

@@ -48,11 +48,6 @@ impl Share {
         self.parts.iter().map(|part| part.start.position).max().unwrap_or_default()
     }
 
-    /// So many partitions the subscription has.
-    pub(crate) fn partitions(&self) -> u32 {
-        self.partitioning.count
-    }
-
     /// Whether every partition is in it.
     pub(crate) fn is_whole(&self) -> bool {
         self.parts.len() as u64 >= u64::from(self.partitioning.count)

@@ -42,12 +42,16 @@ use crate::clock::Timer;
 use crate::connections::{Ledger, ReadOutcome, Reader, Written};
 use crate::dispatch::{Breaker, Dispatch};
 use crate::error::RelayError;
+use crate::failpoint::{self, Failpoint};
+use crate::memory::Memory;
+use crate::metrics::{self, Operation};
 use crate::reaction::{self, Reaction};
 use crate::seat::{Grant, Seat};
 use crate::settings::Settings;
 use crate::share::Share;
 use crate::subscription::Subscription;
 use crate::trail::Trail;
+use crate::wake::Bell;
 use drain::Drain;
 use letters::Letters;
 use pace::Pace;
@@ -79,7 +83,9 @@ pub(crate) struct Mandate {
     pub(crate) subscription: Subscription,
     pub(crate) settings: Arc<Settings>,
     pub(crate) store: Arc<dyn outbox_core::Store>,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) seat: Arc<Seat>,
+    pub(crate) bell: Arc<Bell>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -147,6 +153,7 @@ pub(crate) async fn run(
     let mut timer = Timer::new(clock);
     let mut drains = mandate.seat.drains.requests();
     drains.mark_changed();
+    let mut bell = mandate.bell.listen();
     loop {
         let now = clock.now();
         term.note_letters(now);
@@ -158,6 +165,7 @@ pub(crate) async fn run(
             return Ok(end);
         }
         let (wake, reshaping) = (term.next_timer(now), term.reshaping);
+        mandate.seat.vitals.comes_round(wake);
         tokio::select! {
             outcome = poll_if_some(&mut term.reading) => term.read_done(outcome, clock.now())?,
             Some(call) = term.calls.next() => term.calls_done(call, clock.now())?,
@@ -168,6 +176,7 @@ pub(crate) async fn run(
             }
             () = timer.until(wake) => {}
             () = mandate.seat.trusted(), if !trusted => {}
+            Ok(()) = bell.changed() => term.pace.heard(*bell.borrow_and_update(), clock.now()),
             Ok(()) = orders.changed() => term.letters.ask(),
             Ok(()) = drains.changed() => term.drain_asked(*drains.borrow_and_update(), clock.now()),
             granted = grants.wait_for(|grant| !grant.holds(held) || (!reshaping && grant.work() != held)) => {
@@ -178,6 +187,7 @@ pub(crate) async fn run(
                 }
             }
             () = mandate.stop.cancelled(), if term.stopping_since.is_none() || term.reshaping => {
+                failpoint::reached(Failpoint::StopBegun);
                 term.stopping_since = Some(clock.now());
                 term.reshaping = false;
             }
@@ -200,8 +210,12 @@ async fn poll_if_some<T>(slot: &mut Option<Boxed<T>>) -> T {
 impl<'m> Term<'m> {
     /// Loads the checkpoints under the new epochs, or makes the first ones; `None` where nothing is to be worked.
     async fn open(mandate: &'m Mandate, held: &[Held]) -> Result<Option<Self>, StoreError> {
-        let Subscription { name, filter, strict_order, retry, publisher, partitions, .. } = &mandate.subscription;
-        let mut reader = Reader::new(mandate.store.clone(), filter.clone());
+        let Subscription { name, filter, strict_order, retry, publisher, .. } = &mandate.subscription;
+        let mut reader = Reader::new(mandate.store.clone(), filter.clone()).remembering(mandate.memory.clone());
+        // Before anything is written: a database that was set back gave these leases, and its checkpoints fit its log.
+        if let Some(log) = mandate.memory.log() {
+            reader.verify(&log).await?;
+        }
         let mut ledger = Ledger::new(mandate.store.clone(), name.clone(), held.to_vec());
         let mut claimed = ledger.claim().await?;
         if claimed.partitioning.is_none() {
@@ -212,9 +226,8 @@ impl<'m> Term<'m> {
         let share = Share::new(held, claimed);
         let share_reached = share.reached();
         let Some(checkpoint) = share.start() else { return Ok(None) };
-        if share.partitions() != *partitions {
-            ledger.wish(*partitions).await?;
-        }
+        ledger.wish(&mandate.seat);
+        mandate.memory.keep(checkpoint.position, checkpoint.events.clone());
         let target = match mandate.settings.until_empty {
             Some(_) => Some(reader.last_position().await?),
             None => None,
@@ -245,7 +258,7 @@ impl<'m> Term<'m> {
             entry: Entry::default(),
             letters: Letters::new(share_reached),
             calls: FuturesUnordered::new(),
-            pace: Pace::new(now, mandate.settings.poll_max),
+            pace: Pace::new(now, mandate.settings.poll_max, mandate.bell.state()),
             drain: Drain::default(),
             unsaved: 0,
             being_saved: 0,
@@ -259,6 +272,7 @@ impl<'m> Term<'m> {
 
     /// Begins to wind down, so that another share can be taken up.
     fn reshape(&mut self, now: Instant) {
+        failpoint::reached(Failpoint::HandOverBegun);
         self.reshaping = true;
         self.stopping_since.get_or_insert(now);
     }
@@ -271,9 +285,11 @@ impl<'m> Term<'m> {
             return trusted;
         }
         while let Some(call) = self.dispatch.next_call(now) {
+            failpoint::reached(Failpoint::BeforePublish);
             let publisher = Arc::clone(&self.mandate.subscription.publisher);
             let (clock, limit) = (self.mandate.settings.clock.clone(), self.mandate.subscription.call_timeout);
-            self.calls.push(Box::pin(deliver(publisher, call, clock, limit)));
+            let call = deliver(publisher, call, clock, limit);
+            self.calls.push(Box::pin(self.mandate.seat.metrics.calls.time(&self.mandate.settings.clock, now, call)));
         }
         trusted
     }
@@ -296,10 +312,13 @@ impl<'m> Term<'m> {
         (call, outcome): (Vec<Delivery>, Result<Vec<Answer>, PublishError>),
         now: Instant,
     ) -> Result<(), RelayError> {
-        match outcome {
+        let name = &self.mandate.subscription.name;
+        match outcome.inspect_err(|error| metrics::publish_error(name, error)) {
             Ok(answers) => {
                 self.pace.call_failures.reset();
+                self.mandate.seat.metrics.answered(&answers);
                 let settled = self.dispatch.settle(call, answers, now);
+                failpoint::reached(Failpoint::AfterAcknowledgement);
                 if settled.published > 0 {
                     self.unsaved += settled.published;
                     self.mandate.seat.progress(now);
@@ -345,14 +364,18 @@ impl<'m> Term<'m> {
             open.insert(range.clone());
         }
         let events = self.trail.events();
-        self.entry.recorded.extend(self.dispatch.take_unrecorded());
+        let unrecorded = self.dispatch.take_unrecorded();
+        self.mandate.seat.metrics.parked(unrecorded.len());
+        self.entry.recorded.extend(unrecorded);
         self.collect_letters(&mut open);
         self.entry.checkpoints = self.share.checkpoints(self.frontier.position(), &open, &events);
         let errand = self.errand();
         self.being_saved = self.unsaved;
         self.dirty_since = None;
         self.drain.write_begins(drained);
-        self.writing = Some(Box::pin(ledger.write(errand)));
+        let writing = ledger.write(errand);
+        self.writing =
+            Some(Box::pin(self.mandate.seat.metrics.checkpoints.time(&self.mandate.settings.clock, now, writing)));
     }
 
     fn write_done(
@@ -361,7 +384,7 @@ impl<'m> Term<'m> {
         now: Instant,
     ) -> Result<Option<End>, RelayError> {
         self.ledger = Some(ledger);
-        match outcome {
+        match outcome.inspect_err(|error| metrics::database_error(Operation::Checkpoint, error)) {
             Ok(written) => {
                 self.pace.write_failures.reset();
                 self.unsaved -= self.being_saved;
@@ -419,6 +442,7 @@ async fn deliver(
         outcome = publisher.publish(&call) => outcome,
         () = late => Err(unanswered(limit)),
     };
+    failpoint::reached(Failpoint::AfterPublish);
     let outcome = outcome.and_then(|answers| {
         let (sent, answered) = (call.len(), answers.len());
         let message =

@@ -5,10 +5,12 @@ use std::time::Duration;
 use outbox_core::checkpoint::Held;
 use outbox_core::publisher::{Origin, PublishErrorKind};
 use outbox_core::store::Database;
-use outbox_core::{Position, PublishError, Store, StoreError};
+use outbox_core::{Position, PublishError, StoreError};
 
 use crate::connections::Ledger;
 use crate::error::RelayError;
+use crate::memory::Memory;
+use crate::metrics::{self, Operation};
 use crate::reaction::{self, Reaction};
 use crate::retry::Schedule;
 use crate::subscription::Subscription;
@@ -20,6 +22,7 @@ const CHANGE_PAUSE: Duration = Duration::from_millis(100);
 /// Works one subscription, term after term, and returns how many of its events will not pass.
 pub(crate) async fn work(mandate: Mandate) -> Result<u64, RelayError> {
     let ended = work_terms(&mandate).await;
+    mandate.seat.metrics.rests();
     if let Err(error) = mandate.subscription.publisher.close().await {
         tracing::warn!(subscription = mandate.subscription.name, error = %reaction::chain(&error), "publisher did not close");
     }
@@ -32,6 +35,7 @@ async fn work_terms(mandate: &Mandate) -> Result<u64, RelayError> {
     let mut schedule = Schedule::new(Duration::from_millis(50), Duration::from_secs(1));
     let patience = Patience(mandate);
     let mut at_work = false;
+    ask_partitions(mandate).await;
     loop {
         let held = tokio::select! {
             granted = grants.wait_for(|grant| !grant.work().is_empty()) => granted.map(|grant| grant.work()).unwrap_or_default(),
@@ -49,6 +53,7 @@ async fn work_terms(mandate: &Mandate) -> Result<u64, RelayError> {
                 mandate.seat.work(&held);
                 let outcome = term::run(mandate, &held, grants.clone()).await;
                 mandate.seat.work(&[]);
+                mandate.seat.vitals.rests();
                 outcome
             }
             Err(error) => Err(error),
@@ -85,6 +90,15 @@ async fn work_terms(mandate: &Mandate) -> Result<u64, RelayError> {
     }
 }
 
+/// Asks for the number of partitions that the configuration says; what fails here is asked for again after a write.
+async fn ask_partitions(mandate: &Mandate) {
+    let mut ledger = Ledger::new(mandate.store.clone(), mandate.subscription.name.clone(), Vec::new());
+    if let Err(error) = ledger.ask(&mandate.seat).await {
+        let (subscription, reason) = (&mandate.subscription.name, reaction::chain(&error));
+        tracing::debug!(subscription, reason, "the number of partitions could not be asked for yet");
+    }
+}
+
 /// Changes the number of partitions as soon as the heartbeat sees that somebody asked for it and all leases are free.
 async fn change_partitions(mandate: &Mandate) {
     let mut changes = mandate.seat.changes();
@@ -93,7 +107,10 @@ async fn change_partitions(mandate: &Mandate) {
     }
     let mut ledger = Ledger::new(mandate.store.clone(), mandate.subscription.name.clone(), Vec::new());
     match ledger.repartition().await {
-        Ok(true) => mandate.seat.set_changing(false),
+        Ok(true) => {
+            tracing::info!(subscription = mandate.subscription.name, "the number of partitions has changed");
+            mandate.seat.set_changing(false);
+        }
         Ok(false) => {}
         Err(error) => {
             let (subscription, reason) = (&mandate.subscription.name, reaction::chain(&error));
@@ -157,14 +174,15 @@ fn may_pass(error: &RelayError, at_work: bool) -> bool {
 
 /// Checks the database and opens the publisher.
 async fn ready(mandate: &Mandate, at_work: bool) -> Result<(), RelayError> {
-    let database = check(mandate.store.as_ref(), at_work).await?.map_err(RelayError::Store)?;
+    let database = check(&mandate.memory, at_work).await?.map_err(RelayError::Store)?;
+    metrics::identified(&mandate.settings.name, &database);
     let opened = open(&mandate.subscription, &database).await;
     opened.map_err(|error| publisher_error(&mandate.subscription, error))
 }
 
-/// The outer error is one a person must mend, the inner one may pass.
-pub(crate) async fn check(store: &dyn Store, at_work: bool) -> Result<Result<Database, StoreError>, RelayError> {
-    match store.check().await {
+/// Checks that the relay may work here. The outer error is one a person must mend, the inner one may pass.
+pub(crate) async fn check(memory: &Memory, at_work: bool) -> Result<Result<Database, StoreError>, RelayError> {
+    match memory.recognise().await.inspect_err(|error| metrics::database_error(Operation::Check, error)) {
         Err(error) if reaction::to_store_error(&error, at_work) == Reaction::Stop => Err(RelayError::Store(error)),
         checked => Ok(checked),
     }

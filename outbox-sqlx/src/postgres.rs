@@ -1,5 +1,7 @@
 //! The outbox on PostgreSQL: positions are drawn before commit, so what is missing between them may still appear.
 
+mod access;
+mod address;
 mod capture;
 #[cfg(feature = "testing")]
 mod captured;
@@ -12,14 +14,18 @@ mod desk;
 mod doctor;
 mod fault;
 mod filter;
+mod glance;
 mod lease;
+mod mender;
 mod migrate;
 mod partitions;
+mod place;
 mod row;
 mod source;
 mod start;
 mod status;
 mod store;
+mod wake;
 
 pub use capture::PgOutbox;
 pub use store::PgStore;

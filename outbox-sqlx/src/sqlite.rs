@@ -12,12 +12,15 @@ mod desk;
 mod doctor;
 mod filter;
 mod lease;
+mod mender;
 mod migrate;
 mod partitions;
+mod place;
 mod row;
 mod source;
 mod status;
 mod store;
+mod wake;
 
 pub use capture::SqliteOutbox;
 pub use store::SqliteStore;

@@ -2,3 +2,4 @@
 CREATE TABLE agg (k text PRIMARY KEY, ver bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
 CREATE TABLE bulk (k text PRIMARY KEY, ver bigint NOT NULL);
 CREATE TABLE stranger (n bigint NOT NULL);
+GRANT SELECT, INSERT, UPDATE ON agg, bulk, stranger TO outbox_writer;

@@ -38,17 +38,23 @@ mod corpus;
 pub mod draining;
 pub mod export;
 pub mod files;
+pub mod glance;
 pub mod hostile;
 pub mod interposed;
 pub mod lease;
 pub mod log;
 pub mod max_disk;
 pub mod memory;
+pub mod mending;
 pub mod network;
 pub mod parking;
+pub mod partitions;
+pub mod pooler;
 pub mod postgres;
 pub mod publisher;
 pub mod relay;
+pub mod roles;
+pub mod row_security;
 pub mod segments;
 pub mod server_settings;
 pub mod sink;
@@ -56,7 +62,9 @@ pub mod source;
 pub mod sqlite;
 pub mod stopping;
 pub mod trouble;
+pub mod unexpected;
 pub mod waiting;
+pub mod wake;
 
 /// A fresh outbox, which nobody else uses.
 #[expect(async_fn_in_trait, reason = "the behaviours run on one task, which need not move between threads")]
@@ -71,6 +79,11 @@ pub trait Backend: Sized {
 
     /// The store of this outbox.
     fn store(&self) -> Self::Store;
+
+    /// The store for somebody who only looks on.
+    fn operator(&self) -> Self::Store {
+        self.store()
+    }
 
     /// Opens a business transaction.
     async fn begin(&self) -> Self::Transaction<'static>;
@@ -108,7 +121,7 @@ pub trait Backend: Sized {
     /// # Errors
     ///
     /// What the adapter says.
-    async fn captured(tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError>;
+    async fn captured(&self, tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError>;
 }
 
 /// How a business transaction ends. Dropping it rolls it back.
@@ -148,6 +161,8 @@ pub trait SqlBackend: for<'t> Backend<Transaction<'t> = Transaction<'t, <Self as
     type Adapter: Adapter<Self::Database>;
     /// SQL that takes the log back to its first event, as a database restored from a backup would be.
     const SET_BACK: &'static str;
+    /// SQL that does to the log what a restore, a lagging standby or a person does, and whether events can be written then.
+    const DAMAGES: &'static [(&'static str, bool)];
     /// SQL that lists every table, as one text.
     const TABLES: &'static str;
 
@@ -273,6 +288,9 @@ macro_rules! conformance {
                 broken_connections_lose_nothing,
                 an_unknown_outcome_of_a_checkpoint_repeats_nothing,
             }
+            $crate::behaviours! { $backend, wake:
+                a_waker_has_a_relay_read_at_once,
+            }
             $crate::behaviours! { $backend, parking:
                 a_parked_key_waits_in_the_table_and_others_go_on,
                 a_requeued_key_goes_in_order,
@@ -306,6 +324,16 @@ macro_rules! conformance {
                 a_drain_behind_a_full_window_is_an_error,
                 a_drain_of_a_relay_that_ends_is_an_error,
                 drains_together_are_all_answered,
+            }
+            $crate::behaviours! { $backend, partitions:
+                every_event_of_every_partition_is_published_once,
+                the_number_of_partitions_changes_under_load,
+                a_change_of_the_number_shuts_older_epochs_out,
+                a_subscription_of_one_row_is_of_one_partition,
+            }
+            $crate::behaviours! { $backend, glance:
+                lag_falls_to_zero,
+                a_glance_says_what_the_status_says,
             }
             $crate::behaviours! { $backend, continuity:
                 the_same_log_after_a_reconnect_goes_on,
@@ -357,6 +385,17 @@ macro_rules! sql_conformance {
                 another_event_under_a_known_position_stops_it,
                 a_log_set_back_while_no_relay_ran_is_noticed,
                 rows_pruned_below_the_floor_are_not_missed,
+                a_lost_lease_makes_no_relay_forget_what_it_read,
+            }
+            $crate::behaviours! { $backend, mending:
+                every_damage_is_noticed_and_mended,
+                nothing_is_mended_under_a_relay_at_work,
+                an_export_by_name_is_mended_too,
+                only_the_named_subscription_is_mended,
+                a_place_where_nobody_worked_is_refused_until_it_is_adopted,
+                another_way_to_the_same_server_needs_no_adoption,
+                a_new_instance_is_another_outbox,
+                doctor_and_status_tell_how_it_stands,
             }
             $crate::behaviours! { $backend, changelog:
                 a_tail_shows_the_newest_and_what_comes,

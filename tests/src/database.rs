@@ -1,4 +1,4 @@
-//! A database that belongs to one test.
+//! A database that belongs to one test, with users that have one role each.
 
 use std::env;
 use std::path::Path;
@@ -10,6 +10,8 @@ use sqlx::{Connection, Executor, PgConnection};
 use tokio::process::Command;
 use uuid::Uuid;
 use xtask::postgres::{Binaries, Cluster, URL_VARIABLE};
+
+use crate::roles::Users;
 
 /// A database on a server, dropped with this value.
 #[derive(Clone, Debug)]
@@ -57,7 +59,8 @@ impl Drop for Owned {
     fn drop(&mut self) {
         // Best effort: the server itself goes with the run.
         let mut psql = self.database.binaries.command("psql");
-        psql.args(["-q", "-X", "-c", &format!("DROP DATABASE {} WITH (FORCE)", self.name), &self.server]);
+        psql.args(["-q", "-X", "-c", &format!("DROP DATABASE {} WITH (FORCE)", self.name)]);
+        psql.args(["-c", &Users::removal(&self.name), &self.server]);
         if let Err(error) = psql.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status() {
             eprintln!("database {} is left behind: {error}", self.name);
         }
@@ -80,13 +83,52 @@ impl Database {
         &self.url
     }
 
-    /// A new session.
+    /// Its address for a user that may relay, and no more.
+    pub fn relay_url(&self) -> String {
+        self.url_of("relay")
+    }
+
+    /// Its address for a user that may write events, and no more.
+    pub fn writer_url(&self) -> String {
+        self.url_of("writer")
+    }
+
+    fn url_of(&self, role: &str) -> String {
+        self.url.replacen("postgres@", &format!("{}_{role}@", self.name()), 1)
+    }
+
+    fn name(&self) -> &str {
+        self.url.rsplit_once('/').map_or("", |(_, name)| name)
+    }
+
+    /// Makes the roles and the users, where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// When the tables are missing or the server does not answer.
+    pub async fn make_users(&self) -> Result<()> {
+        let users = Users::of(self.url.parse()?, self.name());
+        let mut session = self.connect().await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(users.creation())).execute(&mut session).await?;
+        Ok(())
+    }
+
+    /// A new session of the owner.
     ///
     /// # Errors
     ///
     /// When the server does not answer.
     pub async fn connect(&self) -> sqlx::Result<PgConnection> {
         PgConnection::connect(&self.url).await
+    }
+
+    /// A new session of an application.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not answer, or nobody has made the users.
+    pub async fn connect_as_writer(&self) -> sqlx::Result<PgConnection> {
+        PgConnection::connect(&self.writer_url()).await
     }
 
     /// Creates the outbox tables without the help of the program.

@@ -3,7 +3,7 @@
 //!
 //! [`load`] lets pgbench change counters and write events by the plain-SQL contract while sessions are killed;
 //! [`relay_process`] runs the program and kills it; [`oracle`] compares the program's file with the database;
-//! [`readers`] are the controls; [`scenario`] puts these together, for the tests in short and for the `torture` program
+//! [`readers`] are the controls; [`roles`] has the users with one role each; [`scenario`] puts these together, for the tests in short and for the `torture` program
 //! at length. [`mod@conformance`] is what every backend must do, written once.
 
 pub mod conformance;
@@ -14,6 +14,9 @@ pub mod oracle;
 pub mod output;
 pub mod proxy;
 pub mod readers;
+pub mod recorder;
 pub mod relay_process;
+pub mod roles;
 pub mod scenario;
+pub mod small_disk;
 pub mod verdict;

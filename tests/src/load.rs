@@ -48,11 +48,21 @@ pub struct LoadOptions {
     pub kill_every: Duration,
     /// Whether every event is still in the log at the end, and no cleaner has been there.
     pub log_is_kept: bool,
+    /// Whether no commit waits for the disk.
+    pub asynchronous: bool,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { seed: 1, keys: 200, clients: 32, bulk: 0, kill_every: Duration::from_millis(100), log_is_kept: true }
+        Self {
+            seed: 1,
+            keys: 200,
+            clients: 32,
+            bulk: 0,
+            kill_every: Duration::from_millis(100),
+            log_is_kept: true,
+            asynchronous: false,
+        }
     }
 }
 
@@ -86,7 +96,7 @@ impl Context {
             if self.stop.is_cancelled() {
                 return None;
             }
-            match self.database.connect().await {
+            match self.database.connect_as_writer().await {
                 Ok(session) => return Some(session),
                 Err(error) => self.trouble(&error),
             }
@@ -115,6 +125,7 @@ impl Load {
     /// When the outbox is missing, the tables exist already, or pgbench cannot be started.
     pub async fn start(database: &Database, options: LoadOptions) -> Result<Self> {
         let mut session = database.connect().await?;
+        database.make_users().await?;
         session.execute(TABLES).await?;
         let counters = sqlx::query("INSERT INTO agg (k) SELECT 'k-' || n FROM generate_series(1, $1) AS n");
         counters.bind(i32::try_from(options.keys)?).execute(&mut session).await?;

@@ -97,6 +97,29 @@ impl Tail {
         Self { path: path.to_owned(), offset, rest: Vec::new() }
     }
 
+    /// Begins at the beginning.
+    pub fn from_start(path: &Path) -> Self {
+        Self { path: path.to_owned(), offset: 0, rest: Vec::new() }
+    }
+
+    /// Waits until so many whole lines have come.
+    ///
+    /// # Errors
+    ///
+    /// When fewer came within the time.
+    pub async fn wait_for_lines(&mut self, lines: usize, at_most: Duration) -> Result<()> {
+        let start = Instant::now();
+        let mut come = 0;
+        while start.elapsed() < at_most {
+            come += self.lines()?.len();
+            if come >= lines {
+                return Ok(());
+            }
+            between_looks().await;
+        }
+        bail!("{come} of {lines} lines came within {at_most:?}")
+    }
+
     /// Waits until a whole line has come that holds the text.
     ///
     /// # Errors

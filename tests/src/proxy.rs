@@ -21,6 +21,8 @@ pub struct Proxy {
 
 /// What happens to connections; they are numbered in the order they came.
 struct Weather {
+    /// Where new connections lead.
+    server: Mutex<String>,
     /// Connections up to this number are cut.
     cut_to: watch::Sender<u64>,
     /// Connections up to this number forward nothing, and nobody is told.
@@ -48,6 +50,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let weather = Arc::new(Weather {
+            server: Mutex::new(server.into()),
             cut_to: watch::Sender::new(0),
             silent_to: watch::Sender::new(0),
             delay: Mutex::default(),
@@ -55,13 +58,19 @@ impl Proxy {
             sprung: watch::Sender::new(0),
             accepted: watch::Sender::new(0),
         });
-        let accepting = tokio::spawn(accept(listener, server.into(), weather.clone()));
+        let accepting = tokio::spawn(accept(listener, weather.clone()));
         Ok(Self { address, weather, accepting })
     }
 
     /// Where it listens on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Lets new connections lead to another server, as an address that moves with a failover; open ones are cut.
+    pub fn lead_to(&self, server: impl Into<String>) {
+        *self.weather.server.lock().unwrap_or_else(PoisonError::into_inner) = server.into();
+        self.cut();
     }
 
     /// Cuts every connection that is open now.
@@ -99,12 +108,13 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, server: String, weather: Arc<Weather>) {
+async fn accept(listener: TcpListener, weather: Arc<Weather>) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         weather.accepted.send_modify(|accepted| *accepted += 1);
         let number = *weather.accepted.borrow();
-        let (server, weather) = (server.clone(), weather.clone());
+        let server = weather.server.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let weather = weather.clone();
         connections.spawn(async move {
             let mut cut = weather.cut_to.subscribe();
             tokio::select! {

@@ -25,11 +25,23 @@ const SHUTDOWN: Duration = Duration::from_secs(30);
 /// How much of the log an error shows.
 const SHOWN: usize = 4_000;
 
+/// Where the program is.
+///
+/// # Panics
+///
+/// When nobody told: a test that needs it never passes without.
+pub(crate) fn program() -> PathBuf {
+    env::var_os(BIN_VARIABLE).expect("run `cargo xtask test`: it builds the relay that this test needs").into()
+}
+
 /// Everything needed to run the program again and again.
 #[derive(Clone, Debug)]
 pub struct Relay {
     binary: PathBuf,
-    url: String,
+    /// Where the database is, for the owner of the tables and for a relay.
+    urls: (String, String),
+    /// Where users have to be made.
+    database: Option<Database>,
     output: PathBuf,
     log: PathBuf,
     name: String,
@@ -55,11 +67,25 @@ impl Relay {
     ///
     /// As [`Relay::new`].
     pub fn named(database: &Database, folder: &Path, name: &str) -> Self {
-        let binary =
-            env::var_os(BIN_VARIABLE).expect("run `cargo xtask test`: it builds the relay that this test needs");
+        let urls = (database.url().to_owned(), database.relay_url());
+        Self { database: Some(database.clone()), ..Self::of(urls, folder, name) }
+    }
+
+    /// Publishes the outbox of an SQLite file into a file in the folder.
+    ///
+    /// # Panics
+    ///
+    /// As [`Relay::new`].
+    pub fn on_sqlite(file: &Path, folder: &Path) -> Self {
+        let url = format!("sqlite:{}", file.display());
+        Self::of((url.clone(), url), folder, "default")
+    }
+
+    fn of(urls: (String, String), folder: &Path, name: &str) -> Self {
         Self {
-            binary: binary.into(),
-            url: database.url().to_owned(),
+            binary: program(),
+            urls,
+            database: None,
             output: folder.join(format!("{name}.jsonl")),
             log: folder.join(format!("{name}.log")),
             name: name.to_owned(),
@@ -71,14 +97,22 @@ impl Relay {
         &self.output
     }
 
-    /// Creates the outbox tables.
+    /// Creates the outbox tables as the owner, and the users that the relay and its load connect as.
     ///
     /// # Errors
     ///
     /// When the program fails; the text holds the end of its log.
     pub async fn migrate(&self) -> Result<()> {
-        let status = self.command("migrate")?.stdout(Stdio::null()).status().await?;
-        self.must_be_done("migrate", status)
+        let mut migrate = self.command("migrate", &self.urls.0)?;
+        if self.database.is_some() {
+            migrate.arg("--roles");
+        }
+        let status = migrate.stdout(Stdio::null()).status().await?;
+        self.must_be_done("migrate", status)?;
+        match &self.database {
+            Some(database) => database.make_users().await,
+            None => Ok(()),
+        }
     }
 
     /// Starts publishing.
@@ -89,6 +123,34 @@ impl Relay {
     pub fn spawn(&self) -> Result<RelayProcess> {
         let child = self.run()?.spawn().with_context(|| format!("{} cannot be started", self.binary.display()))?;
         Ok(RelayProcess { child, relay: self.clone() })
+    }
+
+    /// The same program and files with the database at another address.
+    pub fn at(&self, url: impl Into<String>) -> Self {
+        let url = url.into();
+        Self { urls: (url.clone(), url), ..self.clone() }
+    }
+
+    /// Calls a command and waits for its end: its exit code, and all it said.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started.
+    pub async fn call(&self, command: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+        let mut program = self.command(command, &self.urls.0)?;
+        let output = program.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).output().await?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))
+    }
+
+    /// Publishes what there is, to the end, whatever the end: the exit code, and what it said last.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started.
+    pub async fn try_drain(&self, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+        let status = self.run()?.args(["--until-empty", "--timeout", "60s"]).args(arguments).status().await?;
+        Ok((status.code(), self.end_of_log()))
     }
 
     /// Publishes what there is, to the end.
@@ -107,21 +169,21 @@ impl Relay {
     ///
     /// When the program cannot be started.
     pub fn cleanup(&self) -> Result<CleanerProcess> {
-        let child = self.command("cleanup")?.env("OUTBOX_RETENTION_KEEP", "0s").spawn();
+        let child = self.command("cleanup", &self.urls.1)?.env("OUTBOX_RETENTION_KEEP", "0s").spawn();
         Ok(CleanerProcess(child.with_context(|| format!("{} cannot be started", self.binary.display()))?))
     }
 
     fn run(&self) -> Result<Command> {
-        let mut command = self.command("run")?;
+        let mut command = self.command("run", &self.urls.1)?;
         command.arg("--publisher").arg(format!("file:{}", self.output.display()));
         command.args(["--name", &self.name, "--window-events", &WINDOW.to_string()]);
         Ok(command)
     }
 
-    fn command(&self, name: &str) -> Result<Command> {
+    fn command(&self, name: &str, url: &str) -> Result<Command> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(&self.binary);
-        command.args([name, "--database-url", &self.url]);
+        command.args([name, "--database-url", url]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         Ok(command)
     }
@@ -167,6 +229,17 @@ impl RelayProcess {
         self.must_run()?;
         self.child.kill().await?;
         Ok(())
+    }
+
+    /// Waits until it ends by itself: its exit code, and what it said last.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end.
+    pub async fn ended(mut self) -> Result<(Option<i32>, String)> {
+        let ended = timeout(SHUTDOWN, self.child.wait()).await;
+        let status = ended.with_context(|| format!("outbox-relay does not end: …{}", self.relay.end_of_log()))??;
+        Ok((status.code(), self.relay.end_of_log()))
     }
 
     /// Asks it to finish what is in flight and end.

@@ -2,17 +2,23 @@
 
 mod cleanup;
 mod controls;
+mod disk;
+mod kill_matrix;
 mod kills;
 mod order;
 mod restarts;
+pub mod wake;
 
 use std::time::Duration;
 
 pub use self::cleanup::cleanup;
 pub use self::controls::{Controls, controls};
+pub use self::disk::{disk_of_sqlite, disk_of_the_file, disk_of_the_server};
+pub use self::kill_matrix::{Kind, kill_matrix};
 pub use self::kills::kills;
 pub use self::order::order;
-pub use self::restarts::restarts;
+pub use self::restarts::{ghosts, restarts};
+pub use self::wake::wake;
 use crate::load::LoadOptions;
 use crate::oracle::{Findings, Truth};
 

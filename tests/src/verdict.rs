@@ -37,9 +37,13 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { faults, survived, findings, bound, seed, wall, .. } = self;
-        write!(f, "faults={faults} survived={survived} {findings} (≤ bound {bound}) seeds={seed} ")?;
-        write!(f, "commit={} wall={}s", commit(), wall.as_secs())
+        write!(f, "faults={faults} survived={survived} {findings} (≤ bound {bound}) {}", circumstances(*seed, *wall))
     }
+}
+
+/// What every line ends with: how to repeat it, what ran, and how long.
+pub fn circumstances(seed: u64, wall: Duration) -> String {
+    format!("seeds={seed} commit={} wall={}s", commit(), wall.as_secs())
 }
 
 /// The commit that ran, marked where files differ from it.

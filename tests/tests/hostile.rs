@@ -87,23 +87,34 @@ const SETTINGS: [(&str, &[&str]); 6] = [
 /// A database with the outbox and one event in it, and a folder to work in.
 struct Shop {
     url: String,
+    /// The same for a user that may relay, and no more.
+    relay_url: String,
     folder: TempDir,
     _owned: Option<Owned>,
 }
 
 impl Shop {
     async fn on_sqlite() -> Self {
-        Self::at("sqlite:shop.db".to_owned(), None).await
+        Self::at("sqlite:shop.db", "sqlite:shop.db".to_owned(), None).await
     }
 
     async fn on_postgres() -> Self {
         let owned = Owned::on_shared_server().await.expect("a database can be created");
-        Self::at(owned.database().url().to_owned(), Some(owned)).await
+        let database = owned.database().clone();
+        let shop = Self::at(database.url(), database.relay_url(), Some(owned)).await;
+        database.make_users().await.expect("users can be made");
+        shop
     }
 
-    async fn at(url: String, owned: Option<Owned>) -> Self {
-        let shop = Self { url, folder: TempDir::new().expect("there is a folder for temporary files"), _owned: owned };
-        assert_eq!(run(&mut shop.program(&["migrate", "--segments", "1"])).status.code(), Some(0));
+    async fn at(url: &str, relay_url: String, owned: Option<Owned>) -> Self {
+        let shop = Self {
+            url: url.to_owned(),
+            relay_url,
+            folder: TempDir::new().expect("there is a folder for temporary files"),
+            _owned: owned,
+        };
+        let migrate = ["migrate", "--segments", "1", "--database-url", url];
+        assert_eq!(run(&mut shop.program(&migrate)).status.code(), Some(0));
         shop.ask("INSERT INTO outbox_event (topic, event_key, payload) VALUES ('a', 'k', '{}') RETURNING 'done'").await;
         shop
     }
@@ -118,7 +129,7 @@ impl Shop {
         let mut command = Command::new(program);
         command
             .env_clear()
-            .env("DATABASE_URL", &self.url)
+            .env("DATABASE_URL", &self.relay_url)
             .current_dir(&self.folder)
             .args(arguments)
             .stdin(Stdio::null());

@@ -279,3 +279,51 @@ async fn doctor_tells_a_user_without_privileges_what_to_grant() {
     shop.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
     shop.drop().await;
 }
+
+#[tokio::test]
+async fn each_command_runs_as_the_user_whose_role_allows_it() {
+    let shop = Shop::new().await;
+    let call = |user: &str, arguments: &[&str]| {
+        let url = shop.url.replacen("postgres@", &format!("{user}@"), 1);
+        relay(&[arguments, &["--database-url", &url]].concat())
+    };
+    let said = String::from_utf8(call("postgres", &["migrate", "--roles"]).stdout).expect("it is text");
+    assert!(said.ends_with("the roles outbox_writer, outbox_relay, outbox_operator may do what they need\n"), "{said}");
+    let json = String::from_utf8(call("postgres", &["migrate", "--roles", "--json"]).stdout).expect("it is text");
+    assert_eq!(json, "{\"changed\":false,\"roles\":[\"outbox_writer\",\"outbox_relay\",\"outbox_operator\"]}\n");
+    let shown = String::from_utf8(call("postgres", &["migrate", "--roles", "--print"]).stdout).expect("it is text");
+    shop.sql(&shown).await;
+
+    let users = ["writer", "relay", "operator"].map(|role| format!("{}_{role}", shop.name));
+    for (user, role) in users.iter().zip(["writer", "relay", "operator"]) {
+        shop.sql(&format!("CREATE ROLE {user} LOGIN; GRANT outbox_{role} TO {user}")).await;
+    }
+    let [writer, relaying, operator] = &users;
+    let as_writer = shop.url.replacen("postgres@", &format!("{writer}@"), 1);
+    let mut session = PgConnection::connect(&as_writer).await.expect("the writer may connect");
+    let insert = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'k', '{}')";
+    session.execute(insert).await.expect("the writer may write");
+    drop(session);
+
+    let run = ["run", "--publisher", "null", "--until-empty"];
+    let export = ["events", "export", "--format", "jsonl"];
+    for arguments in [&run[..], &["cleanup"], &export] {
+        let allowed = call(relaying, arguments);
+        assert_eq!(allowed.status.code(), Some(0), "{arguments:?}: {allowed:?}");
+    }
+    for arguments in [&["status"][..], &["why"], &["doctor"], &["events", "show"], &["events", "stats"]] {
+        let allowed = call(operator, arguments);
+        assert_eq!(allowed.status.code(), Some(0), "{arguments:?}: {allowed:?}");
+        let denied = call(writer, arguments);
+        let expected = if arguments == ["doctor"] { 1 } else { 2 };
+        assert_eq!(denied.status.code(), Some(expected), "{arguments:?}: {denied:?}");
+        assert!(format!("{denied:?}").contains("GRANT SELECT ON"), "{denied:?}");
+    }
+    for (user, arguments) in [(operator, &run[..]), (operator, &export), (operator, &["cleanup"]), (writer, &run)] {
+        assert_refused(self::said(&call(user, arguments)), &["GRANT", user]);
+    }
+    shop.drop().await;
+    let mut server =
+        PgConnection::connect(&env::var(URL_VARIABLE).expect("it was there before")).await.expect("it answers");
+    server.execute(AssertSqlSafe(format!("DROP ROLE {}", users.join(", ")))).await.expect("they own nothing any more");
+}

@@ -17,6 +17,7 @@ mod apt;
 mod binaries;
 mod fetched;
 mod folder;
+mod pooler;
 mod settings;
 mod wheel;
 
@@ -30,6 +31,7 @@ use anyhow::{Context, Result, bail};
 use self::account::Account;
 pub use self::binaries::{BIN_VARIABLE, Binaries};
 use self::folder::Folder;
+pub use self::pooler::Pooler;
 
 /// The name of the variable that tells tests where the run's shared server listens.
 pub const URL_VARIABLE: &str = "OUTBOX_TEST_POSTGRES_URL";
@@ -108,10 +110,37 @@ impl Cluster {
     /// When the server does not start; the text holds the server's own words.
     pub fn start_with(binaries: Binaries, options: ClusterOptions) -> Result<Self> {
         let folder = Folder::create(options.parent.as_deref(), &binaries, Account::choose()?)?;
-        let mut initdb = folder.command(binaries.command("initdb"));
-        initdb.args(["-A", "trust", "-U", "postgres", "--no-sync", "--no-locale", "-E", "UTF8", "-D"]);
-        complete(initdb.arg(folder.data()))?;
+        Self::make_data(&binaries, &folder, &[])?;
         Self::launch(binaries, folder, &settings::for_primary(options.settings))
+    }
+
+    fn make_data(binaries: &Binaries, folder: &Folder, options: &[&str]) -> Result<()> {
+        let mut initdb = folder.command(binaries.command("initdb"));
+        initdb.args(["-A", "trust", "-U", "postgres", "--no-sync", "--no-locale", "-E", "UTF8"]);
+        complete(initdb.args(options).arg("-D").arg(folder.data())).map(drop)
+    }
+
+    /// Stops this server for good and brings its data to other programs by their `pg_upgrade`, in a folder and on a port of
+    /// its own.
+    ///
+    /// # Errors
+    ///
+    /// When the programs have no `pg_upgrade`, or it refuses.
+    pub fn upgrade(&self, binaries: Binaries) -> Result<Self> {
+        let folder = Folder::create(self.folder.parent(), &binaries, Account::choose()?)?;
+        // Both must have checksums, or neither. Version 18 was the first to have them unless told otherwise, and to be told so.
+        let told = complete(binaries.command("initdb").arg("--help"))?;
+        let without = ["--no-data-checksums"];
+        let here = complete(self.binaries.command("initdb").arg("--help"))?.contains(without[0]);
+        let differ = !here && told.contains(without[0]);
+        Self::make_data(&binaries, &folder, if differ { &without } else { &[] })?;
+        self.stop(StopMode::Fast)?;
+        let mut upgrade = folder.command(binaries.command("pg_upgrade"));
+        upgrade.arg("-b").arg(self.binaries.folder()).arg("-B").arg(binaries.folder());
+        upgrade.arg("-d").arg(self.folder.data()).arg("-D").arg(folder.data());
+        upgrade.args(["-U", "postgres", "-p", &free_port()?.to_string(), "-P", &free_port()?.to_string()]);
+        complete(&mut upgrade)?;
+        Self::launch(binaries, folder, &settings::for_primary(Vec::new()))
     }
 
     /// Makes a hot standby of this server, in a folder and on a port of its own.
@@ -122,11 +151,61 @@ impl Cluster {
     ///
     /// When this server does not run, when `wal_level` is `minimal`, or when the standby does not start.
     pub fn standby(&self) -> Result<Self> {
+        self.copied(&["--write-recovery-conf"])
+    }
+
+    /// Makes a copy of this server that goes its own way from now on, in a folder and on a port of its own.
+    ///
+    /// # Errors
+    ///
+    /// When this server does not run, or the copy does not start.
+    pub fn copy(&self) -> Result<Self> {
+        self.copied(&[])
+    }
+
+    fn copied(&self, options: &[&str]) -> Result<Self> {
         let folder = Folder::create(self.folder.parent(), &self.binaries, Account::choose()?)?;
-        let mut copy = folder.command(self.bin("pg_basebackup"));
-        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream", "--no-sync", "-D"]);
-        complete(copy.arg(folder.data()))?;
+        self.base_backup(&folder, &folder.data(), options)?;
         Self::launch(self.binaries.clone(), folder, &[])
+    }
+
+    fn base_backup(&self, folder: &Folder, to: &Path, options: &[&str]) -> Result<()> {
+        let mut copy = folder.command(self.bin("pg_basebackup"));
+        copy.args(options).args(["--checkpoint=fast", "--wal-method=stream", "--no-sync", "-D"]);
+        complete(copy.arg(to)).map(drop)
+    }
+
+    /// Lets a standby become a primary, and waits until it takes writes.
+    ///
+    /// # Errors
+    ///
+    /// When it is none, or does not run.
+    pub fn promote(&self) -> Result<()> {
+        complete(self.pg_ctl().arg("promote")).map(drop)
+    }
+
+    /// Takes a base backup of the running server, which [`Cluster::restore`] brings back.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not run, or there is one already.
+    pub fn back_up(&self) -> Result<()> {
+        self.base_backup(&self.folder, &self.backup(), &[])
+    }
+
+    /// Puts the backup in the place of the stopped server's data.
+    ///
+    /// # Errors
+    ///
+    /// When there is no backup.
+    pub fn restore(&self) -> Result<()> {
+        let (data, backup) = (self.folder.data(), self.backup());
+        std::fs::remove_dir_all(&data).with_context(|| format!("{} cannot be removed", data.display()))?;
+        std::fs::rename(&backup, &data).with_context(|| format!("there is no backup {}", backup.display()))
+    }
+
+    fn backup(&self) -> PathBuf {
+        self.folder.path().join("backup")
     }
 
     /// Writes the settings and starts, on another port if somebody took the chosen one between the look and the start.
@@ -206,6 +285,15 @@ impl Cluster {
     pub fn start_again(&self) -> Result<()> {
         let outcome = complete(self.pg_ctl().arg("-l").arg(self.folder.log()).arg("start"));
         outcome.map(drop).with_context(|| self.folder.end_of_log())
+    }
+
+    /// Whether the server runs, be it that it recovers.
+    ///
+    /// # Errors
+    ///
+    /// When `pg_ctl` cannot be started.
+    pub fn is_running(&self) -> Result<bool> {
+        Ok(self.pg_ctl().arg("status").output().context("pg_ctl cannot be started")?.status.success())
     }
 
     /// Restarts the server like a crash: sessions are cut, the start recovers from the log.

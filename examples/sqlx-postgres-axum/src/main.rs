@@ -1,6 +1,8 @@
 //! Runs the service, and in the same process the relay that publishes its events to standard output.
 
 use anyhow::{Context as _, Result};
+use axum::middleware::map_response;
+use axum::response::Response;
 use outbox_relay::{Relay, Subscription, publisher};
 use outbox_sqlx::{Names, PgOutbox, PgStore};
 use sqlx::PgPool;
@@ -27,7 +29,13 @@ async fn main() -> Result<()> {
 
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    let service = router(Shop { pool, outbox: PgOutbox::new() });
+    // By the time there is a response its request has committed, or rolled back: the relay reads at once.
+    let waker = relay.waker();
+    let woken = map_response(move |response: Response| {
+        waker.wake();
+        std::future::ready(response)
+    });
+    let service = router(Shop { pool, outbox: PgOutbox::new() }).layer(woken);
     axum::serve(listener, service).with_graceful_shutdown(stopped()).await?;
 
     // The requests have ended; the relay finishes what is in flight, and the rest waits in the outbox.

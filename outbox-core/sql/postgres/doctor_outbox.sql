@@ -31,13 +31,15 @@ FROM (
     LEFT JOIN pg_sequence ON seqrelid = pg_get_serial_sequence('outbox_event', 'position')::regclass
     WHERE attrelid = 'outbox_event'::regclass AND attname = 'position'
     UNION ALL
-    SELECT 2, 'row security', CASE WHEN NOT bool_or(relrowsecurity) OR bool_and(row_security_active(oid) IS FALSE) THEN 'ok' ELSE 'failed' END,
-        CASE WHEN bool_or(row_security_active(oid)) THEN 'policies hide rows of ' || string_agg(oid::regclass::text, ', ') FILTER (WHERE row_security_active(oid))
-            ELSE 'no policy hides a row from this user' END,
-        format('ALTER ROLE %I BYPASSRLS, or disable row level security on the outbox''s tables', current_user)
-    FROM pg_class
-    WHERE oid IN ('outbox_event'::regclass, 'outbox_checkpoint'::regclass, 'outbox_lease'::regclass, 'outbox_relay'::regclass,
-        'outbox_dead_letter'::regclass, 'outbox_meta'::regclass)
+    SELECT 2, 'policies of writers',
+        CASE WHEN relrowsecurity AND NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = log.oid AND polpermissive AND polcmd IN ('a', '*'))
+            THEN 'warning' ELSE 'ok' END,
+        CASE WHEN NOT relrowsecurity THEN 'row level security is off on the log'
+            ELSE format('row level security is on for the log, %s policies let writers insert',
+                (SELECT count(*) FROM pg_policy WHERE polrelid = log.oid AND polpermissive AND polcmd IN ('a', '*'))) END,
+        format('no writer but the owner may insert: CREATE POLICY writers_append ON %s FOR INSERT WITH CHECK (true)', log.oid::regclass)
+    FROM pg_class AS log
+    WHERE log.oid = 'outbox_event'::regclass
     UNION ALL
     SELECT 3, 'foreign keys', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'failed' END,
         CASE WHEN count(*) = 0 THEN 'none points at the log'

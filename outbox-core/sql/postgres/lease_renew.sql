@@ -28,8 +28,11 @@ UNION ALL
 SELECT 'relay', relay_name, NULL, relay_id, host, process_id, process_started, serves
 FROM outbox_relay WHERE seen_at > clock_timestamp() - $6 * interval '1 second' AND serves <> ''
 UNION ALL
-SELECT 'lease', subscription, partition_id, relay_id, NULL, NULL, NULL, NULL
-FROM outbox_lease WHERE subscription = ANY ($14::text[]) AND expires_at > clock_timestamp()
+SELECT 'lease', lease.subscription, lease.partition_id, lease.relay_id, owner.host, owner.process_id, owner.process_started,
+    owner.relay_name
+FROM outbox_lease AS lease
+LEFT JOIN outbox_relay AS owner ON owner.relay_id = lease.relay_id
+WHERE lease.subscription = ANY ($14::text[]) AND lease.expires_at > clock_timestamp()
 UNION ALL
 SELECT 'rule', name, NULL, NULL, NULL, NULL, NULL, value
 FROM outbox_meta

@@ -22,6 +22,22 @@ BEGIN
     END LOOP;
 END $$;
 
+-- From here on relays write rows of outbox_meta too: 'address:…', one for each address at which a relay has worked or that was
+-- adopted, with the time and by whom; 'server', the cluster and the start of the server that a relay met last; 'repair:…' and
+-- 'new_instance:…', what a person did at that time, and why. By them a copy is told from the original.
+DO $$
+DECLARE
+    relay text;
+BEGIN
+    FOR relay IN
+        SELECT DISTINCT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END
+        FROM pg_class, aclexplode(relacl)
+        WHERE oid = 'outbox_checkpoint'::regclass AND privilege_type = 'UPDATE' AND grantee <> relowner
+    LOOP
+        EXECUTE 'GRANT INSERT, UPDATE ON outbox_meta TO ' || relay;
+    END LOOP;
+END $$;
+
 -- What a relay serves, as a JSON array of names: relays that serve the same subscription share its partitions.
 ALTER TABLE outbox_relay ADD COLUMN serves text NOT NULL DEFAULT '';
 

@@ -36,6 +36,8 @@ pub enum Obstacle {
     },
     /// Sessions hold locks on it.
     Locked(Vec<HolderStatus>),
+    /// A foreign key points at it.
+    Referenced,
     /// It changed after it was looked at, or another cleaner is at work: the next pass will see.
     Changing,
 }
@@ -50,6 +52,7 @@ impl Obstacle {
             Self::Owed { .. } => "owed",
             Self::Young { .. } => "young",
             Self::Locked(_) => "locked",
+            Self::Referenced => "referenced",
             Self::Changing => "changing",
         }
     }
@@ -73,6 +76,9 @@ impl fmt::Display for Obstacle {
             Self::Locked(holders) => {
                 let holders: Vec<_> = holders.iter().map(ToString::to_string).collect();
                 write!(f, "it is locked by {}", holders.join(", "))
+            }
+            Self::Referenced => {
+                f.write_str("a foreign key points at it; `outbox-relay doctor` shows the statement that drops it")
             }
             Self::Changing => f.write_str("it was in use at this moment; the next pass tries again"),
         }

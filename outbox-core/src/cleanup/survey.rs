@@ -154,7 +154,9 @@ impl Survey {
     fn is_due(&self, current: &Segment, ends: Ends, retention: &Retention) -> bool {
         let others = u32::from(self.used.min(retention.segments)).saturating_sub(1).max(1);
         let share = retention.keep / others;
-        let older_than = |share: Duration| ends.first_age.is_none_or(|age| age >= share.as_secs_f64());
+        // An event from a clock that was ahead has a negative age, and need not be kept either where nothing need be.
+        let older_than =
+            |share: Duration| share.is_zero() || ends.first_age.is_none_or(|age| age >= share.as_secs_f64());
         let done = self.pins(current).next().is_none() && self.claims().next().is_some();
         let large = current.bytes.is_some_and(|bytes| bytes >= retention.segment_bytes);
         large || older_than(share.max(SHORTEST)) || (done && older_than(share))

@@ -7,6 +7,7 @@ use outbox_core::{Clock, OnMaxDisk, Retention, Store, StoreError};
 
 use super::archive;
 use super::report::{Report, Turn};
+use crate::failpoint::{self, Failpoint};
 
 /// An event that stays so much longer than it need be kept is worth a word: before, its readers may just be busy.
 const LATE: Duration = Duration::from_mins(10);
@@ -44,11 +45,18 @@ impl Pass<'_> {
     async fn turn(&mut self, from: i16, to: i16, survey: &mut Survey, report: &mut Report) -> Result<(), StoreError> {
         if self.dry_run {
             report.turned = Some(Turn { from, to });
-        } else if self.cleaner.turn(from, to).await? {
+        } else if self.turn_to(from, to).await? {
             report.turned = Some(Turn { from, to });
             *survey = self.cleaner.survey().await?;
         }
         Ok(())
+    }
+
+    async fn turn_to(&mut self, from: i16, to: i16) -> Result<bool, StoreError> {
+        failpoint::reached(Failpoint::BeforeTurn);
+        let turned = self.cleaner.turn(from, to).await?;
+        failpoint::reached(Failpoint::Turned);
+        Ok(turned)
     }
 
     /// Removes what may go from a segment.
@@ -70,11 +78,23 @@ impl Pass<'_> {
             }
             return Ok(Removed::Kept(obstacle));
         }
-        self.remove(Removal { segment: segment.number, last: ends.last, keep: self.retention.keep, cut: None }).await
+        let removal = Removal { segment: segment.number, last: ends.last, keep: self.retention.keep, cut: None };
+        let removed = self.remove(removal).await?;
+        // No survey shows it, and no time mends it.
+        if let Removed::Kept(Obstacle::Referenced) = removed {
+            report.trouble(format!("segment {} stays: {}", segment.number, Obstacle::Referenced));
+        }
+        Ok(removed)
     }
 
     async fn remove(&mut self, removal: Removal) -> Result<Removed, StoreError> {
-        if self.dry_run { self.cleaner.preview(&removal).await } else { self.cleaner.remove(&removal).await }
+        if self.dry_run {
+            return self.cleaner.preview(&removal).await;
+        }
+        failpoint::reached(Failpoint::BeforeEmptying);
+        let removed = failpoint::reached_waiting(Failpoint::EmptyingSent, self.cleaner.remove(&removal)).await?;
+        failpoint::reached(Failpoint::Emptied);
+        Ok(removed)
     }
 
     /// Does what the settings say about a log that is too large.
@@ -149,7 +169,7 @@ impl Pass<'_> {
         let Some(to) = survey.free(self.retention).filter(|_| report.turned.is_none()) else {
             return Ok(Some(Obstacle::Current.to_string()));
         };
-        if self.dry_run || self.cleaner.turn(current.number, to).await? {
+        if self.dry_run || self.turn_to(current.number, to).await? {
             report.turned = Some(Turn { from: current.number, to });
         }
         Ok(Some("the next pass empties it".to_owned()))

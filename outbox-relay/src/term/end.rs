@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{CHECKPOINT_DELAY, End, Term};
 use crate::error::RelayError;
+use crate::failpoint::{self, Failpoint};
 
 impl Term<'_> {
     /// Whether a durable checkpoint holds all there is to say.
@@ -17,7 +18,12 @@ impl Term<'_> {
         if let Some(since) = self.stopping_since {
             let limit = self.mandate.settings.shutdown_timeout;
             if self.reading.is_none() && self.calls.is_empty() && settled {
-                return Ok(Some(if self.reshaping { End::Reshaped } else { End::Stopped }));
+                let (end, place) = match self.reshaping {
+                    true => (End::Reshaped, Failpoint::HandOverSettled),
+                    false => (End::Stopped, Failpoint::StopSettled),
+                };
+                failpoint::reached(place);
+                return Ok(Some(end));
             }
             if now.duration_since(since) >= limit {
                 if self.reshaping {

@@ -69,7 +69,9 @@ impl Term<'_> {
 
     /// Puts into the next entry what goes over to the dead letters, and takes it out of what is open.
     pub(super) fn collect_letters(&mut self, open: &mut PositionSet) {
-        self.entry.parked.extend(self.dispatch.take_parked());
+        let parked = self.dispatch.take_parked();
+        self.mandate.seat.metrics.parked(parked.len());
+        self.entry.parked.extend(parked);
         let (forgiven, returned) = self.dispatch.take_settled();
         self.entry.forgiven.extend(forgiven);
         self.entry.returned.extend(returned);

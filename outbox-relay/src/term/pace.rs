@@ -4,17 +4,27 @@ use std::time::{Duration, Instant};
 
 use crate::polling::Polling;
 use crate::retry::Schedule;
+use crate::wake::{Bell, Rest, State};
 
 /// A batch of reads grows up to this many events.
 const READ_AT_MOST: usize = 5000;
 /// A read asks for at least this many, however large the events of late.
 const READ_AT_LEAST: usize = 100;
 
+/// Who sleeps waits for the bell; the time is one that a timer takes.
+const ASLEEP: Duration = Duration::from_hours(1);
+
 /// When to do the next thing.
 pub(super) struct Pace {
     pub(super) read_at: Instant,
     /// When the read under way, or the last one, was sent.
     pub(super) read_sent_at: Instant,
+    /// How near everybody was to sleep at that moment.
+    pub(super) read_under: State,
+    /// Since when the log shows nothing new, or all were woken.
+    quiet_since: Instant,
+    /// What was last heard of the bell.
+    heard: State,
     polling: Polling,
     pub(super) read_failures: Schedule,
     pub(super) write_at: Instant,
@@ -26,11 +36,14 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(now: Instant, poll_max: Duration) -> Self {
+    pub(super) fn new(now: Instant, poll_max: Duration, state: State) -> Self {
         let failures = || Schedule::new(Duration::from_millis(50), Duration::from_secs(1));
         Self {
             read_at: now,
             read_sent_at: now,
+            read_under: state,
+            quiet_since: now,
+            heard: state,
             polling: Polling::new(poll_max),
             read_failures: failures(),
             write_at: now,
@@ -51,16 +64,36 @@ impl Pace {
         }
     }
 
-    /// Reads on at once while there is something; looks less and less often while there is nothing.
+    /// Reads on at once while there is something; looks less and less often while there is nothing, and sleeps where
+    /// whoever writes wakes it. `settled` is a read that saw all there is, and that nothing is missing.
     ///
     /// Many holes make a read dear. While it brings little, the server gets as much time without one.
-    pub(super) fn after_read(&mut self, rows: usize, holes: bool, now: Instant) {
+    pub(super) fn after_read(&mut self, rows: usize, holes: bool, settled: bool, now: Instant, bell: &Bell) {
         if rows > 0 {
             let dear = holes && rows < READ_AT_LEAST;
             self.read_at = if dear { now + now.duration_since(self.read_sent_at) } else { now };
             self.polling.reset();
-        } else {
-            self.read_at = now + self.polling.pause(holes);
+            self.quiet_since = now;
+            return;
         }
+        let pause = self.polling.pause(holes);
+        let rest = if settled { bell.rest(self.read_under, now.duration_since(self.quiet_since)) } else { Rest::AsSet };
+        self.read_at = match rest {
+            Rest::AsSet => now + pause,
+            Rest::AtMost(limit) => now + pause.min(limit),
+            Rest::Asleep => now + ASLEEP,
+        };
+    }
+
+    /// Reads at once when all are woken, and when a read may be the last before sleep.
+    pub(super) fn heard(&mut self, state: State, now: Instant) {
+        let rung = state.rung_since(self.heard);
+        self.heard = state;
+        if rung {
+            self.polling.reset();
+            self.quiet_since = now;
+        }
+        let soon = if rung || state.is_clear() { now } else { now + self.polling.pause(true) };
+        self.read_at = self.read_at.min(soon);
     }
 }

@@ -8,6 +8,8 @@ use outbox_core::{Event, StoreError};
 use super::Term;
 use crate::connections::{ReadOutcome, Reader};
 use crate::error::RelayError;
+use crate::failpoint::{self, Failpoint};
+use crate::metrics::{self, Operation};
 use crate::reaction::{self, Reaction};
 use crate::trail::events;
 
@@ -33,8 +35,10 @@ impl Term<'_> {
         let request = self.frontier.request(u32::try_from(most).unwrap_or(u32::MAX), bytes);
         let proof = Proof { position: self.frontier.position(), events: self.trail.events() };
         self.pace.read_sent_at = now;
+        self.pace.read_under = self.mandate.bell.state();
         self.drain.read_begins();
-        self.reading = Some(Box::pin(reader.read(request, proof)));
+        let reading = reader.read(request, proof);
+        self.reading = Some(Box::pin(self.mandate.seat.metrics.reads.time(&settings.clock, now, reading)));
     }
 
     pub(super) fn read_done(
@@ -43,8 +47,11 @@ impl Term<'_> {
         now: Instant,
     ) -> Result<(), RelayError> {
         self.reader = Some(reader);
-        match outcome {
+        match outcome.inspect_err(|error| metrics::database_error(Operation::Read, error)) {
             Ok(outcome) => {
+                if !outcome.read.rows.is_empty() {
+                    failpoint::reached(Failpoint::AfterRead);
+                }
                 self.pace.read_failures.reset();
                 self.take_in(outcome, now);
                 Ok(())
@@ -68,17 +75,25 @@ impl Term<'_> {
             self.letters.saw(None);
             self.drain.saw_all(self.frontier.position());
         }
+        self.mandate.seat.metrics.read(&rows);
         self.letters.saw(Some(rows.last().map_or(0, Row::position)));
         self.remember(&rows);
         if (self.frontier.position(), self.frontier.hole_count()) != before || !rows.is_empty() {
             self.mandate.seat.progress(now);
             self.dirty_since.get_or_insert(now);
+            self.mandate.memory.keep(self.frontier.position(), self.trail.events());
         }
-        self.pace.after_read(rows.len(), self.frontier.hole_count() > 0, now);
+        let holes = self.frontier.hole_count() > 0;
+        self.pace.after_read(rows.len(), holes, complete && brought == 0 && !holes, now, &self.mandate.bell);
         if self.drain.wants_read() {
             self.pace.read_at = now;
         }
-        self.dispatch.admit(self.due(rows));
+        let rows = self.due(rows);
+        let brings = !rows.is_empty();
+        self.dispatch.admit(rows);
+        if brings {
+            failpoint::reached(Failpoint::AfterDispatch);
+        }
         self.report(now);
     }
 

@@ -32,8 +32,12 @@ impl Term<'_> {
         let blocked = self.dispatch.blocked().first_key_value();
         let resting = self.dispatch.next_wake().is_some();
         let moving = self.dispatch.is_moving() || self.unsaved > 0;
-        let failing = self.pace.call_at > now;
+        // A read that goes well does not make a checkpoint good that cannot be written.
+        let failing = self.pace.call_at > now || self.pace.write_failures.has_failed();
         let stopped = self.stopped_by();
+        let oldest = self.frontier.oldest().map(|first_seen| now.saturating_duration_since(first_seen));
+        self.mandate.seat.metrics.holes(self.frontier.hole_count(), oldest);
+        self.mandate.seat.metrics.in_flight(self.dispatch.events() + self.unsaved, self.dispatch.bytes());
         self.mandate.seat.report(|report| {
             report.holes = holes;
             if let Some((state, reason)) = stopped {

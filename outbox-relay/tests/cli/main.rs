@@ -8,6 +8,9 @@ mod doctor;
 mod events;
 mod events_export;
 mod exit_codes;
+mod mending;
+#[cfg(feature = "serve")]
+mod metrics;
 mod run;
 mod shop;
 mod status;

@@ -182,14 +182,15 @@ impl Running {
         rustix::process::kill_process(process, signal).unwrap();
     }
 
-    /// Reads standard error until a line holds the text.
-    pub(crate) fn wait_for_log(&mut self, text: &str) {
+    /// Reads standard error until a line holds the text, and returns it.
+    pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
         let stderr = self.0.stderr.take().unwrap();
         let mut lines = BufReader::new(stderr).lines();
-        let found = lines.any(|line| line.unwrap().contains(text));
-        assert!(found, "the log ended without `{text}`");
+        let found = lines.find_map(|line| line.ok().filter(|line| line.contains(text)));
+        let line = found.unwrap_or_else(|| panic!("the log ended without `{text}`"));
         // The rest must be read too, or the program waits for room in the pipe.
         std::thread::spawn(move || lines.for_each(drop));
+        line
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {

@@ -10,7 +10,7 @@ fn the_json_is_one_line_with_the_fields_of_the_contract() {
     let ended = shop.call(&["status", "--json"]).expect_code(0);
     let [status] = &ended.lines()[..] else { panic!("not one line: {}", ended.stdout) };
     let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(status), ["database", "log", "relays", "subscriptions", "version"]);
+    assert_eq!(keys(status), ["continuity", "database", "log", "relays", "subscriptions", "version"]);
     assert_eq!(status["version"], 1);
     assert_eq!(keys(&status["database"]), ["instance", "kind", "server_version"]);
     assert_eq!(keys(&status["log"]), ["bytes", "first_position", "last_position", "segments"]);

@@ -49,6 +49,8 @@ fn wrong_usage_is_exit_2_and_shows_no_secret() {
         &["status", "postgres://ann:canary@host/db"],
         &["postgres://ann:canary@host/db"],
         &["migrate", "--segments", "9"],
+        &["migrate", "--roles"],
+        &["migrate", "--roles", "--print"],
         &["run", "--publisher", "null", "--timeout", "5"],
         &["run", "--publisher", "https://ann:canary@host/"],
         &["run", "--publisher", "null", "--partitions", "257"],

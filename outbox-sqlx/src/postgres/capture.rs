@@ -26,6 +26,7 @@ const INSERT_ALL: &str = outbox_core::sql::postgres::CAPTURE_INSERT_ALL;
 pub struct PgOutbox {
     statements: Arc<Statements>,
     context: Arc<Context>,
+    prepares: bool,
 }
 
 #[derive(Debug)]
@@ -60,7 +61,15 @@ impl PgOutbox {
             #[cfg(feature = "testing")]
             captured: statement(&names, outbox_core::sql::postgres::CAPTURE_CAPTURED),
         };
-        Self { statements: Arc::new(statements), context: Arc::default() }
+        Self { statements: Arc::new(statements), context: Arc::default(), prepares: true }
+    }
+
+    /// The same outbox behind a pooler that hands out a connection for each transaction and keeps no prepared statements for
+    /// its clients, as `PgBouncer` before 1.21: nothing is prepared that would outlast the transaction.
+    #[must_use]
+    pub fn without_prepared_statements(mut self) -> Self {
+        self.prepares = false;
+        self
     }
 
     /// The same outbox for one transaction: every event written through it carries the context, in savepoints too.
@@ -83,7 +92,7 @@ impl PgOutbox {
     /// ```
     #[must_use]
     pub fn with_context(&self, context: Context) -> Self {
-        Self { statements: Arc::clone(&self.statements), context: Arc::new(context) }
+        Self { statements: Arc::clone(&self.statements), context: Arc::new(context), prepares: self.prepares }
     }
 
     /// What every event written through this outbox carries.
@@ -137,7 +146,7 @@ impl PgOutbox {
             .bind(column(&rows, |row| row.event.tenant_id.as_deref()))
             .bind(column(&rows, |row| row.event.actor.as_deref()))
             .bind(column(&rows, |row| row.event.schema_version));
-        query.execute(&mut **tx).await?;
+        query.persistent(self.prepares).execute(&mut **tx).await?;
         Ok(column(&rows, |row| row.event.event_id))
     }
 
@@ -218,7 +227,7 @@ impl PgOutbox {
             .bind(event.tenant_id.as_deref())
             .bind(event.actor.as_deref())
             .bind(event.schema_version);
-        query.execute(&mut **tx).await?;
+        query.persistent(self.prepares).execute(&mut **tx).await?;
         Ok(event.event_id)
     }
 }

@@ -2,10 +2,11 @@
 
 use outbox_core::store::Count;
 use outbox_core::{Filter, Names, Position, StoreError};
-use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::{Row, ValueRef};
 use time::OffsetDateTime;
 
+use super::address::Address;
 use super::connection::{Link, WALK};
 use super::fault::store_error;
 use super::filter::{FilterValues, reading_statement};
@@ -14,7 +15,7 @@ const STATS: &str = outbox_core::sql::postgres::CHANGELOG_STATS;
 
 /// Counts the events above a position that pass the filter, over a connection of its own.
 pub(super) async fn stats(
-    options: &PgConnectOptions,
+    address: &Address,
     names: &Names,
     after: Position,
     filter: &Filter,
@@ -25,7 +26,7 @@ pub(super) async fn stats(
         Some(filter) => filter.bind(query),
         None => query,
     };
-    let rows = Link::open(options, WALK).await?.all(WALK, query).await?;
+    let rows = Link::open(address, WALK).await?.all(WALK, query).await?;
     rows.iter().map(count).collect::<Result<_, _>>().map_err(store_error)
 }
 

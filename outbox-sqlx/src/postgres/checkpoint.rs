@@ -7,11 +7,13 @@ use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, DeadLetter, Entr
 use outbox_core::dead_letter::{Queue, Taken};
 use outbox_core::partition::Partitioning;
 use outbox_core::{Names, Position, StoreError};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow, Postgres};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
 use sqlx::query::Query;
 use sqlx::{Connection, Row, SqlStr};
 
-use super::connection::{CALL, Link, statement};
+use super::access::{Purpose, check_access};
+use super::address::Address;
+use super::connection::{CALL, Link, once, statement};
 use super::dead_letter;
 use super::fault::{fenced, store_error};
 use crate::number::{partition_id, partition_of};
@@ -38,8 +40,10 @@ pub(super) struct PgCheckpoints {
 }
 
 impl PgCheckpoints {
-    pub(super) async fn open(options: &PgConnectOptions, names: &Names) -> Result<Self, StoreError> {
-        Ok(Self { link: Link::open(options, CALL).await?, names: names.clone(), save: statement(names, SAVE) })
+    pub(super) async fn open(address: &Address, names: &Names) -> Result<Self, StoreError> {
+        let mut link = Link::open(address, CALL).await?;
+        check_access(&mut link, names, Purpose::Relay).await?;
+        Ok(Self { link, names: names.clone(), save: statement(names, SAVE) })
     }
 
     fn sql(&self, sql: &'static str) -> SqlStr {
@@ -78,15 +82,15 @@ impl PgCheckpoints {
         let save = saved(&self.save, subscription, entry);
         let write = async |connection: &mut PgConnection| {
             let mut tx = connection.begin().await?;
-            if save.execute(&mut *tx).await?.rows_affected() < entry.checkpoints.len() as u64 {
+            if save.persistent(false).execute(&mut *tx).await?.rows_affected() < entry.checkpoints.len() as u64 {
                 tx.rollback().await?;
                 return Ok(false);
             }
             if !entry.recorded.is_empty() {
-                recorded(&record, subscription, &entry.recorded).execute(&mut *tx).await?;
+                recorded(&record, subscription, &entry.recorded).persistent(false).execute(&mut *tx).await?;
             }
             if !entry.forgiven.is_empty() {
-                sqlx::query(forgive).bind(subscription).bind(&entry.forgiven).execute(&mut *tx).await?;
+                once(forgive).bind(subscription).bind(&entry.forgiven).execute(&mut *tx).await?;
             }
             if !entry.returned.is_empty() {
                 sqlx::query(back).bind(subscription).bind(&entry.returned).execute(&mut *tx).await?;
@@ -156,16 +160,17 @@ impl Checkpoints for PgCheckpoints {
     }
 
     async fn create(&mut self, reader: &str, epoch: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        let lock = self.sql(LOCK);
+        let lock = self.link.prepared(sqlx::query(self.sql(LOCK)));
         let query = sqlx::query(self.sql(CREATE))
             .bind(reader)
             .bind(epoch)
             .bind(checkpoint.position)
             .bind(checkpoint.open.to_string())
             .bind(checkpoint.proof_column());
+        let query = self.link.prepared(query);
         let create = async |connection: &mut PgConnection| {
             let mut tx = connection.begin().await?;
-            sqlx::query(lock).execute(&mut *tx).await?;
+            lock.execute(&mut *tx).await?;
             let created = query.execute(&mut *tx).await?.rows_affected();
             tx.commit().await?;
             Ok(created)

@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use outbox_core::cleanup::{Cleaner, Cut, Obstacle, Removal, Removed, Survey};
 use outbox_core::{Names, Position, StoreError};
 use sqlx::error::DatabaseError;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::PgConnection;
 use sqlx::{Row, SqlStr};
 
 pub(super) use survey::Surveyor;
 
-use super::connection::{CALL, Link, WALK, segment_statement, statement};
+use super::address::Address;
+use super::connection::{CALL, Link, WALK, assembled, segment_statement, statement};
 use super::fault::{precondition, store_error};
 
 const PRIVILEGES: &str = outbox_core::sql::postgres::CLEANUP_PRIVILEGES;
@@ -30,8 +31,13 @@ const TRIES: u32 = 5;
 /// How long a cleaner waits between two tries, in milliseconds.
 const PAUSE: std::ops::Range<u64> = 20..100;
 
+/// What a message begins with that is a transaction.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;";
+
 /// PostgreSQL's code of a lock that is not to be had.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// PostgreSQL's code of something it does not do: to empty a table at which a foreign key points, even from an empty one.
+const NOT_SUPPORTED: &str = "0A000";
 /// PostgreSQL's code of a division by zero, with which the check under the lock ends the transaction.
 const CHECK_FAILED: &str = "22012";
 
@@ -52,11 +58,13 @@ enum Try {
     Locked,
     /// It is not as it was expected to be.
     Changed,
+    /// A foreign key points at it.
+    Referenced,
 }
 
 impl PgCleaner {
-    pub(super) async fn open(options: &PgConnectOptions, names: &Names) -> Result<Self, StoreError> {
-        let mut link = Link::open(options, WALK).await?;
+    pub(super) async fn open(address: &Address, names: &Names) -> Result<Self, StoreError> {
+        let mut link = Link::open(address, WALK).await?;
         check_privileges(&mut link, names).await?;
         let surveyor = Surveyor::open(&mut link, names).await?;
         Ok(Self { link, names: names.clone(), surveyor, newest: BTreeMap::new(), noted: None })
@@ -84,11 +92,18 @@ impl PgCleaner {
     async fn try_to_empty(&mut self, removal: &Removal) -> Result<Try, StoreError> {
         let none = Cut { readers: Vec::new(), reason: String::new() };
         let cut = removal.cut.as_ref().unwrap_or(&none);
-        let expected =
-            sqlx::query(statement(&self.names, EXPECT)).bind(removal.last).bind(&cut.readers).bind(&cut.reason);
-        self.link.one(CALL, expected).await?;
+        let pooled = self.link.is_pooled();
+        let expected = sqlx::query(statement(&self.names, EXPECT));
+        let expected = expected.bind(removal.last).bind(&cut.readers).bind(&cut.reason).bind(pooled);
+        let expected = self.link.prepared(expected);
         let message = segment_statement(&self.names, EMPTY, removal.segment);
-        self.link.call(CALL, async |connection| send(connection, message).await).await
+        // Behind a pooler the transaction is there already, and ends with the message all the same.
+        let message = if pooled { assembled(message.as_str().replace(BEGIN, "")) } else { message };
+        let work = async |connection: &mut PgConnection| {
+            expected.execute(&mut *connection).await?;
+            send(connection, message).await
+        };
+        self.link.call(CALL, work).await
     }
 
     /// Who keeps the segment from being locked, or that nobody does any more.
@@ -131,6 +146,7 @@ impl Cleaner for PgCleaner {
             match self.try_to_empty(removal).await? {
                 Try::Done => return Ok(Removed::Gone(None)),
                 Try::Changed => return Ok(Removed::Kept(Obstacle::Changing)),
+                Try::Referenced => return Ok(Removed::Kept(Obstacle::Referenced)),
                 Try::Locked if turn < TRIES => tokio::time::sleep(pause()).await,
                 Try::Locked => {}
             }
@@ -154,6 +170,7 @@ async fn send(connection: &mut PgConnection, message: SqlStr) -> Result<Try, sql
     let outcome = match error.as_database_error().and_then(DatabaseError::code).as_deref() {
         Some(LOCK_NOT_AVAILABLE) => Try::Locked,
         Some(CHECK_FAILED) => Try::Changed,
+        Some(NOT_SUPPORTED) => Try::Referenced,
         _ => return Err(error),
     };
     sqlx::raw_sql("ROLLBACK").execute(connection).await?;

@@ -4,10 +4,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use outbox_core::{Names, StoreError};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgQueryResult, PgRow, Postgres};
+use sqlx::postgres::{PgArguments, PgConnection, PgQueryResult, PgRow, Postgres};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr, SqlStr};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqlSafeStr, SqlStr};
 
+use super::address::Address;
 use super::fault::{store_error, unavailable};
 
 /// How long it may take to connect, and how long a small statement may take.
@@ -20,6 +21,7 @@ pub(super) const WALK: Duration = Duration::from_mins(5);
 /// PostgreSQL's code of a statement that was ended, by a person or by its limit.
 const CANCELED: &str = "57014";
 
+const BEGIN: &str = outbox_core::sql::postgres::STORE_BEGIN;
 const SESSION: &str = outbox_core::sql::postgres::STORE_SESSION;
 
 /// Renders a statement under `names`. The one place where text becomes a statement: `Names` holds nothing but word
@@ -39,25 +41,65 @@ pub(super) fn assembled(sql: String) -> SqlStr {
     AssertSqlSafe(sql).into_sql_str().clone()
 }
 
+/// A statement that is run once in a long while: behind a pooler one that was prepared would be left behind.
+pub(super) fn once<'q>(statement: SqlStr) -> Query<'q, Postgres, PgArguments> {
+    sqlx::query(statement).persistent(false)
+}
+
 /// A connection of one part, gone for good after the first error.
 ///
 /// A call that was given up may still be answered: what comes next over the same connection would wait for that.
-pub(super) struct Link(Option<PgConnection>);
+pub(super) struct Link {
+    connection: Option<PgConnection>,
+    /// Behind a pooler: what each transaction begins with. Else the session was told once.
+    begin: Option<SqlStr>,
+    settings: Vec<String>,
+}
 
 impl Link {
     /// Connects, and makes the session independent of what the role or the database has set. `longest` is the longest
     /// call to come: what runs on for nobody is ended by the server a little later.
-    pub(super) async fn open(options: &PgConnectOptions, longest: Duration) -> Result<Self, StoreError> {
-        let options = options.clone().application_name("outbox-relay").disable_statement_logging();
-        let connection = bounded(CALL, options.connect()).await?;
-        let mut link = Self(Some(connection));
+    pub(super) async fn open(address: &Address, longest: Duration) -> Result<Self, StoreError> {
+        let mut connection = bounded(CALL, address.options().connect()).await?;
+        let begin = address.is_pooled(&mut connection).await?.then(|| assembled(String::new()));
+        let mut link = Self { connection: Some(connection), begin, settings: Vec::new() };
         link.limit(longest + Duration::from_secs(5)).await?;
         Ok(link)
     }
 
     /// Lets the server end each statement to come after so long.
     pub(super) async fn limit(&mut self, longest: Duration) -> Result<(), StoreError> {
-        self.one(CALL, sqlx::query(SESSION).bind(longest.as_millis().to_string())).await.map(drop)
+        let longest = longest.as_millis().to_string();
+        if self.begin.is_none() {
+            return self.one(CALL, sqlx::query(SESSION).bind(longest)).await.map(drop);
+        }
+        let session = SESSION.replace("$1", &format!("'{longest}'"));
+        match self.settings.first_mut() {
+            Some(first) => *first = session,
+            None => self.settings.push(session),
+        }
+        self.begin_with_settings();
+        Ok(())
+    }
+
+    /// Sets what a file of settings says, for good.
+    pub(super) async fn set(&mut self, settings: &'static str) -> Result<(), StoreError> {
+        if self.begin.is_none() {
+            return self.one(CALL, sqlx::query(settings)).await.map(drop);
+        }
+        self.settings.push(settings.to_owned());
+        self.begin_with_settings();
+        Ok(())
+    }
+
+    /// Whether each call is a transaction of its own, and whatever was set or prepared before it is gone.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.begin.is_some()
+    }
+
+    fn begin_with_settings(&mut self) {
+        let local = self.settings.iter().map(|settings| settings.replace(", false)", ", true)"));
+        self.begin = Some(assembled(std::iter::once(BEGIN.to_owned()).chain(local).collect::<Vec<_>>().join(";\n")));
     }
 
     /// Runs a statement that gives one row; `None` where the server ended it at its limit.
@@ -66,6 +108,7 @@ impl Link {
         limit: Duration,
         query: Query<'_, Postgres, PgArguments>,
     ) -> Result<Option<PgRow>, StoreError> {
+        let query = self.prepared(query);
         self.call(limit, async |connection| match query.fetch_one(connection).await {
             Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(CANCELED) => Ok(None),
             answer => answer.map(Some),
@@ -79,6 +122,7 @@ impl Link {
         limit: Duration,
         query: Query<'_, Postgres, PgArguments>,
     ) -> Result<PgRow, StoreError> {
+        let query = self.prepared(query);
         self.call(limit, async |connection| query.fetch_one(connection).await).await
     }
 
@@ -88,6 +132,7 @@ impl Link {
         limit: Duration,
         query: Query<'_, Postgres, PgArguments>,
     ) -> Result<Option<PgRow>, StoreError> {
+        let query = self.prepared(query);
         self.call(limit, async |connection| query.fetch_optional(connection).await).await
     }
 
@@ -97,6 +142,7 @@ impl Link {
         limit: Duration,
         query: Query<'_, Postgres, PgArguments>,
     ) -> Result<Vec<PgRow>, StoreError> {
+        let query = self.prepared(query);
         self.call(limit, async |connection| query.fetch_all(connection).await).await
     }
 
@@ -106,7 +152,13 @@ impl Link {
         limit: Duration,
         query: Query<'_, Postgres, PgArguments>,
     ) -> Result<PgQueryResult, StoreError> {
+        let query = self.prepared(query);
         self.call(limit, async |connection| query.execute(connection).await).await
+    }
+
+    /// The statement, to be prepared once where a session lasts, and each time where none does.
+    pub(super) fn prepared<'q>(&self, query: Query<'q, Postgres, PgArguments>) -> Query<'q, Postgres, PgArguments> {
+        query.persistent(!self.is_pooled())
     }
 
     /// Does something with the connection, for no longer than `limit`.
@@ -116,13 +168,28 @@ impl Link {
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, StoreError> {
         // Taken out until it is known to be good: a future dropped halfway leaves nothing behind to go on with.
-        let Some(mut connection) = self.0.take() else {
+        let Some(mut connection) = self.connection.take() else {
             return Err(unavailable("the connection to the database was given up; open a new one"));
         };
-        let answer = bounded(limit, work(&mut connection)).await?;
-        self.0 = Some(connection);
+        let answer = match self.begin.clone() {
+            None => bounded(limit, work(&mut connection)).await?,
+            Some(begin) => bounded(limit, in_transaction(&mut connection, begin, work)).await?,
+        };
+        self.connection = Some(connection);
         Ok(answer)
     }
+}
+
+/// Does something in a transaction that begins with all settings, so that all of it is done by one session.
+async fn in_transaction<T>(
+    connection: &mut PgConnection,
+    begin: SqlStr,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+) -> Result<T, sqlx::Error> {
+    let mut tx = connection.begin_with(begin).await?;
+    let answer = work(&mut tx).await?;
+    tx.commit().await?;
+    Ok(answer)
 }
 
 /// Awaits the database no longer than `limit`.

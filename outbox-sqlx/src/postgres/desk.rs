@@ -6,8 +6,9 @@ use outbox_core::event::Payload;
 use outbox_core::source::Row as LogRow;
 use outbox_core::{Names, Position, StoreError};
 use sqlx::Row;
-use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::postgres::PgRow;
 
+use super::address::Address;
 use super::checkpoint::storable;
 use super::connection::{CALL, Link, READ, statement};
 use super::fault::store_error;
@@ -27,8 +28,8 @@ pub(super) struct PgDesk {
 }
 
 impl PgDesk {
-    pub(super) async fn open(options: &PgConnectOptions, names: &Names) -> Result<Self, StoreError> {
-        Ok(Self { link: Link::open(options, READ).await?, names: names.clone() })
+    pub(super) async fn open(address: &Address, names: &Names) -> Result<Self, StoreError> {
+        Ok(Self { link: Link::open(address, READ).await?, names: names.clone() })
     }
 
     async fn find(

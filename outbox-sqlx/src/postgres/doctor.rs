@@ -2,14 +2,17 @@
 
 use std::time::SystemTime;
 
-use outbox_core::StoreError;
-use outbox_core::doctor::{Finding, clock};
+use outbox_core::doctor::{Finding, Verdict, clock};
+use outbox_core::{StoreError, WakeMode};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use super::access::{check_row_security, check_shape, examine_privileges};
 use super::connection::{CALL, Link, READ, statement};
 use super::fault::store_error;
-use super::store::{PgStore, Purpose, check_version};
+use super::mender;
+use super::store::{PgStore, check_version};
+use super::wake::{Reason, reason_to_poll};
 
 const SERVER_CHECKS: &str = outbox_core::sql::postgres::DOCTOR_SERVER;
 const OUTBOX_CHECKS: &str = outbox_core::sql::postgres::DOCTOR_OUTBOX;
@@ -22,17 +25,34 @@ pub(super) async fn examine(mut link: Link, store: &PgStore) -> Result<Vec<Findi
     let mut findings = findings(&mut link, sqlx::query(SERVER_CHECKS)).await?;
     findings.push(clocks(&mut link).await?);
     let tables = tables(&mut link, store).await;
-    let is_there = tables.is_ok();
-    findings.push(Finding::told("tables", "there, in the version this build knows", tables)?);
-    if is_there {
-        let privileges = store.check_privileges(&mut link, Purpose::Relay).await;
-        let may_read = privileges.is_ok();
-        findings.push(Finding::told("privileges", "this user has what a relay needs", privileges)?);
-        if may_read {
-            findings.extend(self::findings(&mut link, sqlx::query(statement(&store.names, OUTBOX_CHECKS))).await?);
-        }
+    let are_there = tables.is_ok();
+    findings.push(Finding::told("tables", "as this build makes them", tables)?);
+    if !are_there {
+        return Ok(findings);
+    }
+    let (privileges, may_read) = examine_privileges(&mut link, &store.names).await?;
+    findings.push(privileges);
+    let policies = check_row_security(&mut link, &store.names).await;
+    let hides = policies.is_err();
+    findings.push(Finding::told("row security", "no policy hides a row from this user", policies)?);
+    if may_read && !hides {
+        findings.push(Finding::told("version", "the one this build knows", version(&mut link, store).await)?);
+        findings.push(waking(&mut link, store).await?);
+        findings.extend(self::findings(&mut link, sqlx::query(statement(&store.names, OUTBOX_CHECKS))).await?);
+        findings.extend(mender::examine(&mut link, &store.names, &store.address()).await?.findings());
     }
     Ok(findings)
+}
+
+/// Whether writers would wake a relay whose settings say nothing of it.
+async fn waking(link: &mut Link, store: &PgStore) -> Result<Finding, StoreError> {
+    let mut finding = Finding::ok("wake", "writers of the library wake a relay that sleeps");
+    if let Some(Reason { found, remedy, by_choice }) = reason_to_poll(link, &store.names, WakeMode::Auto).await? {
+        finding.found = format!("a relay polls: {found}");
+        finding.remedy = Some(remedy);
+        finding.verdict = if by_choice { Verdict::Ok } else { Verdict::Warning };
+    }
+    Ok(finding)
 }
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
@@ -57,6 +77,10 @@ async fn tables(link: &mut Link, store: &PgStore) -> Result<(), StoreError> {
     if !server.try_get::<bool, _>("migrated").map_err(store_error)? {
         return Err(store.not_migrated());
     }
+    check_shape(link, &store.names).await
+}
+
+async fn version(link: &mut Link, store: &PgStore) -> Result<(), StoreError> {
     let meta = link.one(CALL, sqlx::query(statement(&store.names, META))).await?;
     check_version(&meta)
 }

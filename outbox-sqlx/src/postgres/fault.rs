@@ -2,6 +2,7 @@
 
 use outbox_core::{StoreError, StoreErrorKind};
 use sqlx::error::DatabaseError;
+use sqlx::postgres::PgDatabaseError;
 
 use StoreErrorKind::{Fenced, Precondition, Unavailable};
 
@@ -52,11 +53,19 @@ fn refused(error: &dyn DatabaseError) -> StoreError {
     let code = error.code().unwrap_or_default();
     let message = error.message();
     let hint = match code.as_ref() {
+        "42501" if routine(error) == Some("check_enable_rls") => {
+            "policies must hide no row from a relay; `outbox-relay doctor` names the table and the remedy"
+        }
         "28P01" | "28000" => "check user, password and pg_hba.conf",
         "3D000" => "create the database, or mend its name in the URL",
-        "42501" => "grant the missing privilege; `outbox-relay run` names it at its start",
-        "42P01" | "3F000" | "42703" => {
-            "run `outbox-relay migrate` on this database, with the schema and prefix the relay uses"
+        "42501" if routine(error) == Some("CreateRole") => {
+            "let somebody who has CREATEROLE run what `outbox-relay migrate --roles --print` shows"
+        }
+        "42501" => "grant the missing privilege, which `outbox-relay doctor` names",
+        "42P01" | "3F000" => "run `outbox-relay migrate` on this database, with the schema and prefix the relay uses",
+        "42703" => {
+            "a table of the outbox's is not as `outbox-relay migrate` makes it; compare it with `outbox-relay migrate --print`, or \
+             set another schema or prefix"
         }
         "42P07" => "a table of that name is there already; set another schema or prefix",
         "42704" => "check that the server is PostgreSQL 14 or newer",
@@ -69,6 +78,11 @@ fn refused(error: &dyn DatabaseError) -> StoreError {
         format!("the database refused a statement: {message} (code {code}); {hint}")
     };
     StoreError::new(kind(&code), text)
+}
+
+/// The place in the server's code, which tells apart what has one code, whatever the language of the text.
+fn routine(error: &dyn DatabaseError) -> Option<&str> {
+    error.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::routine)
 }
 
 fn kind(code: &str) -> StoreErrorKind {

@@ -7,10 +7,12 @@ use async_trait::async_trait;
 use outbox_core::checkpoint::Held;
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Renewal, Roster};
 use outbox_core::{Names, StoreError};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow, Postgres};
+use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query;
 use sqlx::{Row, SqlStr};
 
+use super::access::{Purpose, check_access};
+use super::address::Address;
 use super::checkpoint::storable;
 use super::connection::{CALL, Link, statement};
 use super::fault::{precondition, store_error, unavailable};
@@ -36,9 +38,11 @@ pub(super) struct PgLeases {
 }
 
 impl PgLeases {
-    pub(super) async fn open(options: &PgConnectOptions, names: &Names) -> Result<Self, StoreError> {
+    pub(super) async fn open(address: &Address, names: &Names) -> Result<Self, StoreError> {
+        let mut link = Link::open(address, CALL).await?;
+        check_access(&mut link, names, Purpose::Relay).await?;
         Ok(Self {
-            link: Link::open(options, CALL).await?,
+            link,
             acquire: statement(names, ACQUIRE),
             take_over: statement(names, TAKE_OVER),
             renew: statement(names, RENEW),
@@ -177,7 +181,7 @@ fn take_in(row: &PgRow, held: &[Renewal], roster: &mut Roster) -> Result<(), sql
             let serves = serde_json::from_str(row.try_get("content")?).unwrap_or_default();
             roster.relays.push((identity(row, "name")?, serves));
         }
-        "lease" => roster.leases.push((name, partition_of(row)?, row.try_get("relay_id")?)),
+        "lease" => roster.leases.push((name, partition_of(row)?, identity(row, "content")?)),
         _ => drop(roster.rules.insert(name, row.try_get("content")?)),
     }
     Ok(())

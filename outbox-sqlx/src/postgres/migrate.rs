@@ -7,10 +7,11 @@ use outbox_core::Names;
 use outbox_core::schema::{self, MAX_SEGMENTS};
 use outbox_core::store::SCHEMA_VERSION;
 use sqlx::error::DatabaseError;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Acquire, Row};
+use sqlx::postgres::PgConnection;
+use sqlx::{Acquire, Row, SqlStr};
 
-use super::connection::{Link, READ, assembled, segment_statement, statement};
+use super::address::Address;
+use super::connection::{Link, READ, assembled, once, segment_statement, statement};
 use super::fault::{precondition, store_error};
 use crate::MigrateError;
 
@@ -23,6 +24,9 @@ const SEGMENTS: &str = outbox_core::sql::postgres::STATUS_SEGMENTS;
 const SEGMENT: &str = outbox_core::sql::postgres::MIGRATE_SEGMENT;
 const NOTED: &str = outbox_core::sql::postgres::CLEANUP_NOTED;
 const USED: &str = outbox_core::sql::postgres::MIGRATE_USED;
+const TRIGGER: &str = outbox_core::sql::postgres::WAKE_TRIGGER;
+const TRIGGER_REMOVE: &str = outbox_core::sql::postgres::WAKE_TRIGGER_REMOVE;
+const TRIGGER_THERE: &str = outbox_core::sql::postgres::WAKE_TRIGGER_THERE;
 
 /// How often a migration is tried that meets a lock.
 const ATTEMPTS: u32 = 100;
@@ -38,9 +42,9 @@ pub(super) fn migration(names: &Names, segments: u8) -> String {
 }
 
 /// Makes the tables where they are missing, and brings older ones up to date; returns whether anything changed.
-pub(super) async fn migrate(options: &PgConnectOptions, names: &Names, segments: u8) -> Result<bool, MigrateError> {
+pub(super) async fn migrate(address: &Address, names: &Names, segments: u8) -> Result<bool, MigrateError> {
     check_number(segments)?;
-    let mut link = Link::open(options, READ).await?;
+    let mut link = Link::open(address, READ).await?;
     for _ in 1..ATTEMPTS {
         let outcome = link.call(READ, async |connection| Ok(carry_out(connection, names, segments).await)).await?;
         match outcome {
@@ -66,20 +70,60 @@ fn answer(found: Found) -> Result<bool, MigrateError> {
     }
 }
 
+/// Makes the trigger that wakes relays for writers in plain SQL, or takes it away; returns whether anything changed.
+pub(super) async fn set_wake_trigger(address: &Address, names: &Names, wanted: bool) -> Result<bool, MigrateError> {
+    let mut link = Link::open(address, READ).await?;
+    for _ in 1..ATTEMPTS {
+        let outcome = link.call(READ, async |connection| Ok(change_trigger(connection, names, wanted).await)).await?;
+        match outcome {
+            Err(error) if code(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) => pause().await,
+            outcome => return Ok(outcome.map_err(store_error)?),
+        }
+    }
+    Ok(link.call(READ, async |connection| change_trigger(connection, names, wanted).await).await?)
+}
+
+async fn change_trigger(connection: &mut PgConnection, names: &Names, wanted: bool) -> Result<bool, sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    once(statement(names, LOCK)).execute(&mut *tx).await?;
+    once(statement(names, IMPATIENT)).execute(&mut *tx).await?;
+    if once(statement(names, TRIGGER_THERE)).fetch_one(&mut *tx).await?.try_get::<bool, _>("there")? == wanted {
+        return Ok(false);
+    }
+    let change = statement(names, if wanted { TRIGGER } else { TRIGGER_REMOVE });
+    sqlx::raw_sql(change).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
 /// Changes how many segments are used; returns whether anything changed.
-pub(super) async fn resize(options: &PgConnectOptions, names: &Names, segments: u8) -> Result<bool, MigrateError> {
+pub(super) async fn resize(address: &Address, names: &Names, segments: u8) -> Result<bool, MigrateError> {
     check_number(segments)?;
-    let mut link = Link::open(options, READ).await?;
+    let mut link = Link::open(address, READ).await?;
     Ok(link.call(READ, async |connection| add_segments(connection, names, segments).await).await?)
+}
+
+/// Makes the roles where they are missing, and grants them what they need, in one transaction.
+pub(super) async fn create_roles(address: &Address, names: &Names) -> Result<(), MigrateError> {
+    let roles = assembled(schema::postgres_roles(names));
+    let mut link = Link::open(address, READ).await?;
+    Ok(link.call(READ, async |connection| in_one_transaction(connection, names, roles).await).await?)
+}
+
+async fn in_one_transaction(connection: &mut PgConnection, names: &Names, sql: SqlStr) -> Result<(), sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    once(statement(names, LOCK)).execute(&mut *tx).await?;
+    sqlx::raw_sql(sql).execute(&mut *tx).await?;
+    tx.commit().await
 }
 
 /// Attaches what is missing, and records the number, in one transaction.
 async fn add_segments(connection: &mut PgConnection, names: &Names, segments: u8) -> Result<bool, sqlx::Error> {
     let mut tx = connection.begin().await?;
-    sqlx::query(LOCK).execute(&mut *tx).await?;
-    let rows = sqlx::query(statement(names, SEGMENTS)).fetch_all(&mut *tx).await?;
+    once(statement(names, LOCK)).execute(&mut *tx).await?;
+    let rows = once(statement(names, SEGMENTS)).fetch_all(&mut *tx).await?;
     let there: Vec<i16> = rows.iter().map(|row| row.try_get("segment")).collect::<Result<_, _>>()?;
-    let noted = sqlx::query(statement(names, NOTED)).fetch_one(&mut *tx).await?;
+    let noted = once(statement(names, NOTED)).fetch_one(&mut *tx).await?;
     let used = noted.try_get::<Option<String>, _>("segments")?.and_then(|used| used.parse().ok());
     if used.unwrap_or(there.len()) == usize::from(segments) {
         return Ok(false);
@@ -87,7 +131,7 @@ async fn add_segments(connection: &mut PgConnection, names: &Names, segments: u8
     for segment in (0..i16::from(segments)).filter(|segment| !there.contains(segment)) {
         sqlx::raw_sql(segment_statement(names, SEGMENT, segment)).execute(&mut *tx).await?;
     }
-    sqlx::query(statement(names, USED)).bind(segments.to_string()).execute(&mut *tx).await?;
+    once(statement(names, USED)).bind(segments.to_string()).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(true)
 }
@@ -108,8 +152,8 @@ enum Found {
 /// Makes or upgrades the tables in one transaction, which waits for no lock that somebody at work holds.
 async fn carry_out(connection: &mut PgConnection, names: &Names, segments: u8) -> Result<Found, sqlx::Error> {
     let mut tx = connection.begin().await?;
-    sqlx::query(LOCK).execute(&mut *tx).await?;
-    sqlx::query(IMPATIENT).execute(&mut *tx).await?;
+    once(statement(names, LOCK)).execute(&mut *tx).await?;
+    once(statement(names, IMPATIENT)).execute(&mut *tx).await?;
     let found = find(&mut tx, names).await?;
     let steps = match &found {
         Found::Nothing => vec![migration(names, segments)],
@@ -126,11 +170,11 @@ async fn carry_out(connection: &mut PgConnection, names: &Names, segments: u8) -
 }
 
 async fn find(connection: &mut PgConnection, names: &Names) -> Result<Found, sqlx::Error> {
-    let server = sqlx::query(statement(names, SERVER)).fetch_one(&mut *connection).await?;
+    let server = once(statement(names, SERVER)).fetch_one(&mut *connection).await?;
     if !server.try_get::<bool, _>("migrated")? {
         return Ok(Found::Nothing);
     }
-    let meta = sqlx::query(statement(names, META)).fetch_one(connection).await?;
+    let meta = once(statement(names, META)).fetch_one(connection).await?;
     let version: Option<String> = meta.try_get("schema_version")?;
     let revision = schema::revision(meta.try_get("revision")?).map_err(|error| sqlx::Error::Decode(error.into()))?;
     Ok(Found::Tables { version: version.unwrap_or_else(|| "none".to_owned()), revision })

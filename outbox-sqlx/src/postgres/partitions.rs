@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use outbox_core::checkpoint::Checkpoint;
-use outbox_core::partition::Partitioning;
+use outbox_core::partition::{Asked, Partitioning};
 use outbox_core::{Names, StoreError};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Row};
 
 use super::checkpoint::checkpoint;
-use super::connection::{CALL, Link, statement};
+use super::connection::{CALL, Link, once, statement};
 use crate::number::partition_id;
 
 const LOCK: &str = outbox_core::sql::postgres::CHECKPOINT_LOCK;
@@ -35,10 +35,10 @@ pub(super) async fn found(
 ) -> Result<bool, StoreError> {
     let founding = async |connection: &mut PgConnection| {
         let mut tx = connection.begin().await?;
-        sqlx::query(statement(names, LOCK)).execute(&mut *tx).await?;
+        once(statement(names, LOCK)).execute(&mut *tx).await?;
         let text = Partitioning::new(partitions).to_text();
-        sqlx::query(statement(names, RULE)).bind(subscription).bind(&text).execute(&mut *tx).await?;
-        let found = sqlx::query(statement(names, FOUND))
+        once(statement(names, RULE)).bind(subscription).bind(&text).execute(&mut *tx).await?;
+        let found = once(statement(names, FOUND))
             .bind(subscription)
             .bind(partition_id(partitions))
             .bind(checkpoint.position)
@@ -50,7 +50,7 @@ pub(super) async fn found(
             tx.rollback().await?;
             return Ok(false);
         }
-        sqlx::query(statement(names, RULED)).bind(subscription).bind(text).execute(&mut *tx).await?;
+        once(statement(names, RULED)).bind(subscription).bind(text).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(true)
     };
@@ -59,7 +59,7 @@ pub(super) async fn found(
 
 /// Locks the row and reads it; one that is not there says one partition.
 async fn rule(connection: &mut PgConnection, names: &Names, subscription: &str) -> Result<String, sqlx::Error> {
-    let rule = sqlx::query(statement(names, RULE)).bind(subscription).bind(Partitioning::new(1).to_text());
+    let rule = once(statement(names, RULE)).bind(subscription).bind(Partitioning::new(1).to_text());
     rule.fetch_one(connection).await?.try_get(0)
 }
 
@@ -67,7 +67,7 @@ fn read(subscription: &str, rows: &[PgRow]) -> Result<BTreeMap<u32, Checkpoint>,
     rows.iter().map(|row| checkpoint(subscription, row)).collect()
 }
 
-/// Asks for another number.
+/// Asks for a number; returns whether nothing is left to be asked for.
 pub(super) async fn ask(
     link: &mut Link,
     names: &Names,
@@ -77,17 +77,18 @@ pub(super) async fn ask(
     let asking = async |connection: &mut PgConnection| {
         let mut tx = connection.begin().await?;
         let text = rule(&mut tx, names, subscription).await?;
-        let rows = sqlx::query(statement(names, ALL)).bind(subscription).fetch_all(&mut *tx).await?;
-        let asked = || {
+        let rows = once(statement(names, ALL)).bind(subscription).fetch_all(&mut *tx).await?;
+        let ask = || {
             let partitioning = Partitioning::from_text(subscription, &text)?;
-            Ok(partitioning.asked(&read(subscription, &rows)?, partitions).filter(|_| !rows.is_empty()))
+            let checkpoints = read(subscription, &rows)?;
+            Ok(if rows.is_empty() { Asked::Already } else { partitioning.ask(&checkpoints, partitions) })
         };
-        let asked = match asked() {
-            Ok(Some(asked)) => asked,
-            Ok(None) => return tx.rollback().await.map(|()| Ok(false)),
+        let asked = match ask() {
+            Ok(Asked::Granted(asked)) => asked,
+            Ok(asked) => return tx.rollback().await.map(|()| Ok(asked == Asked::Already)),
             Err(error) => return tx.rollback().await.map(|()| Err(error)),
         };
-        sqlx::query(statement(names, RULED)).bind(subscription).bind(asked.to_text()).execute(&mut *tx).await?;
+        once(statement(names, RULED)).bind(subscription).bind(asked.to_text()).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(Ok(true))
     };
@@ -107,12 +108,12 @@ pub(super) async fn repartition(link: &mut Link, names: &Names, subscription: &s
             Ok(partitioning) => partitioning,
             Err(error) => return tx.rollback().await.map(|()| Err(error)),
         };
-        let vacant = sqlx::query(statement(names, VACANT)).bind(subscription).fetch_one(&mut *tx).await?;
-        let leased = sqlx::query(statement(names, LEASED)).bind(subscription).fetch_one(&mut *tx).await?;
+        let vacant = once(statement(names, VACANT)).bind(subscription).fetch_one(&mut *tx).await?;
+        let leased = once(statement(names, LEASED)).bind(subscription).fetch_one(&mut *tx).await?;
         if leased.try_get("leased")? {
             return tx.rollback().await.map(|()| Ok(false));
         }
-        let rows = sqlx::query(statement(names, SHUT)).bind(subscription).fetch_all(&mut *tx).await?;
+        let rows = once(statement(names, SHUT)).bind(subscription).fetch_all(&mut *tx).await?;
         let epochs = rows.iter().map(|row| row.try_get("epoch")).collect::<Result<Vec<i64>, _>>()?;
         let epoch = epochs.into_iter().fold(vacant.try_get("epoch")?, i64::max) + 2;
         let count = partitioning.next.unwrap_or(partitioning.count);
@@ -120,10 +121,10 @@ pub(super) async fn repartition(link: &mut Link, names: &Names, subscription: &s
             Ok(checkpoints) => partitioning.change(&checkpoints, count),
             Err(error) => return tx.rollback().await.map(|()| Err(error)),
         };
-        let reshape = sqlx::query(statement(names, RESHAPE)).bind(subscription).bind(partition_id(count));
+        let reshape = once(statement(names, RESHAPE)).bind(subscription).bind(partition_id(count));
         let reshape = reshape.bind(start.position).bind(start.open.to_string()).bind(start.proof_column()).bind(epoch);
         reshape.execute(&mut *tx).await?;
-        sqlx::query(statement(names, RULED)).bind(subscription).bind(changed.to_text()).execute(&mut *tx).await?;
+        once(statement(names, RULED)).bind(subscription).bind(changed.to_text()).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(Ok(true))
     };

@@ -7,11 +7,13 @@ use futures_util::TryStreamExt;
 use outbox_core::source::{Evidence, Holder, Proof, Read, ReadRequest, Row as LogRow, Source};
 use outbox_core::{Filter, Names, Position, PositionSet, Start, StoreError};
 use sqlx::postgres::types::Oid;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, Postgres};
+use sqlx::postgres::{PgArguments, PgConnection, Postgres};
 use sqlx::query::Query;
 use sqlx::{Row, SqlStr};
 use tokio::time::Instant;
 
+use super::access::{Purpose, check_access};
+use super::address::Address;
 use super::connection::{CALL, Link, READ, WALK, statement};
 use super::fault::{precondition, store_error, unavailable};
 use super::filter::{FilterValues, reading_statement};
@@ -62,9 +64,10 @@ struct Sight {
 }
 
 impl PgSource {
-    pub(super) async fn open(options: &PgConnectOptions, names: &Names, filter: &Filter) -> Result<Self, StoreError> {
-        let mut link = Link::open(options, WALK).await?;
-        link.one(CALL, sqlx::query(SESSION)).await?;
+    pub(super) async fn open(address: &Address, names: &Names, filter: &Filter) -> Result<Self, StoreError> {
+        let mut link = Link::open(address, WALK).await?;
+        link.set(SESSION).await?;
+        check_access(&mut link, names, Purpose::Reading).await?;
         let anchor = link.one(CALL, sqlx::query(statement(names, ANCHOR))).await?;
         if anchor.try_get("standby").map_err(store_error)? {
             return Err(precondition(
@@ -111,6 +114,7 @@ impl PgSource {
             Some(filter) => filter.bind(query),
             None => query,
         };
+        let query = self.link.prepared(query);
         self.link.call(READ, async |connection| collect(connection, query).await).await
     }
 
@@ -178,6 +182,7 @@ impl Source for PgSource {
         if let Some(last) = sight.last_position.filter(|last| *last < request.after) {
             return Err(drawn_back(last, request.after));
         }
+        refuse_strays(&rows, sight.last_position)?;
         if let Some(whole) = whole {
             let inserted = whole
                 .inserted
@@ -222,6 +227,18 @@ async fn collect(
     Ok((rows, whole))
 }
 
+/// A position that no insert has drawn was given by hand. To go on behind it would bury all that will be drawn below it.
+fn refuse_strays(rows: &[LogRow], last_drawn: Option<Position>) -> Result<(), StoreError> {
+    let highest = rows.iter().map(LogRow::position).max();
+    let Some((position, last)) = highest.zip(last_drawn).filter(|(position, last)| position > last) else {
+        return Ok(());
+    };
+    Err(precondition(format!(
+        "the event at position {position} was given its position by hand, for the last one drawn is {last}; nothing is published \
+         before that is mended: delete it and write it again without a position, or let the sequence go on behind it with setval"
+    )))
+}
+
 /// Open ranges, those less than [`NEAR`] positions apart as one: a transaction of 100,000 events among other writers leaves
 /// thousands of them, and a probe of every segment for each would take longer than reading what lies between.
 fn spans(open: &PositionSet) -> Vec<(Position, Position)> {
@@ -246,7 +263,7 @@ fn has_gaps(after: Position, rows: &[LogRow]) -> bool {
 }
 
 /// Reads `3/45 1234`, or `3/45 prepared`.
-fn holder(name: &str) -> Holder {
+pub(super) fn holder(name: &str) -> Holder {
     let (transaction, pid) = name.split_once(' ').unwrap_or((name, ""));
     let pid = pid.parse().ok();
     Holder { transaction: transaction.to_owned(), pid, prepared: pid.is_none() }

@@ -1,7 +1,8 @@
 //! Where a new subscription begins, and whether the log is still the one a relay remembers.
 
+use outbox_core::continuity::another_log;
 use outbox_core::source::Proof;
-use outbox_core::{Names, Position, PositionSet, Start, StoreError, StoreErrorKind};
+use outbox_core::{Names, Position, PositionSet, Start, StoreError};
 use sqlx::{Row, SqlStr};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -94,7 +95,7 @@ impl StartStatements {
         };
         let position: Position = row.try_get(0).map_err(store_error)?;
         let found: Option<Uuid> = row.try_get(1).map_err(store_error)?;
-        Err(discontinuity(&match found {
+        Err(another_log(&match found {
             Some(_) => format!("position {position} holds another event than the one the relay read there"),
             None => format!("the event the relay read at position {position} is gone, and cleanup has not been there"),
         }))
@@ -162,15 +163,5 @@ fn beyond(last: Position) -> String {
 
 /// The database counts from where it was before the relay read what it read.
 pub(super) fn drawn_back(last: Position, read: Position) -> StoreError {
-    discontinuity(&format!(
-        "the database has given out positions up to {last} only, and the relay has read up to {read}"
-    ))
-}
-
-fn discontinuity(what: &str) -> StoreError {
-    let message = format!(
-        "this is not the log the relay knows: {what}; nothing more is published, lest events be lost or repeated; check whether \
-         the database was restored from a backup or copied, or its outbox tables emptied by hand"
-    );
-    StoreError::new(StoreErrorKind::Continuity, message)
+    another_log(&format!("the database has given out positions up to {last} only, and the relay has read up to {read}"))
 }

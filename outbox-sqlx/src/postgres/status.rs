@@ -9,15 +9,20 @@ use outbox_core::status::{
     SegmentStatus, Status, StoredPartition, gather,
 };
 use outbox_core::store::Database;
-use outbox_core::{Names, Position, StoreError};
+use outbox_core::{Names, Position, StoreError, StoreErrorKind};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use super::address::Address;
 use super::cleanup::Surveyor;
-use super::connection::{Link, READ, statement};
-use super::fault::store_error;
+use super::connection::{CALL, Link, READ, statement};
+use super::fault::{store_error, unavailable};
+use super::mender;
+use super::store::PgStore;
 use crate::number::partition_of;
 
+const SESSION: &str = outbox_core::sql::postgres::STATUS_SESSION;
+const LOCKED: &str = outbox_core::sql::postgres::STATUS_LOCKED;
 const LOG: &str = outbox_core::sql::postgres::STATUS_LOG;
 const SEGMENTS: &str = outbox_core::sql::postgres::STATUS_SEGMENTS;
 const RELAYS: &str = outbox_core::sql::postgres::STATUS_RELAYS;
@@ -41,9 +46,11 @@ type Blocked = Result<BTreeMap<i16, String>, StoreError>;
 pub(super) async fn status(
     mut link: Link,
     mut surveying: Link,
-    names: &Names,
+    store: &PgStore,
     database: Database,
 ) -> Result<Status, StoreError> {
+    let names = &store.names;
+    link.set(SESSION).await?;
     let segments = link.all(READ, sqlx::query(statement(names, SEGMENTS))).await?;
     let blocked = blocked(&mut surveying, names).await;
     let log = link.one(READ, sqlx::query(statement(names, LOG))).await?;
@@ -56,6 +63,7 @@ pub(super) async fn status(
         let known = known_holders(&mut link, names, holes).await?;
         status.holes = holes.iter().map(|reported| hole(reported, &known, now)).collect();
     }
+    let continuity = mender::examine(&mut link, names, &store.address()).await?;
     // Last of all, for a log too long to be counted in time must not end anything else.
     link.limit(COUNT).await?;
     for Gathered { status, checkpoint, .. } in &mut gathered {
@@ -73,7 +81,40 @@ pub(super) async fn status(
         log: log_status(&log, &segments, &blocked).map_err(store_error)?,
         relays: relays.iter().map(relay).collect::<Result<_, _>>().map_err(store_error)?,
         subscriptions: gathered.into_iter().map(|each| each.status).collect(),
+        continuity: Some(continuity),
     })
+}
+
+/// Why there is no status: where somebody has locked the log against all readers, who that is.
+pub(super) async fn explained(error: StoreError, address: &Address, names: &Names) -> StoreError {
+    if error.kind() != StoreErrorKind::Unavailable {
+        return error;
+    }
+    match lockers(address, names).await {
+        Ok(lockers) if !lockers.is_empty() => unavailable(format!(
+            "nobody can read the log: {}; wait for its end, or end it with pg_terminate_backend",
+            lockers.join("; ")
+        )),
+        _ => error,
+    }
+}
+
+async fn lockers(address: &Address, names: &Names) -> Result<Vec<String>, StoreError> {
+    let mut link = Link::open(address, CALL).await?;
+    let rows = link.all(CALL, sqlx::query(statement(names, LOCKED))).await?;
+    let locker = |row: &PgRow| {
+        let (segment, pid): (Option<i16>, Option<i32>) = (row.try_get("segment")?, row.try_get("pid")?);
+        let holder = HolderStatus {
+            pid,
+            user: row.try_get("user_name")?,
+            application: row.try_get("application")?,
+            age_seconds: row.try_get("age_seconds")?,
+            prepared: pid.is_none(),
+        };
+        let what = segment.map_or_else(|| "all of it".to_owned(), |segment| format!("segment {segment}"));
+        Ok(format!("{what} is locked by {holder}"))
+    };
+    rows.iter().map(locker).collect::<Result<_, _>>().map_err(store_error)
 }
 
 /// What keeps segments from being emptied; over a connection of its own, whose session is made for that look.
@@ -145,7 +186,7 @@ async fn lag(link: &mut Link, names: &Names, checkpoint: &Checkpoint) -> Result<
 }
 
 /// What is stored of a partition, and the time by the database's clock. An owner that is no longer there says nothing.
-fn partition(row: &PgRow) -> Result<(StoredPartition, f64), sqlx::Error> {
+pub(super) fn partition(row: &PgRow) -> Result<(StoredPartition, f64), sqlx::Error> {
     let owned: bool = row.try_get("owned")?;
     let holes = row.try_get::<Option<String>, _>("holes")?.filter(|_| owned);
     let position: Option<Position> = row.try_get("position")?;

@@ -5,16 +5,20 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoints;
 use outbox_core::cleanup::Cleaner;
+use outbox_core::continuity::{self, Mender};
 use outbox_core::dead_letter::Desk;
 use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
-use outbox_core::status::Status;
+use outbox_core::status::{Glance, Status};
 use outbox_core::store::{Count, Database};
+use outbox_core::wake::{WakeMode, Waking};
 use outbox_core::{Filter, Names, Position, Store, StoreError, schema};
 use sqlx::Row;
 use sqlx::postgres::{PgConnectOptions, PgRow};
 
+use super::access::{Purpose, check_access, check_shape};
+use super::address::Address;
 use super::changelog;
 use super::checkpoint::PgCheckpoints;
 use super::cleanup::PgCleaner;
@@ -22,33 +26,29 @@ use super::connection::{CALL, Link, READ, statement};
 use super::desk::PgDesk;
 use super::doctor::examine;
 use super::fault::{precondition, store_error};
+use super::glance::glance;
 use super::lease::PgLeases;
-use super::migrate::{migrate, resize};
+use super::mender::PgMender;
+use super::migrate::{create_roles, migrate, resize, set_wake_trigger};
+use super::place;
 use super::source::PgSource;
-use super::status::status;
+use super::status::{explained, status};
+use super::wake::wake;
 use crate::MigrateError;
 
 const SERVER: &str = outbox_core::sql::postgres::STORE_SERVER;
 const META: &str = outbox_core::sql::postgres::STORE_META;
 const POSITION: &str = outbox_core::sql::postgres::STORE_POSITION;
-const PRIVILEGES: &str = outbox_core::sql::postgres::STORE_PRIVILEGES;
 
 /// The oldest server this build knows, as it numbers itself.
 const OLDEST_SERVER: i32 = 140_000;
-
-/// What somebody needs privileges for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    Relay,
-    Reading,
-}
 
 /// A PostgreSQL database with an outbox in it.
 ///
 /// Every part has a connection of its own and puts a limit on each call. No transaction stays open between calls.
 #[derive(Clone)]
 pub struct PgStore {
-    options: PgConnectOptions,
+    pub(super) address: Address,
     pub(super) names: Names,
 }
 
@@ -74,7 +74,7 @@ impl PgStore {
 
     /// The database the options name; nothing is opened yet.
     pub fn from_options(options: PgConnectOptions, names: Names) -> Self {
-        Self { options, names }
+        Self { address: Address::new(options), names }
     }
 
     /// Makes the tables where they are missing, and the schema too; returns whether anything changed.
@@ -85,7 +85,7 @@ impl PgStore {
     ///
     /// [`MigrateError`]; nothing has changed then.
     pub async fn migrate(&self, segments: u8) -> Result<bool, MigrateError> {
-        migrate(&self.options, &self.names, segments).await
+        migrate(&self.address, &self.names, segments).await
     }
 
     /// Changes how many segments an outbox uses while it is in use; returns whether anything changed.
@@ -98,7 +98,20 @@ impl PgStore {
     /// [`MigrateError`]; nothing has changed then.
     pub async fn resize(&self, segments: u8) -> Result<bool, MigrateError> {
         self.check().await?;
-        resize(&self.options, &self.names, segments).await
+        resize(&self.address, &self.names, segments).await
+    }
+
+    /// Makes the trigger by which writers in plain SQL wake a relay that sleeps, or takes it away; returns whether anything
+    /// changed. Writers that use the library wake one without it.
+    ///
+    /// Not for an outbox whose writers prepare transactions: `PREPARE TRANSACTION` fails after a notification.
+    ///
+    /// # Errors
+    ///
+    /// [`MigrateError`]; nothing has changed then.
+    pub async fn set_wake_trigger(&self, wanted: bool) -> Result<bool, MigrateError> {
+        self.check().await?;
+        set_wake_trigger(&self.address, &self.names, wanted).await
     }
 
     /// The SQL that [`PgStore::migrate`] runs.
@@ -106,9 +119,26 @@ impl PgStore {
         super::migrate::migration(names, segments)
     }
 
-    /// Connects, and checks that an outbox this build knows is there to be read, or to be worked by a relay.
+    /// Makes the roles `outbox_writer`, `outbox_relay` and `outbox_operator`, of which users are made members, and grants each
+    /// what it needs and no more; twice changes nothing.
+    ///
+    /// They are roles of the server, named by the prefix alone. Where one is missing the user needs `CREATEROLE`.
+    ///
+    /// # Errors
+    ///
+    /// [`MigrateError`]; nothing has changed then.
+    pub async fn create_roles(&self) -> Result<(), MigrateError> {
+        create_roles(&self.address, &self.names).await
+    }
+
+    /// The SQL that [`PgStore::create_roles`] runs.
+    pub fn roles(names: &Names) -> String {
+        schema::postgres_roles(names)
+    }
+
+    /// Connects, and checks that an outbox this build knows is there for this purpose.
     async fn inspected(&self, purpose: Purpose) -> Result<(Link, Database), StoreError> {
-        let mut link = Link::open(&self.options, READ).await?;
+        let mut link = Link::open(&self.address, READ).await?;
         let server = link.one(CALL, sqlx::query(statement(&self.names, SERVER))).await?;
         let server_version: String = server.try_get("version_text").map_err(store_error)?;
         if server.try_get::<i32, _>("version").map_err(store_error)? < OLDEST_SERVER {
@@ -124,12 +154,28 @@ impl PgStore {
         if !server.try_get::<bool, _>("migrated").map_err(store_error)? {
             return Err(self.not_migrated());
         }
-        self.check_privileges(&mut link, purpose).await?;
+        // Whoever looks on is shown what there is.
+        if purpose != Purpose::Status {
+            check_shape(&mut link, &self.names).await?;
+        }
+        check_access(&mut link, &self.names, purpose).await?;
         let meta = link.one(CALL, sqlx::query(statement(&self.names, META))).await?;
         check_version(&meta)?;
         let name = server.try_get("name").map_err(store_error)?;
         let instance: Option<String> = meta.try_get("instance").map_err(store_error)?;
         Ok((link, Database { kind: "postgres", name, server_version, instance: instance.unwrap_or_default() }))
+    }
+
+    /// What [`Store::describe`] shows, the same whichever name of the own machine is used.
+    pub(super) fn address(&self) -> String {
+        let (host, database) = self.host_and_database();
+        continuity::address("postgres", &host, self.address.options().get_port(), database)
+    }
+
+    fn host_and_database(&self) -> (String, &str) {
+        let socket = self.address.options().get_socket().map(|path| path.display().to_string());
+        let host = socket.unwrap_or_else(|| self.address.options().get_host().to_owned());
+        (host, self.address.options().get_database().unwrap_or_else(|| self.address.options().get_username()))
     }
 
     pub(super) fn not_migrated(&self) -> StoreError {
@@ -138,17 +184,6 @@ impl PgStore {
         precondition(format!(
             "the outbox tables are missing{place}, or this user may not see them; run `outbox-relay migrate`"
         ))
-    }
-
-    pub(super) async fn check_privileges(&self, link: &mut Link, purpose: Purpose) -> Result<(), StoreError> {
-        let query = sqlx::query(statement(&self.names, PRIVILEGES)).bind(purpose == Purpose::Relay);
-        let rows = link.all(CALL, query).await?;
-        let missing: Vec<String> =
-            rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(store_error)?;
-        if missing.is_empty() {
-            return Ok(());
-        }
-        Err(precondition(format!("the user lacks privileges; as the owner of the tables run: {}", missing.join("; "))))
     }
 
     async fn check_position(&self, link: &mut Link) -> Result<(), StoreError> {
@@ -184,10 +219,8 @@ impl std::fmt::Debug for PgStore {
 #[async_trait]
 impl Store for PgStore {
     fn describe(&self) -> String {
-        let socket = self.options.get_socket().map(|path| path.display().to_string());
-        let host = socket.unwrap_or_else(|| self.options.get_host().to_owned());
-        let database = self.options.get_database().unwrap_or_else(|| self.options.get_username());
-        format!("postgres://{host}:{}/{database}", self.options.get_port())
+        let (host, database) = self.host_and_database();
+        format!("postgres://{host}:{}/{database}", self.address.options().get_port())
     }
 
     async fn check(&self) -> Result<Database, StoreError> {
@@ -196,41 +229,65 @@ impl Store for PgStore {
         Ok(database)
     }
 
+    async fn recognise(&self) -> Result<Database, StoreError> {
+        let (mut link, database) = self.inspected(Purpose::Relay).await?;
+        self.check_position(&mut link).await?;
+        place::recognise(&mut link, &self.names, &self.address()).await?;
+        Ok(database)
+    }
+
+    async fn mender(&self) -> Result<Option<Box<dyn Mender>>, StoreError> {
+        let (link, _) = self.inspected(Purpose::Relay).await?;
+        Ok(Some(Box::new(PgMender::new(link, self.names.clone(), self.address()))))
+    }
+
     async fn inspect(&self) -> Result<Database, StoreError> {
         Ok(self.inspected(Purpose::Reading).await?.1)
     }
 
     async fn source(&self, filter: &Filter) -> Result<Box<dyn Source>, StoreError> {
-        Ok(Box::new(PgSource::open(&self.options, &self.names, filter).await?))
+        Ok(Box::new(PgSource::open(&self.address, &self.names, filter).await?))
     }
 
     async fn checkpoints(&self) -> Result<Box<dyn Checkpoints>, StoreError> {
-        Ok(Box::new(PgCheckpoints::open(&self.options, &self.names).await?))
+        Ok(Box::new(PgCheckpoints::open(&self.address, &self.names).await?))
     }
 
     async fn leases(&self) -> Result<Box<dyn Leases>, StoreError> {
-        Ok(Box::new(PgLeases::open(&self.options, &self.names).await?))
+        Ok(Box::new(PgLeases::open(&self.address, &self.names).await?))
     }
 
     async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
-        Ok(Some(Box::new(PgCleaner::open(&self.options, &self.names).await?)))
+        Ok(Some(Box::new(PgCleaner::open(&self.address, &self.names).await?)))
+    }
+
+    async fn wake(&self, mode: WakeMode) -> Result<Waking, StoreError> {
+        wake(&self.address, &self.names, mode).await
     }
 
     async fn desk(&self) -> Result<Box<dyn Desk>, StoreError> {
-        Ok(Box::new(PgDesk::open(&self.options, &self.names).await?))
+        Ok(Box::new(PgDesk::open(&self.address, &self.names).await?))
     }
 
     async fn status(&self) -> Result<Status, StoreError> {
-        let (link, database) = self.inspected(Purpose::Relay).await?;
-        status(link, Link::open(&self.options, READ).await?, &self.names, database).await
+        let (link, database) = self.inspected(Purpose::Status).await?;
+        let surveying = Link::open(&self.address, READ).await?;
+        match status(link, surveying, self, database).await {
+            Err(error) => Err(explained(error, &self.address, &self.names).await),
+            status => status,
+        }
+    }
+
+    async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {
+        glance(Link::open(&self.address, READ).await?, &self.names, subscriptions).await
     }
 
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {
-        changelog::stats(&self.options, &self.names, after, filter).await
+        changelog::stats(&self.address, &self.names, after, filter).await
     }
 
     async fn examine(&self) -> Result<Vec<Finding>, StoreError> {
-        examine(Link::open(&self.options, READ).await?, self).await
+        examine(Link::open(&self.address, READ).await?, self).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use outbox_core::cleanup::{Cleaner, Ends, Obstacle, Reader, Removal, Removed, Segment, Survey};
 use outbox_core::{Names, Position, PositionSet, StoreError};
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row, SqlStr};
 
@@ -43,6 +44,8 @@ struct Chunk {
     /// How far it came; nothing is to be found beyond if it is not there.
     reached: Option<Position>,
     removed: u64,
+    /// A foreign key points at one of them, so that none was removed.
+    referenced: bool,
 }
 
 impl SqliteCleaner {
@@ -92,12 +95,16 @@ impl SqliteCleaner {
             }
         }
         if let (Some(last), false) = (gone.last(), dry) {
-            sqlx::query(self.remove.clone()).bind(json_list(&gone)).execute(&mut *tx).await?;
+            let removed = sqlx::query(self.remove.clone()).bind(json_list(&gone)).execute(&mut *tx).await;
+            if removed.as_ref().is_err_and(is_referenced) {
+                return Ok(Chunk { referenced: true, ..Chunk::default() });
+            }
+            removed?;
             sqlx::query(self.floor.clone()).bind(last).execute(&mut *tx).await?;
         }
         tx.commit().await?;
         let reached = rows.last().map(|row| row.try_get("position")).transpose()?;
-        Ok(Chunk { reached, removed: gone.len() as u64 })
+        Ok(Chunk { reached, removed: gone.len() as u64, referenced: false })
     }
 
     #[expect(clippy::disallowed_methods, reason = "a pause in which writers may write, who send no signal")]
@@ -106,6 +113,9 @@ impl SqliteCleaner {
         loop {
             let chunk = bounded(CALL, self.chunk(removal, above, dry)).await?;
             removed += chunk.removed;
+            if chunk.referenced {
+                return Ok(Removed::Kept(Obstacle::Referenced));
+            }
             let Some(reached) = chunk.reached else { break };
             above = reached;
             if !dry {
@@ -167,6 +177,11 @@ fn claims(readers: &[SqliteRow]) -> Result<Option<(Position, PositionSet)>, sqlx
         open.ranges().for_each(|range| owed.insert(range.clone()));
     }
     Ok(slowest.map(|slowest| (slowest, owed)))
+}
+
+/// SQLite's extended code of a foreign key that would point at nothing.
+fn is_referenced(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("787")
 }
 
 fn segment(row: &SqliteRow) -> Result<Segment, sqlx::Error> {

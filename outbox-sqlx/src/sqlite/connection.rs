@@ -83,6 +83,9 @@ pub(super) fn store_error(error: sqlx::Error) -> StoreError {
         (Some(1), sqlx::Error::Database(cause)) if cause.message().starts_with("no such table") => {
             (Precondition, "the outbox tables are missing; run `outbox-relay migrate`")
         }
+        (Some(1), sqlx::Error::Database(cause)) if cause.message().contains("already exists") => {
+            (Precondition, "a table of that name is there already; set another prefix")
+        }
         (Some(_), _)
         | (None, sqlx::Error::Configuration(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => (
             Precondition,

@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row};
 
 use super::connection::{BEGIN_WRITE, CALL, WALK, bounded, statement};
+use super::mender;
 use super::store::SqliteStore;
 
 const CHECKS: &str = outbox_core::sql::sqlite::DOCTOR_OUTBOX;
@@ -28,6 +29,7 @@ pub(super) async fn examine(store: &SqliteStore) -> Result<Vec<Finding>, StoreEr
         Finding::ok("tables", "there, in the version this build knows"),
     ];
     findings.extend(checks(&mut connection, store).await?);
+    findings.extend(mender::examine(&mut connection, &store.names, store.file()).await?.findings());
     let written = can_write(&mut connection, &store.names).await;
     findings.push(
         written

@@ -109,7 +109,7 @@ impl SqliteLeases {
         for row in sqlx::query(running).bind(&names).fetch_all(&mut *tx).await? {
             let owner = identity(&row)?;
             let subscription: String = row.try_get("subscription")?;
-            roster.leases.push((subscription.clone(), partition_of(&row)?, owner.relay_id));
+            roster.leases.push((subscription.clone(), partition_of(&row)?, owner.clone()));
             // Whoever works it is alone with it.
             roster.relays.push((owner, vec![subscription]));
         }

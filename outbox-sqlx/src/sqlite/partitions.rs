@@ -3,7 +3,7 @@
 //! Each is one transaction under the write lock: so they come one after the other, whatever relay does them.
 
 use outbox_core::checkpoint::Checkpoint;
-use outbox_core::partition::Partitioning;
+use outbox_core::partition::{Asked, Partitioning};
 use outbox_core::{Names, StoreError};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row};
@@ -77,7 +77,7 @@ async fn write(
     Ok(())
 }
 
-/// Asks for another number.
+/// Asks for a number; returns whether nothing is left to be asked for.
 pub(super) async fn ask(
     connection: &mut SqliteConnection,
     names: &Names,
@@ -87,13 +87,14 @@ pub(super) async fn ask(
     let mut tx = connection.begin_with(BEGIN_WRITE).await?;
     let text = rule(&mut tx, names, subscription, &Partitioning::new(1)).await?;
     let rows = all(&mut tx, names, subscription).await?;
-    let asked = || {
+    let ask = || {
         let partitioning = Partitioning::from_text(subscription, &text)?;
-        Ok(partitioning.asked(&read(subscription, &rows)?, count).filter(|_| !rows.is_empty()))
+        let checkpoints = read(subscription, &rows)?;
+        Ok(if rows.is_empty() { Asked::Already } else { partitioning.ask(&checkpoints, count) })
     };
-    let asked = match asked() {
-        Ok(Some(asked)) => asked,
-        Ok(None) => return Ok(Ok(false)),
+    let asked = match ask() {
+        Ok(Asked::Granted(asked)) => asked,
+        Ok(asked) => return Ok(Ok(asked == Asked::Already)),
         Err(error) => return Ok(Err(error)),
     };
     sqlx::query(statement(names, RULED)).bind(subscription).bind(asked.to_text()).execute(&mut *tx).await?;

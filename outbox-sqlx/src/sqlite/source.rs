@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
+use outbox_core::continuity::another_log;
 use outbox_core::source::{Evidence, Proof, Read, ReadRequest, Source, Start};
 use outbox_core::{Filter, Names, Position, PositionSet, StoreError, StoreErrorKind};
 use sqlx::sqlite::SqliteConnection;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 use super::connection::{CALL, WALK, bounded, json_list, statement, store_error};
 use super::filter::{FilterValues, reading_statement, time_text};
+use super::place::identity;
 use super::row;
 
 const READ: &str = outbox_core::sql::sqlite::SOURCE_READ;
@@ -33,6 +35,9 @@ const TRUST: Duration = Duration::from_secs(2);
 pub(super) struct SqliteSource {
     connection: SqliteConnection,
     write_ahead_log: PathBuf,
+    file: PathBuf,
+    /// Which file that was when it was opened.
+    identity: Option<String>,
     filter: Option<FilterValues>,
     read: SqlStr,
     last_position: SqlStr,
@@ -56,6 +61,8 @@ impl SqliteSource {
         Ok(Self {
             connection,
             write_ahead_log: PathBuf::from(format!("{file}-wal")),
+            identity: identity(Path::new(&file)),
+            file: file.into(),
             read: reading_statement(names, READ, filter.as_ref()),
             filter,
             last_position: statement(names, LAST_POSITION),
@@ -115,11 +122,16 @@ impl SqliteSource {
         if last >= read {
             return Ok(());
         }
-        let message = format!(
-            "the log was read up to position {read} and now ends at {last}: the file was restored from a backup or replaced by \
-             an older copy, or its tables were emptied by hand"
-        );
-        Err(StoreError::new(StoreErrorKind::Continuity, message))
+        Err(another_log(&format!("it was read up to position {read} and now ends at {last}")))
+    }
+
+    /// Refuses to go on with a file that is no longer the one of this name: what was put in its place is another log.
+    fn check_file(&self) -> Result<(), StoreError> {
+        if identity(&self.file) == self.identity {
+            return Ok(());
+        }
+        let message = "the database file was replaced or removed; opening it again";
+        Err(StoreError::new(StoreErrorKind::Unavailable, message))
     }
 
     /// What is done where a subscription starts at a position, which the log must have reached.
@@ -150,6 +162,7 @@ impl Source for SqliteSource {
         if self.looked.elapsed() >= TRUST {
             // An emptied log that counts from 1 again looks idle until it has caught up with its reader.
             self.check_end(request.after).await?;
+            self.check_file()?;
             self.looked = Instant::now();
         }
         Ok(read)
@@ -193,14 +206,11 @@ impl Source for SqliteSource {
 }
 
 fn discontinuity(position: Position, there: bool) -> StoreError {
-    let message = if there {
-        format!("position {position} holds another event than was read there: the file is a copy that went its own way")
+    another_log(&if there {
+        format!("position {position} holds another event than was read there")
     } else {
-        format!(
-            "the event read at position {position} is gone: the file is an older copy, or its row was deleted by hand"
-        )
-    };
-    StoreError::new(StoreErrorKind::Continuity, message)
+        format!("the event that was read at position {position} is gone, and cleanup has not been there")
+    })
 }
 
 /// Syncs the write-ahead log, where a commit under `synchronous = NORMAL` may still be all there is of the rows read.

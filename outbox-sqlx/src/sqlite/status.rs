@@ -2,15 +2,17 @@
 
 use outbox_core::checkpoint::Checkpoint;
 use outbox_core::status::{
-    DatabaseStatus, Gathered, HolderStatus, HoleStatus, LogStatus, RelayStatus, ReportedHolder, ReportedHole,
-    SILENT_AFTER_SECONDS, SegmentStatus, Status, StoredPartition, SubscriptionStatus, gather,
+    Backlog, DatabaseStatus, Gathered, Glance, HolderStatus, HoleStatus, LogStatus, RelayStatus, ReportedHolder,
+    ReportedHole, SILENT_AFTER_SECONDS, SegmentStatus, Status, StoredPartition, SubscriptionStatus, gather,
 };
 use outbox_core::store::Database;
 use outbox_core::{Names, Position, PositionSet, StoreError};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row};
 
-use super::connection::{WALK, bounded, statement};
+use super::connection::{CALL, WALK, bounded, statement};
+use super::mender;
+use super::store::SqliteStore;
 use crate::number::partition_of;
 
 const LOG: &str = outbox_core::sql::sqlite::STATUS_LOG;
@@ -26,35 +28,63 @@ const FORM: u32 = 1;
 /// Reads the status over a connection of its own.
 pub(super) async fn status(
     mut connection: SqliteConnection,
-    names: &Names,
+    store: &SqliteStore,
     database: Database,
 ) -> Result<Status, StoreError> {
+    let names = &store.names;
+    let continuity = Some(mender::examine(&mut connection, names, store.file()).await?);
     bounded(WALK, async move {
         let mut tx = connection.begin().await?;
-        let log = log(&mut tx, names).await?;
+        let ends = ends(&mut tx, names).await?;
+        let log = log(&mut tx, names, ends).await?;
         let relays = relays(&mut tx, names).await?;
-        let subscriptions = subscriptions(&mut tx, names, &log).await?;
+        let subscriptions = subscriptions(&mut tx, names, ends).await?;
         tx.rollback().await?;
         let database = DatabaseStatus {
             kind: database.kind,
             server_version: database.server_version,
             instance: database.instance,
         };
-        Ok(Status { version: FORM, database, log, relays, subscriptions })
+        Ok(Status { version: FORM, database, log, relays, subscriptions, continuity })
     })
     .await
 }
 
-async fn log(connection: &mut SqliteConnection, names: &Names) -> Result<LogStatus, sqlx::Error> {
-    let row = sqlx::query(statement(names, LOG)).fetch_one(&mut *connection).await?;
+/// Reads how far subscriptions are behind. The size of the log is left out: every page of it would have to be read.
+pub(super) async fn glance(
+    mut connection: SqliteConnection,
+    names: &Names,
+    asked: &[String],
+) -> Result<Glance, StoreError> {
+    bounded(CALL, async move {
+        let mut tx = connection.begin().await?;
+        let ends = ends(&mut tx, names).await?;
+        let found = subscriptions(&mut tx, names, ends).await?;
+        tx.rollback().await?;
+        let backlogs = found.into_iter().filter(|each| asked.contains(&each.name)).map(Backlog::from).collect();
+        Ok(Glance { log_bytes: None, backlogs })
+    })
+    .await
+}
+
+/// The lowest and the highest position, where there is any.
+type Ends = Option<(Position, Position)>;
+
+async fn ends(connection: &mut SqliteConnection, names: &Names) -> Result<Ends, sqlx::Error> {
+    let row = sqlx::query(statement(names, LOG)).fetch_one(connection).await?;
+    let (first, last): (Option<_>, Option<_>) = (row.try_get("first_position")?, row.try_get("last_position")?);
+    Ok(first.zip(last))
+}
+
+async fn log(connection: &mut SqliteConnection, names: &Names, ends: Ends) -> Result<LogStatus, sqlx::Error> {
     let bytes = sqlx::query_scalar::<_, Option<i64>>(statement(names, BYTES)).fetch_one(&mut *connection).await;
     // An error here means an SQLite library built without `dbstat`.
     let bytes = bytes.ok().flatten().and_then(|bytes| u64::try_from(bytes).ok());
     let trouble = sqlx::query_scalar::<_, String>(statement(names, TROUBLE)).fetch_optional(connection).await?;
     let trouble = trouble.filter(|trouble| !trouble.is_empty());
     Ok(LogStatus {
-        first_position: row.try_get("first_position")?,
-        last_position: row.try_get("last_position")?,
+        first_position: ends.map(|(first, _)| first),
+        last_position: ends.map(|(_, last)| last),
         bytes,
         segments: vec![SegmentStatus { segment: 0, bytes, state: "current", blocked_by: trouble }],
     })
@@ -73,7 +103,7 @@ async fn relays(connection: &mut SqliteConnection, names: &Names) -> Result<Vec<
 async fn subscriptions(
     connection: &mut SqliteConnection,
     names: &Names,
-    log: &LogStatus,
+    ends: Ends,
 ) -> Result<Vec<SubscriptionStatus>, sqlx::Error> {
     let rows = sqlx::query(statement(names, SUBSCRIPTIONS)).fetch_all(&mut *connection).await?;
     let rows = rows.iter().map(partition).collect::<Result<Vec<_>, _>>()?;
@@ -82,7 +112,7 @@ async fn subscriptions(
     for Gathered { status, checkpoint, holes } in &mut gathered {
         status.holes = holes.iter().map(|reported| hole(reported, now)).collect();
         if let Some(Checkpoint { position, open, .. }) = checkpoint {
-            status.lag_events = Some(lag_events(log, *position, open));
+            status.lag_events = Some(lag_events(ends, *position, open));
             status.lag_seconds = lag_seconds(connection, names, *position, open).await?;
         }
     }
@@ -129,8 +159,8 @@ fn hole(reported: &ReportedHole, now: f64) -> HoleStatus {
 }
 
 /// Positions between the ends of the log that are not done: SQLite leaves none out, so none needs counting.
-fn lag_events(log: &LogStatus, position: Position, open: &PositionSet) -> u64 {
-    let (Some(first), Some(last)) = (log.first_position, log.last_position) else {
+fn lag_events(ends: Ends, position: Position, open: &PositionSet) -> u64 {
+    let Some((first, last)) = ends else {
         return 0;
     };
     let within = |from: Position, to: Position| {

@@ -6,12 +6,14 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoints;
 use outbox_core::cleanup::Cleaner;
+use outbox_core::continuity::Mender;
 use outbox_core::dead_letter::Desk;
 use outbox_core::doctor::Finding;
 use outbox_core::lease::Leases;
 use outbox_core::source::Source;
-use outbox_core::status::Status;
+use outbox_core::status::{Glance, Status};
 use outbox_core::store::{Count, Database};
+use outbox_core::wake::{WakeMode, Waking};
 use outbox_core::{Filter, Names, Position, Store, StoreError, StoreErrorKind, schema};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
@@ -23,9 +25,12 @@ use super::connection::{CALL, bounded, open, statement, store_error};
 use super::desk::SqliteDesk;
 use super::doctor::{can_write, examine};
 use super::lease::SqliteLeases;
+use super::mender::SqliteMender;
 use super::migrate::{META, TABLE, check_names, migrate};
+use super::place;
 use super::source::SqliteSource;
-use super::status::status;
+use super::status::{glance, status};
+use super::wake::SqliteWake;
 use crate::MigrateError;
 
 /// The first SQLite library that tells the size of a value without loading it.
@@ -108,7 +113,10 @@ impl SqliteStore {
         let table = bounded(CALL, sqlx::query(statement(&self.names, TABLE)).fetch_one(&mut connection)).await?;
         let server_version: String = table.try_get("server_version").map_err(store_error)?;
         check_library(&server_version)?;
-        check_table(table.try_get("event_table").map_err(store_error)?)?;
+        check_table(
+            table.try_get("event_table").map_err(store_error)?,
+            table.try_get("missing").map_err(store_error)?,
+        )?;
         let meta = bounded(CALL, sqlx::query(statement(&self.names, META)).fetch_one(&mut connection)).await?;
         check_version(&meta)?;
         let instance: Option<String> = meta.try_get("instance").map_err(store_error)?;
@@ -128,6 +136,18 @@ impl Store for SqliteStore {
         let (mut connection, database) = self.inspected().await?;
         can_write(&mut connection, &self.names).await?;
         Ok(database)
+    }
+
+    async fn recognise(&self) -> Result<Database, StoreError> {
+        let (mut connection, database) = self.inspected().await?;
+        can_write(&mut connection, &self.names).await?;
+        place::recognise(&mut connection, &self.names, self.file()).await?;
+        Ok(database)
+    }
+
+    async fn mender(&self) -> Result<Option<Box<dyn Mender>>, StoreError> {
+        let (connection, _) = self.inspected().await?;
+        Ok(Some(Box::new(SqliteMender::new(connection, self.names.clone(), self.file().to_owned()).await?)))
     }
 
     async fn inspect(&self) -> Result<Database, StoreError> {
@@ -150,13 +170,24 @@ impl Store for SqliteStore {
         Ok(Some(Box::new(SqliteCleaner::new(open(&self.options).await?, &self.names))))
     }
 
+    async fn wake(&self, mode: WakeMode) -> Result<Waking, StoreError> {
+        if mode == WakeMode::Poll {
+            return Ok(Waking::Polling("the settings say so".to_owned()));
+        }
+        Ok(Waking::Told(Box::new(SqliteWake::new(open(&self.options).await?, &self.names))))
+    }
+
     async fn desk(&self) -> Result<Box<dyn Desk>, StoreError> {
         Ok(Box::new(SqliteDesk::new(open(&self.options).await?, &self.names).await?))
     }
 
     async fn status(&self) -> Result<Status, StoreError> {
         let (connection, database) = self.inspected().await?;
-        status(connection, &self.names, database).await
+        status(connection, self, database).await
+    }
+
+    async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {
+        glance(open(&self.options).await?, &self.names, subscriptions).await
     }
 
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {
@@ -182,9 +213,15 @@ pub(super) fn check_library(version: &str) -> Result<(), StoreError> {
     Err(precondition(format!("this program is linked to SQLite {version}; link it to {major}.{minor} or newer")))
 }
 
-fn check_table(definition: Option<String>) -> Result<(), StoreError> {
+fn check_table(definition: Option<String>, missing: Option<String>) -> Result<(), StoreError> {
     let definition =
         definition.ok_or_else(|| precondition("the outbox tables are missing; run `outbox-relay migrate`"))?;
+    if let Some(columns) = missing {
+        return Err(precondition(format!(
+            "the table of that name is not the log that `outbox-relay migrate` makes: it lacks the columns {columns}; set another \
+             prefix and run `outbox-relay migrate`"
+        )));
+    }
     if definition.to_ascii_uppercase().contains("AUTOINCREMENT") {
         return Ok(());
     }

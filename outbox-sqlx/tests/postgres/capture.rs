@@ -48,7 +48,7 @@ fn text(text: &str) -> Payload {
 #[tokio::test]
 async fn an_event_is_there_exactly_if_its_transaction_commits() {
     let database = TestDatabase::migrated().await;
-    let (outbox, mut session) = (PgOutbox::new(), database.session().await);
+    let (outbox, mut session) = (PgOutbox::new(), database.writer().await);
     let mut tx = session.begin().await.unwrap();
     let kept = outbox.append(&mut tx, &NewEvent::new("t", "kept").json("1")).await.unwrap();
     let mut savepoint = tx.begin().await.unwrap();
@@ -66,7 +66,7 @@ async fn an_event_is_there_exactly_if_its_transaction_commits() {
 #[tokio::test]
 async fn append_all_keeps_the_order_of_the_slice() {
     let database = TestDatabase::migrated().await;
-    let (outbox, mut session) = (PgOutbox::new(), database.session().await);
+    let (outbox, mut session) = (PgOutbox::new(), database.writer().await);
     let new: Vec<_> =
         (0..1000).map(|n| NewEvent::new("t", format!("key-{}", (n * 7919) % 1000)).json(n.to_string())).collect();
     let mut tx = session.begin().await.unwrap();
@@ -82,7 +82,7 @@ async fn append_all_keeps_the_order_of_the_slice() {
 #[tokio::test]
 async fn every_column_goes_there_and_back() {
     let database = TestDatabase::migrated().await;
-    let (outbox, mut session) = (PgOutbox::new(), database.session().await);
+    let (outbox, mut session) = (PgOutbox::new(), database.writer().await);
     let new = NewEvent {
         event_type: Some("Placed".into()),
         aggregate_type: Some("orders".into()),
@@ -121,7 +121,7 @@ async fn every_column_goes_there_and_back() {
 #[tokio::test]
 async fn entities_are_told_with_before_and_after() {
     let database = TestDatabase::migrated().await;
-    let (outbox, mut session) = (PgOutbox::default(), database.session().await);
+    let (outbox, mut session) = (PgOutbox::default(), database.writer().await);
     let (new, paid) = (Order { id: 7, status: "new" }, Order { id: 7, status: "paid" });
     let mut tx = session.begin().await.unwrap();
     assert!(outbox.insert(&mut tx, &new).await.unwrap().is_some());
@@ -143,7 +143,7 @@ async fn entities_are_told_with_before_and_after() {
 #[tokio::test]
 async fn text_postgres_cannot_store_never_harms_the_transaction() {
     let database = TestDatabase::migrated().await;
-    let (outbox, mut session) = (PgOutbox::new(), database.session().await);
+    let (outbox, mut session) = (PgOutbox::new(), database.writer().await);
     let mut tx = session.begin().await.unwrap();
     let odd = |bytes: &[u8]| NewEvent { payload: Some(Payload::Text(bytes.to_vec())), ..NewEvent::new("t", "odd") };
     outbox.append(&mut tx, &odd(b"a\0b")).await.unwrap();

@@ -99,7 +99,7 @@ async fn letters_are_recorded_and_forgiven() {
     letters(keeper.as_mut(), "billing", 1, &[], &[3, 4]).await.unwrap();
     assert_eq!(keeper.recorded("billing").await.unwrap(), [9]);
     assert!(keeper.recorded("other").await.unwrap().is_empty());
-    let status = database.store.status().await.unwrap();
+    let status = database.operator.status().await.unwrap();
     assert_eq!((status.subscriptions[0].parked_events, status.subscriptions[0].parked_keys), (1, 1));
 }
 

@@ -1,26 +1,48 @@
 //! A database of each test's own, dropped when the test is over.
 
+use std::str::FromStr;
+
 use outbox_core::checkpoint::{Checkpoints, DeadLetter, Entry, Held};
 use outbox_core::lease::{RelayIdentity, Renewal, Report};
 use outbox_core::source::{Evidence, Read, ReadRequest, Row, Source};
-use outbox_core::{Filter, Position, PositionSet, Store, StoreError};
+use outbox_core::{Filter, Position, PositionSet, Store, StoreError, schema};
 use outbox_sqlx::{Names, PgStore};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use uuid::Uuid;
 
-/// A database with an outbox in it.
+/// A database with an outbox in it, and users that have one role each.
 pub(crate) struct TestDatabase {
     server: String,
     name: String,
+    /// As the owner of the tables, who makes and changes them.
+    pub(crate) owner: PgStore,
+    /// As a user that may relay, and no more.
     pub(crate) store: PgStore,
+    /// As a user that may look on, and no more.
+    pub(crate) operator: PgStore,
 }
 
 impl TestDatabase {
     /// A database with the outbox in two segments.
     pub(crate) async fn migrated() -> Self {
         let database = Self::empty().await;
-        assert!(database.store.migrate(2).await.unwrap());
-        database
+        assert!(database.owner.migrate(2).await.unwrap());
+        database.with_users().await
+    }
+
+    /// Lets its users do what their roles allow.
+    pub(crate) async fn with_users(self) -> Self {
+        self.owner.create_roles().await.unwrap();
+        self.make_users(&Names::default()).await;
+        self
+    }
+
+    async fn make_users(&self, names: &Names) {
+        for role in schema::ROLES {
+            let sql = format!("CREATE ROLE {0}_{role} LOGIN; GRANT {1} TO {0}_{role}", self.name, names.role(role));
+            execute(&mut self.session().await, &sql).await;
+        }
     }
 
     pub(crate) async fn empty() -> Self {
@@ -33,8 +55,14 @@ impl TestDatabase {
         let name = format!("outbox_test_{}", Uuid::now_v7().simple());
         let mut admin = PgConnection::connect(&server).await.unwrap();
         execute(&mut admin, &format!("CREATE DATABASE {name} {options}")).await;
-        let store = PgStore::new(&url(&server, &name), Names::default()).unwrap();
-        Self { server, name, store }
+        let address = url(&server, &name);
+        let as_user = |role: &str| {
+            let options = PgConnectOptions::from_str(&address).unwrap().username(&format!("{name}_{role}"));
+            PgStore::from_options(options, Names::default())
+        };
+        let owner = PgStore::new(&address, Names::default()).unwrap();
+        let (store, operator) = (as_user("relay"), as_user("operator"));
+        Self { server, name, owner, store, operator }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -49,7 +77,13 @@ impl TestDatabase {
         PgStore::new(&self.url(), names).unwrap()
     }
 
-    /// A session of an application.
+    /// A session of an application, which may write events and no more.
+    pub(crate) async fn writer(&self) -> PgConnection {
+        let options = PgConnectOptions::from_str(&self.url()).unwrap();
+        options.username(&format!("{}_writer", self.name)).connect().await.unwrap()
+    }
+
+    /// A session of the owner.
     pub(crate) async fn session(&self) -> PgConnection {
         PgConnection::connect(&self.url()).await.unwrap()
     }
@@ -67,10 +101,10 @@ impl Drop for TestDatabase {
             runtime.block_on(async {
                 let mut admin = PgConnection::connect(&server).await.unwrap();
                 // A test that failed halfway may leave a prepared transaction, which the server would rather keep.
-                sqlx::query(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)")))
-                    .execute(&mut admin)
-                    .await
-                    .map(drop)
+                let drop_database = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
+                sqlx::query(drop_database).execute(&mut admin).await?;
+                let users = schema::ROLES.map(|role| format!("{name}_{role}")).join(", ");
+                sqlx::query(AssertSqlSafe(format!("DROP ROLE IF EXISTS {users}"))).execute(&mut admin).await.map(drop)
             })
         });
         let dropped = dropping.join().expect("the thread that drops the database does not panic");

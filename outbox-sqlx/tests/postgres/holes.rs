@@ -19,7 +19,7 @@ async fn drain(source: &mut dyn Source, frontier: &mut Frontier, max_events: u32
 }
 
 async fn begin(database: &TestDatabase, keys: &[&str]) -> PgConnection {
-    let mut session = database.session().await;
+    let mut session = database.writer().await;
     execute(&mut session, "BEGIN").await;
     write(&mut session, keys).await;
     session
@@ -47,7 +47,7 @@ async fn readers_strangers_and_the_relay_itself_hold_nothing() {
     let mut source = database.source().await;
     let mut rolled_back = begin(&database, &["gone"]).await;
     execute(&mut rolled_back, "ROLLBACK").await;
-    write(&mut database.session().await, &["there"]).await;
+    write(&mut database.writer().await, &["there"]).await;
     let mut reader = database.session().await;
     execute(&mut reader, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM outbox_event").await;
     let mut stranger = database.session().await;
@@ -60,7 +60,7 @@ async fn readers_strangers_and_the_relay_itself_hold_nothing() {
 async fn nobody_looks_for_holders_where_nothing_is_missing() {
     let database = TestDatabase::migrated().await;
     let mut source = database.source().await;
-    write(&mut database.session().await, &["a", "b"]).await;
+    write(&mut database.writer().await, &["a", "b"]).await;
     let read = source.read(&above(0)).await.unwrap();
     assert_eq!((positions(&read), holder_count(&read)), (vec![1, 2], None));
     let read = source.read(&above(2)).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_prepared_transaction_keeps_its_hole_open() {
     let mut source = database.source().await;
     let mut frontier = Frontier::new(0, &PositionSet::new());
     let mut prepared = begin(&database, &["prepared"]).await;
-    write(&mut database.session().await, &["other"]).await;
+    write(&mut database.writer().await, &["other"]).await;
     let read = source.read(&frontier.request(100, 1 << 20)).await.unwrap();
     assert_eq!(frontier.absorb(read).len(), 1);
     execute(&mut prepared, "PREPARE TRANSACTION 'two phases'").await;
@@ -105,12 +105,12 @@ async fn a_bulk_transaction_larger_than_any_batch_is_read_whole() {
     let database = TestDatabase::migrated().await;
     let mut source = database.source().await;
     let mut frontier = Frontier::new(0, &PositionSet::new());
-    let mut bulk = database.session().await;
+    let mut bulk = database.writer().await;
     let fill = "INSERT INTO outbox_event (topic, event_key, payload) SELECT 't', 'k' || i, '{}' FROM generate_series(1, 5000) i";
     execute(&mut bulk, &format!("BEGIN; {fill}")).await;
-    let mut dead = database.session().await;
+    let mut dead = database.writer().await;
     execute(&mut dead, &format!("BEGIN; {fill}; ROLLBACK")).await;
-    write(&mut database.session().await, &["after"]).await;
+    write(&mut database.writer().await, &["after"]).await;
     let read = source.read(&frontier.request(100, 1 << 20)).await.unwrap();
     assert_eq!(frontier.absorb(read).iter().map(Row::position).collect::<Vec<_>>(), [10_001]);
     execute(&mut bulk, "COMMIT").await;
@@ -123,7 +123,7 @@ async fn a_bulk_transaction_larger_than_any_batch_is_read_whole() {
 async fn open_positions_and_new_ones_come_in_order_within_the_limits() {
     let database = TestDatabase::migrated().await;
     let mut source = database.source().await;
-    write(&mut database.session().await, &["1", "2", "3", "4", "5", "6", "7", "8", "9"]).await;
+    write(&mut database.writer().await, &["1", "2", "3", "4", "5", "6", "7", "8", "9"]).await;
     let mut request = above_and(6, "{[2,2],[4,5]}");
     assert_eq!(positions(&source.read(&request).await.unwrap()), [2, 4, 5, 7, 8, 9]);
     request.max_events = 4;

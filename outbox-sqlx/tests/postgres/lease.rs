@@ -85,9 +85,9 @@ async fn a_dead_owner_leaves_the_list_with_its_last_lease() {
     };
     assert_eq!(owner, a, "known until the last of its leases is taken");
     leases.take_over("search", 0, 7).await.unwrap();
-    assert_eq!(database.store.status().await.unwrap().relays.len(), 2, "another epoch");
+    assert_eq!(database.operator.status().await.unwrap().relays.len(), 2, "another epoch");
     leases.take_over("search", 0, 1).await.unwrap();
-    let relays = database.store.status().await.unwrap().relays;
+    let relays = database.operator.status().await.unwrap().relays;
     assert_eq!(relays.iter().map(|relay| relay.name.as_str()).collect::<Vec<_>>(), ["b"]);
 }
 
@@ -98,7 +98,7 @@ async fn released_leases_are_free_and_the_relay_is_off_the_list() {
     let (a, b) = (relay("a"), relay("b"));
     leases.acquire_one(&a, "billing", LONG).await.unwrap();
     leases.release(&a).await.unwrap();
-    assert!(database.store.status().await.unwrap().relays.is_empty());
+    assert!(database.operator.status().await.unwrap().relays.is_empty());
     assert_eq!(leases.acquire_one(&b, "billing", LONG).await.unwrap(), Claim::Held { epoch: 2 });
 }
 
@@ -139,7 +139,7 @@ async fn relays_silent_for_a_day_are_forgotten() {
         ELSE interval '1 minute' END";
     execute(&mut database.session().await, back).await;
     leases.renew(&relay("here"), LONG, &[], &[]).await.unwrap();
-    let relays = database.store.status().await.unwrap().relays;
+    let relays = database.operator.status().await.unwrap().relays;
     let relays: Vec<_> = relays.iter().map(|relay| (relay.name.as_str(), relay.state)).collect();
     assert_eq!(relays, [("here", "alive"), ("quiet", "silent")]);
 }

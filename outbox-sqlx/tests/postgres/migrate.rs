@@ -12,16 +12,16 @@ async fn tables(database: &TestDatabase, pattern: &str) -> i64 {
 #[tokio::test]
 async fn twice_changes_nothing() {
     let database = TestDatabase::empty().await;
-    assert!(database.store.migrate(8).await.unwrap());
+    assert!(database.owner.migrate(8).await.unwrap());
     assert_eq!(tables(&database, "public.outbox\\_event\\__").await, 8);
-    assert!(!database.store.migrate(8).await.unwrap());
-    assert_eq!(database.store.check().await.unwrap().name, database.name());
+    assert!(!database.owner.migrate(8).await.unwrap());
+    assert_eq!(database.owner.check().await.unwrap().name, database.name());
 }
 
 #[tokio::test]
 async fn several_at_once_make_the_tables_once() {
     let database = TestDatabase::empty().await;
-    let (a, b, c) = tokio::join!(database.store.migrate(8), database.store.migrate(8), database.store.migrate(8));
+    let (a, b, c) = tokio::join!(database.owner.migrate(8), database.owner.migrate(8), database.owner.migrate(8));
     let changed = [a, b, c].into_iter().map(Result::unwrap).filter(|changed| *changed).count();
     assert_eq!(changed, 1);
 }
@@ -57,7 +57,7 @@ async fn the_printed_migration_is_the_one_that_runs() {
 async fn a_number_of_segments_that_cannot_be_is_refused() {
     let database = TestDatabase::empty().await;
     for segments in [0, 9] {
-        let error = database.store.migrate(segments).await.unwrap_err();
+        let error = database.owner.migrate(segments).await.unwrap_err();
         assert!(
             matches!(&error, MigrateError::Store(error) if error.kind() == StoreErrorKind::Precondition),
             "{error}"
@@ -88,7 +88,7 @@ async fn tables_of_the_first_revision_are_brought_up_to_date_for_all_who_may_wri
 async fn tables_of_a_newer_version_are_left_alone() {
     let database = TestDatabase::migrated().await;
     execute(&mut database.session().await, "UPDATE outbox_meta SET value = '99' WHERE name = 'schema_version'").await;
-    let error = database.store.migrate(2).await.unwrap_err();
+    let error = database.owner.migrate(2).await.unwrap_err();
     assert!(matches!(&error, MigrateError::Newer { found, known: 1 } if found == "99"), "{error}");
     let error = database.store.check().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Precondition);

@@ -10,7 +10,7 @@ use crate::database::{TestDatabase, above, above_and, execute, positions, write}
 async fn rows_come_in_order_and_in_limits() {
     let database = TestDatabase::migrated().await;
     let mut source = database.source().await;
-    write(&mut database.session().await, &["a", "b", "c"]).await;
+    write(&mut database.writer().await, &["a", "b", "c"]).await;
     let read = source.read(&ReadRequest { max_events: 2, ..above(0) }).await.unwrap();
     assert_eq!((positions(&read), read.complete), (vec![1, 2], false));
     let read = source.read(&ReadRequest { max_events: 2, ..above(2) }).await.unwrap();
@@ -165,7 +165,8 @@ async fn odd_rows_come_with_their_reason() {
 #[tokio::test]
 async fn bytes_that_are_not_utf8_are_read_as_they_are() {
     let database = TestDatabase::made_with("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0").await;
-    database.store.migrate(1).await.unwrap();
+    database.owner.migrate(1).await.unwrap();
+    let database = database.with_users().await;
     let mut session = database.session().await;
     execute(&mut session, "SET client_encoding = 'SQL_ASCII'").await;
     execute(

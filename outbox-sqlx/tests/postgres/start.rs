@@ -25,7 +25,7 @@ async fn beginning_and_position_never_lie_below_the_floor() {
 async fn a_position_the_log_has_not_reached_is_refused() {
     let database = TestDatabase::migrated().await;
     let mut source = database.source().await;
-    write(&mut database.session().await, &["1", "2", "3"]).await;
+    write(&mut database.writer().await, &["1", "2", "3"]).await;
     assert_eq!(source.locate(Start::Position(3)).await.unwrap().0, 2);
     assert_eq!(source.locate(Start::Position(4)).await.unwrap().0, 3);
     for position in [5, i64::MAX] {
@@ -48,7 +48,7 @@ async fn now_keeps_what_is_open_at_that_moment() {
     assert_eq!(source.locate(Start::Now).await.unwrap(), (3, "{}".parse().unwrap()), "nobody can fill 2");
     execute(&mut session, "BEGIN").await;
     write(&mut session, &["4"]).await;
-    write(&mut database.session().await, &["5"]).await;
+    write(&mut database.writer().await, &["5"]).await;
     assert_eq!(source.locate(Start::Now).await.unwrap(), (5, "{[2,2],[4,4]}".parse().unwrap()));
     let mut last = database.session().await;
     execute(&mut last, "BEGIN").await;
@@ -73,7 +73,7 @@ async fn a_time_begins_at_its_first_event() {
     }
     execute(&mut session, "BEGIN").await;
     write(&mut session, &["6"]).await;
-    write(&mut database.session().await, &["7"]).await;
+    write(&mut database.writer().await, &["7"]).await;
     let (position, open) = source.locate(hour(6)).await.unwrap();
     assert_eq!((position, open.to_string().as_str()), (6, "{[6,6]}"));
     assert_eq!(source.locate(hour(3)).await.unwrap().0, 2);

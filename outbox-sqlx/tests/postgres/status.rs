@@ -13,7 +13,7 @@ const LEASE: Duration = Duration::from_mins(1);
 #[tokio::test]
 async fn an_empty_outbox() {
     let database = TestDatabase::migrated().await;
-    let status = database.store.status().await.unwrap();
+    let status = database.operator.status().await.unwrap();
     assert_eq!((status.version, status.database.kind), (1, "postgres"));
     assert_eq!((status.log.first_position, status.log.last_position), (None, None));
     let segments: Vec<_> = status.log.segments.iter().map(|segment| (segment.segment, segment.state)).collect();
@@ -35,7 +35,7 @@ async fn lag_counts_what_is_above_and_what_is_open_below() {
         checkpoints.create(subscription, 1, &checkpoint).await.unwrap();
     }
     database.store.leases().await.unwrap().acquire_one(&relay("a"), "leased only", LEASE).await.unwrap();
-    let status = database.store.status().await.unwrap();
+    let status = database.operator.status().await.unwrap();
     assert_eq!((status.log.first_position, status.log.last_position), (Some(1), Some(5)));
     assert_eq!(status.log.segments.iter().map(|segment| segment.state).collect::<Vec<_>>(), ["filled", "current"]);
     assert!(status.log.bytes > Some(8192));
@@ -54,7 +54,7 @@ async fn an_event_without_a_time_counts_and_has_no_age() {
     write(&mut session, &["1", "2"]).await;
     execute(&mut session, "UPDATE outbox_event SET occurred_at = '-infinity' WHERE position = 1").await;
     database.store.checkpoints().await.unwrap().create("s", 1, &Checkpoint::default()).await.unwrap();
-    let status = database.store.status().await.unwrap();
+    let status = database.operator.status().await.unwrap();
     assert_eq!(status.subscriptions[0].lag_events, Some(2));
     assert!((0.0..60.0).contains(&status.subscriptions[0].lag_seconds.unwrap()));
 }
@@ -72,10 +72,10 @@ async fn a_lag_too_long_to_count_is_unknown_and_the_rest_is_told() {
         CREATE VIEW outbox_event AS SELECT position, slow(occurred_at) AS occurred_at FROM real_event",
     )
     .await;
-    let mut checkpoints = database.store.checkpoints().await.unwrap();
+    let mut checkpoints = database.owner.checkpoints().await.unwrap();
     checkpoints.create("behind", 1, &Checkpoint::default()).await.unwrap();
     checkpoints.create("done", 1, &Checkpoint { position: 1, ..Checkpoint::default() }).await.unwrap();
-    let status = database.store.status().await.unwrap();
+    let status = database.owner.status().await.unwrap();
     let [behind, done] = &status.subscriptions[..] else { panic!("{status:?}") };
     assert_eq!((behind.lag_events, behind.lag_seconds), (None, None));
     assert_eq!((done.lag_events, done.lag_seconds), (Some(0), Some(0.0)));
@@ -84,14 +84,16 @@ async fn a_lag_too_long_to_count_is_unknown_and_the_rest_is_told() {
 #[tokio::test]
 async fn a_hole_names_the_session_that_keeps_it_open() {
     let database = TestDatabase::migrated().await;
-    let mut writer = database.session().await;
+    let operator = format!("{}_operator", database.name());
+    execute(&mut database.session().await, &format!("GRANT pg_read_all_stats TO {operator}")).await;
+    let mut writer = database.writer().await;
     execute(&mut writer, "SET application_name = 'nightly import'; BEGIN").await;
     write(&mut writer, &["1"]).await;
-    let mut prepared = database.session().await;
+    let mut prepared = database.writer().await;
     execute(&mut prepared, "BEGIN").await;
     write(&mut prepared, &["2"]).await;
     execute(&mut prepared, "PREPARE TRANSACTION 'payment 17'").await;
-    write(&mut database.session().await, &["3"]).await;
+    write(&mut database.writer().await, &["3"]).await;
     let Evidence::Holders(holders) = database.source().await.read(&above(0)).await.unwrap().evidence else {
         panic!("a gap")
     };
@@ -106,7 +108,7 @@ async fn a_hole_names_the_session_that_keeps_it_open() {
     leases.acquire_one(&a, "billing", LEASE).await.unwrap();
     let report = Report { publisher: "stdout".into(), state: "running".into(), last_error: None, holes: vec![hole] };
     leases.renew(&a, LEASE, &[], &[renewal("billing", 1, report)]).await.unwrap();
-    let status = database.store.status().await.unwrap();
+    let status = database.operator.status().await.unwrap();
     let subscription = &status.subscriptions[0];
     assert_eq!((subscription.state.as_str(), subscription.publisher.as_deref()), ("running", Some("stdout")));
     let hole = &subscription.holes[0];
@@ -120,9 +122,9 @@ async fn a_hole_names_the_session_that_keeps_it_open() {
     assert!(hole.holders.iter().all(|holder| holder.prepared == holder.pid.is_none()));
     execute(&mut prepared, "ROLLBACK PREPARED 'payment 17'").await;
     execute(&mut writer, "COMMIT").await;
-    let status = database.store.status().await.unwrap();
+    let status = database.operator.status().await.unwrap();
     assert!(status.subscriptions[0].holes[0].holders.iter().all(|holder| holder.user.is_none()), "they have ended");
     leases.release(&a).await.unwrap();
-    let status = database.store.status().await.unwrap();
+    let status = database.operator.status().await.unwrap();
     assert_eq!((status.subscriptions[0].state.as_str(), status.subscriptions[0].holes.len()), ("unowned", 0));
 }

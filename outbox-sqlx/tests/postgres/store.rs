@@ -23,11 +23,11 @@ async fn a_sound_database_is_described() {
 #[tokio::test]
 async fn missing_tables() {
     let database = TestDatabase::empty().await;
-    precondition(database.store.check().await, "run `outbox-relay migrate`");
+    precondition(database.owner.check().await, "run `outbox-relay migrate`");
     let names = Names::new(Some("shop"), Some("ob_")).unwrap();
     precondition(database.store_with(names).check().await, "shop.ob_*");
-    precondition(database.store.source(&Filter::default()).await.map(drop), "run `outbox-relay migrate`");
-    precondition(database.store.status().await, "run `outbox-relay migrate`");
+    precondition(database.owner.source(&Filter::default()).await.map(drop), "run `outbox-relay migrate`");
+    precondition(database.owner.status().await, "run `outbox-relay migrate`");
 }
 
 #[tokio::test]

@@ -101,10 +101,8 @@ async fn what_must_be_changed_by_a_person_is_said_at_once() {
     said("empty.db", "outbox-relay migrate").await;
 
     let shop = Shop::open().await;
-    shop.run(
-        "DROP TABLE outbox_event; CREATE TABLE outbox_event (position INTEGER PRIMARY KEY, event_id, topic, event_key)",
-    )
-    .await;
+    shop.run("CREATE TABLE copy AS SELECT * FROM outbox_event; DROP TABLE outbox_event; ALTER TABLE copy RENAME TO outbox_event")
+        .await;
     let error = shop.store.check().await.unwrap_err();
     assert!(error.kind() == StoreErrorKind::Precondition && error.to_string().contains("AUTOINCREMENT"), "{error}");
 }

@@ -1,7 +1,9 @@
 //! The long form of the tests, called by `cargo xtask torture`.
 //!
-//! Five parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
-//! kills of the relay; 50 crashes of the server; 1,000 emptyings of segments. Each adds its line to the report.
+//! Nine parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
+//! kills of the relay; 50 crashes of the server; 50 more while no commit waits for the disk; 1,000 emptyings of segments; 25
+//! ends at each failpoint; 20 full disks of each kind; 20,000 times that a relay falls asleep, with controls of its own. Each
+//! adds its line to the report.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -15,19 +17,27 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use outbox_tests::database::Database;
 use outbox_tests::load::LoadOptions;
-use outbox_tests::scenario::{self, Plan};
-use outbox_tests::verdict::Verdict;
+use outbox_tests::scenario::wake::{Outcome, Protocol, Race};
+use outbox_tests::scenario::{self, Kind, Plan};
+use outbox_tests::small_disk::SmallDisk;
+use outbox_tests::verdict::{Verdict, circumstances};
 use tempfile::TempDir;
 use xtask::postgres::{Cluster, ClusterOptions};
 
 /// How soon after the server accepts connections the relay publishes again.
 const PUBLISH_WITHIN: Duration = Duration::from_secs(2);
 
+/// How soon the relay publishes again after a full disk has room again, and the server with it.
+const ROOM_WITHIN: Duration = Duration::from_secs(10);
+
 /// The large transactions of the parts that kill and restart, larger than any batch.
 ///
 /// While one is open, each restart of the relay takes its session for a possible owner of every hole known by then; with one
 /// that is open for a minute of restarts the holes reach their cap, and the frontier rightly stands still.
 const BULK_UNDER_FAULTS: u32 = 10_000;
+
+/// So many relays fall asleep beside one another.
+const LANES: usize = 8;
 
 /// What one part may take where nobody says how long.
 const UNBOUNDED: Duration = Duration::from_hours(2);
@@ -55,7 +65,11 @@ enum Part {
     Order,
     Kills,
     Restarts,
+    Ghosts,
     Cleanup,
+    KillMatrix,
+    Disk,
+    Wake,
 }
 
 /// What the parts share.
@@ -108,12 +122,71 @@ impl Torture {
             let Stage { cluster, database, folder } = Stage::set()?;
             clean &= self.report.verdict(&scenario::restarts(&cluster, &database, folder.path(), &plan).await?)?;
         }
+        if self.has(Part::Ghosts) {
+            let plan = self.plan(0, 50, 97);
+            let Stage { cluster, database, folder } = Stage::set()?;
+            clean &= self.report.verdict(&scenario::ghosts(&cluster, &database, folder.path(), &plan).await?)?;
+        }
         if self.has(Part::Cleanup) {
-            let plan = self.plan(0, 1_000, 100);
+            let plan = self.plan(0, 1_000, 80);
             let Stage { database, folder, cluster: _cluster } = Stage::set()?;
             clean &= self.report.verdict(&scenario::cleanup(&database, folder.path(), &plan).await?)?;
         }
+        if self.has(Part::KillMatrix) {
+            for kind in [Kind::Postgres, Kind::Sqlite] {
+                clean &= self.report.verdict(&scenario::kill_matrix(kind, 25).await?)?;
+            }
+        }
+        if self.has(Part::Wake) {
+            clean &= self.wake().await?;
+        }
+        if self.has(Part::Disk) {
+            clean &= self.disks().await?;
+        }
         Ok(clean)
+    }
+
+    /// Whether the relay came through every full disk.
+    async fn disks(&mut self) -> Result<bool> {
+        let mut plan = self.plan(0, 20, 100);
+        plan.publish_within = ROOM_WITHIN;
+        let disk = SmallDisk::new(300)?;
+        let options = ClusterOptions { parent: Some(disk.path().to_owned()), ..ClusterOptions::default() };
+        let options = options.set("min_wal_size", "32MB").set("max_wal_size", "48MB");
+        let Stage { cluster, database, folder } = Stage::on(options)?;
+        let server = scenario::disk_of_the_server(&cluster, &disk, &database, folder.path(), &plan).await?;
+        let mut clean = self.report.verdict(&server)?;
+        let Stage { database, folder, cluster: _cluster } = Stage::set()?;
+        clean &= self.report.verdict(&scenario::disk_of_the_file(&SmallDisk::new(16)?, &database, &plan).await?)?;
+        let sqlite = scenario::disk_of_sqlite(&SmallDisk::new(16)?, folder.path(), &plan).await?;
+        clean &= self.report.verdict(&sqlite)?;
+        Ok(clean)
+    }
+
+    /// Whether no sleep outlasted an event, and the two protocols that are wrong on purpose were caught.
+    async fn wake(&mut self) -> Result<bool> {
+        let start = Instant::now();
+        self.report.line("# wake: writers of every kind against relays that fall asleep")?;
+        for protocol in [Protocol::NoEvidence, Protocol::EarlyLook] {
+            let control = self.race(protocol, 1_000).await?;
+            self.report.line(&format!("# control {protocol:?}: {control}"))?;
+            if control.missed == 0 {
+                self.report.line("# void: a control came out clean")?;
+                return Ok(false);
+            }
+        }
+        let outcome = self.race(Protocol::Sound, 20_000).await?;
+        self.report.line(&format!("{outcome} {}", circumstances(self.seed, start.elapsed())))?;
+        Ok(outcome.missed == 0 && outcome.lost == 0)
+    }
+
+    /// One race on a server of its own.
+    async fn race(&self, protocol: Protocol, sleeps: u64) -> Result<Outcome> {
+        let cluster = Cluster::start(ClusterOptions::default())?;
+        let databases = (0..LANES).map(|lane| Database::on(&cluster, &format!("lane_{lane}")));
+        let databases = databases.collect::<Result<Vec<_>>>()?;
+        let at_most = self.plan(0, 0, 100).at_most;
+        scenario::wake(&databases, Race { protocol, sleeps, lanes: LANES, at_most, seed: self.seed }).await
     }
 
     /// Whether all of them failed.
@@ -138,7 +211,11 @@ struct Stage {
 
 impl Stage {
     fn set() -> Result<Self> {
-        let cluster = Arc::new(Cluster::start(ClusterOptions::default())?);
+        Self::on(ClusterOptions::default())
+    }
+
+    fn on(options: ClusterOptions) -> Result<Self> {
+        let cluster = Arc::new(Cluster::start(options)?);
         Ok(Self { database: Database::on(&cluster, "torture")?, folder: tempfile::tempdir()?, cluster })
     }
 }

@@ -130,11 +130,12 @@ pub async fn a_retried_transaction_leaves_one_event<B: SqlBackend>(backend: &B) 
 pub async fn what_a_transaction_captured_is_told_and_no_more<B: Backend>(backend: &B) {
     write(backend, &["before"], 1, 2).await;
     let mut tx = backend.begin().await;
-    B::captured(&mut tx).await.unwrap().assert_none();
+    backend.captured(&mut tx).await.unwrap().assert_none();
     B::append(&mut tx, &event("k", 1)).await.unwrap();
     B::change(&mut tx, Some(&order(1)), Some(&order(2))).await.unwrap();
     let image = |total| json!({"id": "o-7", "tenant": "eu", "total": total});
-    B::captured(&mut tx)
+    backend
+        .captured(&mut tx)
         .await
         .unwrap()
         .assert_topics(["shop.orders", "shop.orders"])
@@ -142,9 +143,9 @@ pub async fn what_a_transaction_captured_is_told_and_no_more<B: Backend>(backend
         .assert_updated("shop.orders", "o-7", image(1), image(2));
     tx.commit().await.unwrap();
     let mut tx = backend.begin().await;
-    B::captured(&mut tx).await.unwrap().assert_none();
+    backend.captured(&mut tx).await.unwrap().assert_none();
     B::append(&mut tx, &event("k", 2)).await.unwrap();
-    B::captured(&mut tx).await.unwrap().assert_topics(["shop.orders"]);
+    backend.captured(&mut tx).await.unwrap().assert_topics(["shop.orders"]);
     tx.rollback().await.unwrap();
 }
 

@@ -11,11 +11,11 @@ use uuid::Uuid;
 use super::interposed::Interposed;
 use super::log::{drain, numbered, relay, subscription, write};
 use super::sink::Sink;
-use super::waiting::within;
+use super::waiting::{eventually, within};
 use super::{Backend, SqlBackend};
 
 /// Five events published, by a relay at work.
-async fn running<B: Backend>(backend: &B) -> (Sink, Interposed<B::Store>, RunningRelay) {
+pub(super) async fn running<B: Backend>(backend: &B) -> (Sink, Interposed<B::Store>, RunningRelay) {
     write(backend, &["k"], 1, 5).await;
     let (sink, store) = (Sink::new(), Interposed::new(backend.store()));
     let running = relay(store.clone()).lease(Duration::from_secs(1));
@@ -24,7 +24,7 @@ async fn running<B: Backend>(backend: &B) -> (Sink, Interposed<B::Store>, Runnin
     (sink, store, running)
 }
 
-async fn ends_for_continuity(running: RunningRelay) {
+pub(super) async fn ends_for_continuity(running: RunningRelay) {
     is_continuity(within("the relay to end", running.wait()).await);
 }
 
@@ -68,6 +68,32 @@ pub async fn the_same_log_after_a_reconnect_goes_on<B: Backend>(backend: &B) {
     sink.until_taken(9).await;
     within("the relay to stop", running.stop()).await.unwrap();
     assert_eq!(sink.by_key(), numbered(&["k"], 1, 9));
+}
+
+/// A lease is lost with the database that gave it; the next one, and its checkpoint, come from the older database.
+pub async fn a_lost_lease_makes_no_relay_forget_what_it_read<B: SqlBackend>(backend: &B) {
+    let (sink, store, running) = running(backend).await;
+    checkpointed(backend, 5).await;
+    // The reader learns nothing: the heartbeat finds its lease gone, and takes the next one from the older database.
+    within("a read under way", store.hold_back_a_read()).await;
+    backend.admin(B::SET_BACK).await;
+    // As a restored backup has it: a checkpoint that fits its log, and no lease.
+    let forget =
+        "UPDATE outbox_checkpoint SET position = 0, proof = '', open_positions = '{}'; DELETE FROM outbox_lease";
+    backend.admin(forget).await;
+    write(backend, &["k"], 6, 20).await;
+    ends_for_continuity(running).await;
+    assert_eq!(sink.by_key(), numbered(&["k"], 1, 5), "nothing of the older database is published");
+    let position = backend.ask("SELECT CAST(max(position) AS text) FROM outbox_checkpoint").await;
+    assert_eq!(position.as_deref(), Some("0"), "an older log gets no newer checkpoint");
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!(sink.taken().len(), 5 + 1 + 15, "a relay that starts anew loses nothing and repeats what it must");
+}
+
+/// Waits until the checkpoint stands there.
+pub(super) async fn checkpointed<B: SqlBackend>(backend: &B, position: i64) {
+    let stored = async || backend.ask("SELECT CAST(max(position) AS text) FROM outbox_checkpoint").await;
+    eventually("the checkpoint", stored, |stored| *stored == Some(position.to_string())).await;
 }
 
 /// Rows that a person removed are not missed when the floor says so.

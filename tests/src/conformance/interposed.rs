@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held};
 use outbox_core::cleanup::{Cleaner, Removal, Removed, Survey};
+use outbox_core::continuity::Mender;
 use outbox_core::dead_letter::{Desk, Queue, Taken};
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Renewal, Roster};
 use outbox_core::source::{Proof, Read, ReadRequest, Row, Source, Start};
-use outbox_core::status::Status;
+use outbox_core::status::{Glance, Status};
 use outbox_core::store::{Count, Database};
+use outbox_core::wake::{WakeMode, Waking};
 use outbox_core::{Event, Filter, Position, PositionSet, Store, StoreError, StoreErrorKind, async_trait};
 use tokio::sync::watch;
 
@@ -46,6 +48,7 @@ struct Counters {
     /// What becomes of the next read's answer.
     gate: watch::Sender<Gate>,
     looks: AtomicU64,
+    glances: AtomicU64,
 }
 
 impl<S> Interposed<S> {
@@ -94,6 +97,11 @@ impl<S> Interposed<S> {
     pub fn looks(&self) -> u64 {
         self.line.0.looks.load(Ordering::SeqCst)
     }
+
+    /// So often somebody asked how far subscriptions are behind.
+    pub fn glances(&self) -> u64 {
+        self.line.0.glances.load(Ordering::SeqCst)
+    }
 }
 
 impl Line {
@@ -126,6 +134,18 @@ impl<S: Store + Clone> Store for Interposed<S> {
         self.inner.check().await
     }
 
+    async fn recognise(&self) -> Result<Database, StoreError> {
+        self.inner.recognise().await
+    }
+
+    async fn wake(&self, mode: WakeMode) -> Result<Waking, StoreError> {
+        self.inner.wake(mode).await
+    }
+
+    async fn mender(&self) -> Result<Option<Box<dyn Mender>>, StoreError> {
+        self.inner.mender().await
+    }
+
     async fn inspect(&self) -> Result<Database, StoreError> {
         self.inner.inspect().await
     }
@@ -153,6 +173,11 @@ impl<S: Store + Clone> Store for Interposed<S> {
 
     async fn status(&self) -> Result<Status, StoreError> {
         self.inner.status().await
+    }
+
+    async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {
+        self.line.0.glances.fetch_add(1, Ordering::SeqCst);
+        self.inner.glance(subscriptions).await
     }
 
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {

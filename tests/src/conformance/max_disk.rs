@@ -126,3 +126,29 @@ pub async fn nothing_goes_without_its_archive(backend: &Postgres) {
     assert!(report.trouble.as_deref().is_some_and(|told| told.contains("cannot be written")), "{report:?}");
     assert_eq!((report.cut_off.len(), left(backend).await.len()), (0, 5));
 }
+
+pub async fn a_full_disk_of_the_archive_is_waited_for(backend: &Postgres) {
+    let disk = crate::small_disk::SmallDisk::new(1).unwrap();
+    let retention = full(OnMaxDisk::Archive(disk.path().into()));
+    for cycle in 0..2 {
+        write(backend, &["a"], 1, 5).await;
+        let last = backend.ask("SELECT max(position)::text FROM outbox_event").await.unwrap();
+        reader(backend, &format!("dead-{cycle}"), i64::from(cycle) * 5, "{}").await;
+        backend.admin("UPDATE outbox_checkpoint SET updated_at = clock_timestamp() - interval '1 hour'").await;
+        turn(backend, cycle + 1).await;
+        disk.fill().unwrap();
+        let report = pass(backend, &retention).await;
+        assert!(report.trouble.as_deref().is_some_and(|told| told.contains("cannot be written")), "{report:?}");
+        assert_eq!((report.cut_off.len(), left(backend).await.len()), (0, 5));
+        disk.free().unwrap();
+        let report = pass(backend, &retention).await;
+        let [path] = &report.archived[..] else { panic!("{report:?}") };
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(
+            text.ends_with('\n') && text.contains(&format!("\"sequence\":\"{:020}\"", last.parse::<i64>().unwrap()))
+        );
+        assert_eq!((text.lines().count(), left(backend).await), (5, NOTHING.to_vec()));
+    }
+    let parts = std::fs::read_dir(disk.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(parts.into_iter().all(|name| !name.to_string_lossy().ends_with(".part")));
+}

@@ -54,7 +54,7 @@ impl Backend for Memory {
         }
     }
 
-    async fn captured(tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError> {
+    async fn captured(&self, tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError> {
         Ok(tx.captured())
     }
 }

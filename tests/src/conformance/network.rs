@@ -16,7 +16,7 @@ use crate::proxy::Proxy;
 const BIND: u8 = b'B';
 
 async fn proxied(backend: &Postgres) -> (Proxy, PgStore) {
-    let options = backend.options();
+    let options = backend.relay();
     let proxy = Proxy::to(format!("{}:{}", options.get_host(), options.get_port())).await.unwrap();
     let through = options.clone().host("127.0.0.1").port(proxy.port());
     (proxy, PgStore::from_options(through, Names::default()))
@@ -41,7 +41,7 @@ pub async fn cut_connections_lose_nothing(backend: &Postgres) {
 pub async fn a_commit_whose_answer_is_cut_off_repeats_nothing(backend: &Postgres) {
     let (proxy, store) = proxied(backend).await;
     // Laid before the relay connects: the connection that writes checkpoints is known by what it sends first.
-    proxy.swallow_answer("SET position = $3", BIND);
+    proxy.swallow_answer("SET position = new.position", BIND);
     let sink = Sink::new();
     let running = relay(store).subscription(subscription(sink.clone())).start().await.unwrap();
     write(backend, &["a", "b"], 1, 5).await;

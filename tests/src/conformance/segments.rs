@@ -7,7 +7,7 @@ use std::time::Duration;
 use outbox_core::Store;
 use outbox_core::cleanup::{Cleaner, Obstacle, Removal, Removed};
 use outbox_relay::cleanup::Outcome;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
 use super::cleanup::{NOTHING, at_once, left, pass, reader, reasons};
@@ -23,8 +23,8 @@ pub(super) async fn turn(backend: &Postgres, segment: i16) {
 }
 
 /// A session with an open transaction that has run a statement.
-async fn session(backend: &Postgres, application: &str, sql: &str) -> PgConnection {
-    let mut session = backend.options().clone().application_name(application).connect().await.unwrap();
+async fn session(user: &PgConnectOptions, application: &str, sql: &str) -> PgConnection {
+    let mut session = user.clone().application_name(application).connect().await.unwrap();
     run(&mut session, &format!("BEGIN; {sql}")).await;
     session
 }
@@ -55,7 +55,7 @@ pub(super) async fn passed(backend: &Postgres) {
 pub async fn a_writer_keeps_its_own_segment_and_no_other(backend: &Postgres) {
     passed(backend).await;
     let insert = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'open', '{}')";
-    let mut writer = session(backend, "nightly import", insert).await;
+    let mut writer = session(backend.writer(), "nightly import", insert).await;
     turn(backend, 2).await;
     let report = pass(backend, &at_once()).await;
     assert_eq!((report.segments[0].outcome, report.segments[1].outcome), (Outcome::Emptied, Outcome::Empty));
@@ -64,11 +64,12 @@ pub async fn a_writer_keeps_its_own_segment_and_no_other(backend: &Postgres) {
 }
 
 pub async fn whoever_holds_a_segment_is_named(backend: &Postgres) {
+    backend.show_sessions().await;
     passed(backend).await;
     write(backend, &["a"], 6, 6).await;
     turn(backend, 2).await;
-    let reading = session(backend, "report", "SELECT count(*) FROM outbox_event_0").await;
-    let mut prepared = session(backend, "coordinator", "INSERT INTO orders VALUES ('1', 1)").await;
+    let reading = session(backend.owner(), "report", "SELECT count(*) FROM outbox_event_0").await;
+    let mut prepared = session(backend.owner(), "coordinator", "INSERT INTO orders VALUES ('1', 1)").await;
     run(&mut prepared, "LOCK TABLE outbox_event_1 IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'payment 17'").await;
     backend.admin("UPDATE outbox_checkpoint SET position = 6").await;
     let report = pass(backend, &at_once()).await;
@@ -98,7 +99,7 @@ pub async fn whoever_holds_a_segment_is_named(backend: &Postgres) {
 /// `max(position) <= checkpoint` alone would lose it.
 pub async fn an_event_that_committed_below_the_checkpoint_is_kept(backend: &Postgres) {
     let late = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('shop.orders', 'late', '{\"n\":1}')";
-    let mut writer = session(backend, "late", late).await;
+    let mut writer = session(backend.writer(), "late", late).await;
     write(backend, &["a"], 1, 1).await;
     reader(backend, "billing", 2, "{[1,1]}").await;
     turn(backend, 1).await;
@@ -177,7 +178,7 @@ pub async fn a_lock_on_the_toast_table_is_not_waited_for(backend: &Postgres) {
     passed(backend).await;
     let toast =
         backend.ask("SELECT reltoastrelid::regclass::text FROM pg_class WHERE relname = 'outbox_event_0'").await;
-    let reading = session(backend, "toast", &format!("SELECT count(*) FROM {}", toast.unwrap())).await;
+    let reading = session(backend.owner(), "toast", &format!("SELECT count(*) FROM {}", toast.unwrap())).await;
     let kept = cleaner(backend).await.remove(&removal(0, 5)).await.unwrap();
     assert!(
         matches!(&kept, Removed::Kept(Obstacle::Locked(holders)) if holders[0].application.as_deref() == Some("toast")),
@@ -195,7 +196,8 @@ pub async fn a_lock_on_the_toast_table_is_not_waited_for(backend: &Postgres) {
 /// Only one row is locked by a cleaner that takes its time.
 pub async fn a_cleaner_at_work_makes_others_give_up(backend: &Postgres) {
     passed(backend).await;
-    let other = session(backend, "outbox-relay", "SELECT FROM outbox_meta WHERE name = 'floor' FOR UPDATE").await;
+    let other =
+        session(backend.owner(), "outbox-relay", "SELECT FROM outbox_meta WHERE name = 'floor' FOR UPDATE").await;
     assert_eq!(cleaner(backend).await.remove(&removal(0, 5)).await.unwrap(), Removed::Kept(Obstacle::Changing));
     assert!(!cleaner(backend).await.turn(1, 2).await.unwrap());
     drop(other);
@@ -217,7 +219,7 @@ pub async fn inserts_go_on_in_an_empty_segment_alone(backend: &Postgres) {
 pub async fn any_empty_segment_is_the_next(backend: &Postgres) {
     let sink = Sink::new();
     write(backend, &["a"], 1, 1).await;
-    let _reading = session(backend, "report", "SELECT count(*) FROM outbox_event_0").await;
+    let _reading = session(backend.owner(), "report", "SELECT count(*) FROM outbox_event_0").await;
     for n in 2..=10 {
         write(backend, &["a"], n, n).await;
         drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
@@ -234,7 +236,7 @@ pub async fn any_empty_segment_is_the_next(backend: &Postgres) {
 /// A transaction that is open since before belongs to whoever begins at the beginning.
 pub async fn a_start_at_the_beginning_waits_for_what_is_open_below_the_floor(backend: &Postgres) {
     let late = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('shop.orders', 'late', '{\"n\":1}')";
-    let mut writer = session(backend, "late", late).await;
+    let mut writer = session(backend.writer(), "late", late).await;
     turn(backend, 1).await;
     write(backend, &["a"], 1, 3).await;
     reader(backend, "old", 4, "{[1,1]}").await;
@@ -257,7 +259,7 @@ pub async fn a_start_at_the_beginning_waits_for_what_is_open_below_the_floor(bac
 
 pub async fn segments_are_added_and_left_while_writers_are_open(backend: &Postgres) {
     let insert = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('shop.orders', 'a', '{\"n\":1}')";
-    let mut writer = session(backend, "writer", insert).await;
+    let mut writer = session(backend.writer(), "writer", insert).await;
     assert!(backend.store().resize(3).await.unwrap());
     assert!(!backend.store().resize(3).await.unwrap());
     turn(backend, 7).await;
@@ -303,7 +305,7 @@ pub async fn subscriptions_begin_at_a_defined_point_while_segments_are_emptied(b
 /// The control: a cleaner that asks for the highest position alone loses what this one keeps.
 pub async fn a_careless_cleaner_loses_an_event_that_committed_late(backend: &Postgres) {
     let late = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('shop.orders', 'late', '{\"n\":1}')";
-    let mut writer = session(backend, "late", late).await;
+    let mut writer = session(backend.writer(), "late", late).await;
     write(backend, &["a"], 1, 1).await;
     let sink = Sink::new();
     let running = relay(backend.store()).subscription(subscription(sink.clone())).start().await.unwrap();

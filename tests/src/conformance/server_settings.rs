@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use outbox_core::{Store, StoreErrorKind};
+use outbox_core::{Names, Store, StoreErrorKind};
 use outbox_relay::RelayError;
+use outbox_sqlx::PgStore;
+use uuid::Uuid;
 
 use super::continuity::is_continuity;
 use super::log::{drain, event, numbered, relay, subscription, write};
+use super::mending::signature;
 use super::postgres::Postgres;
 use super::sink::Sink;
 use super::waiting::{eventually, within};
@@ -59,7 +62,7 @@ pub async fn a_read_only_database_is_waited_for(backend: &Postgres) {
 
 fn nobody() -> outbox_core::lease::RelayIdentity {
     outbox_core::lease::RelayIdentity {
-        relay_id: uuid::Uuid::now_v7(),
+        relay_id: Uuid::now_v7(),
         name: "nobody".into(),
         host: "nowhere".into(),
         process_id: 1,
@@ -110,4 +113,40 @@ pub async fn ended_sessions_lose_nothing(backend: &Postgres) {
     }
     within("the relay to stop", running.stop()).await.unwrap();
     assert_eq!(sink.by_key(), numbered(&["a", "b"], 1, 10));
+}
+
+/// Who may not write to `outbox_meta` neither relays nor mends, and is told what to grant.
+pub async fn a_user_who_may_not_record_is_told_what_to_grant(backend: &Postgres) {
+    let user = format!("relay_{}", Uuid::now_v7().simple());
+    backend
+        .admin(&format!(
+            "CREATE ROLE {user} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user};
+             GRANT INSERT, UPDATE, DELETE ON outbox_checkpoint, outbox_lease, outbox_relay, outbox_dead_letter TO {user};
+             GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {user}"
+        ))
+        .await;
+    let store = PgStore::from_options(backend.owner().clone().username(&user), Names::default());
+    let sink = Sink::new();
+    write(backend, &["k"], 1, 3).await;
+    let Err(RelayError::Store(refused)) = drain(relay(store.clone()).subscription(subscription(sink.clone()))).await
+    else {
+        panic!("a relay writes down how a subscription is shared")
+    };
+    assert!(refused.to_string().contains("GRANT INSERT, UPDATE ON outbox_meta TO"), "{refused}");
+    assert!(sink.taken().is_empty());
+    let continuity = store.status().await.unwrap().continuity.unwrap();
+    assert_eq!((continuity.addresses.len(), continuity.refused), (0, None));
+    let refused = [
+        store.mender().await.unwrap().unwrap().adopt(false, &signature()).await.unwrap_err(),
+        store.mender().await.unwrap().unwrap().repair(None, &signature()).await.unwrap_err(),
+    ];
+    for refused in refused {
+        assert_eq!(refused.kind(), StoreErrorKind::Precondition);
+        assert!(refused.to_string().contains("GRANT INSERT, UPDATE, DELETE ON outbox_meta TO"), "{refused}");
+    }
+    backend.admin(&format!("GRANT INSERT, UPDATE ON outbox_meta TO {user}; {}", Postgres::SET_BACK)).await;
+    let refused = store.mender().await.unwrap().unwrap().repair(None, &signature()).await.unwrap_err();
+    assert!(refused.to_string().contains("GRANT UPDATE ON SEQUENCE outbox_event_position_seq TO"), "{refused}");
+    assert!(!store.mender().await.unwrap().unwrap().plan(None).await.unwrap().is_empty(), "nothing was changed");
+    backend.admin(&format!("DROP OWNED BY {user}; DROP ROLE {user}")).await;
 }

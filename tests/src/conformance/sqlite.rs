@@ -75,7 +75,7 @@ impl Backend for Sqlite {
         Adapter::change(&SqliteOutbox::new(), tx, before, after).await
     }
 
-    async fn captured(tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError> {
+    async fn captured(&self, tx: &mut Self::Transaction<'_>) -> Result<Captured, AppendError> {
         SqliteOutbox::new().captured(tx).await
     }
 }
@@ -85,6 +85,13 @@ impl SqlBackend for Sqlite {
     type Adapter = SqliteOutbox;
     const SET_BACK: &'static str = "DELETE FROM outbox_event WHERE position > 1; \
         UPDATE sqlite_sequence SET seq = 1 WHERE name = 'outbox_event'";
+    const DAMAGES: &'static [(&'static str, bool)] = &[
+        ("DELETE FROM outbox_event; DELETE FROM sqlite_sequence", true),
+        ("DELETE FROM outbox_event", true),
+        (Self::SET_BACK, true),
+        ("DELETE FROM outbox_event WHERE position > 3; UPDATE sqlite_sequence SET seq = 3", true),
+        ("UPDATE outbox_event SET event_id = '0190a1b2-0000-7000-8000-000000000000' WHERE position = 4", true),
+    ];
     const TABLES: &'static str = "SELECT group_concat(name) FROM (SELECT name FROM sqlite_master ORDER BY name)";
 
     async fn auditor(&self) -> SqliteStore {

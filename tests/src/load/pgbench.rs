@@ -33,15 +33,18 @@ const SCRIPTS: [(&str, u32); 10] = [
     ("asynchronous.sql", 5),
 ];
 
+/// The script whose commits a crash may take back.
+const ASYNCHRONOUS: [(&str, u32); 1] = [("asynchronous.sql", 100)];
+
 /// Runs slice after slice until the load stops.
 pub(super) async fn repeat(context: Arc<Context>, process: u32) -> Result<()> {
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("pgbench");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pgbench");
     let retries = context.database.pgbench_retries()?;
     let complaints = tempfile::NamedTempFile::new()?;
     let mut random = context.random(u64::from(process));
     let mut slice = process;
     while !context.stop.is_cancelled() {
-        let mut command = context.database.pgbench(&scripts);
+        let mut command = context.database.pgbench(&folder);
         command.args(["-n", "-j", "1", "-T", &SLICE.to_string()]);
         command.args(["-c", &(context.options.clients / PROCESSES).max(1).to_string()]);
         command.args(["-D", &format!("keys={}", context.options.keys), "-D", &format!("slice={slice}")]);
@@ -49,10 +52,11 @@ pub(super) async fn repeat(context: Arc<Context>, process: u32) -> Result<()> {
         if retries {
             command.arg(format!("--max-tries={TRIES}"));
         }
-        for (script, weight) in SCRIPTS {
+        let scripts = if context.options.asynchronous { &ASYNCHRONOUS[..] } else { &SCRIPTS };
+        for (script, weight) in scripts {
             command.args(["-f", &format!("{script}@{weight}")]);
         }
-        command.arg(context.database.url());
+        command.arg(context.database.writer_url());
         command.stdout(Stdio::null()).stderr(File::create(complaints.path())?);
         // Ended sessions make pgbench fail; that is wanted. A slice that never begins shows as a standstill.
         let status = command.status().await.context("pgbench cannot be started")?;

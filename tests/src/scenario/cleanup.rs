@@ -43,7 +43,7 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
     load.log_is_kept = false;
     let load = Load::start(database, load).await?;
 
-    let store = PgStore::new(database.url(), Names::default())?;
+    let store = PgStore::new(&database.relay_url(), Names::default())?;
     let stop = CancellationToken::new();
     let (emptied, mut cleaning) = (cleaners::Count::default(), JoinSet::new());
     for _ in 0..CLEANERS {

@@ -30,6 +30,29 @@ const BETWEEN: std::ops::Range<u64> = 300..1_500;
 ///
 /// When the load breaks down, the server does not come back, or the relay ends by itself.
 pub async fn restarts(cluster: &Arc<Cluster>, database: &Database, folder: &Path, plan: &Plan) -> Result<Verdict> {
+    let name = "restarts: the server stopped with -m immediate at random, under the whole load";
+    under(name, cluster, database, folder, plan).await
+}
+
+/// Runs it under a load where no commit waits for the disk: what a crash takes back must not have been published.
+///
+/// # Errors
+///
+/// As [`restarts`].
+pub async fn ghosts(cluster: &Arc<Cluster>, database: &Database, folder: &Path, plan: &Plan) -> Result<Verdict> {
+    let mut plan = plan.clone();
+    (plan.load.asynchronous, plan.load.bulk) = (true, 0);
+    let name = "ghosts: the server stopped with -m immediate at random, under commits that do not wait for the disk";
+    under(name, cluster, database, folder, &plan).await
+}
+
+async fn under(
+    name: &'static str,
+    cluster: &Arc<Cluster>,
+    database: &Database,
+    folder: &Path,
+    plan: &Plan,
+) -> Result<Verdict> {
     let start = Instant::now();
     let relay = Relay::new(database, folder);
     relay.migrate().await?;
@@ -55,7 +78,7 @@ pub async fn restarts(cluster: &Arc<Cluster>, database: &Database, folder: &Path
     notes.push(format!("published_again_after {}", spread(anything)));
     notes.push(format!("event_written_at_that_moment_published_after {}", spread(probe)));
     Ok(Verdict {
-        name: "restarts: the server stopped with -m immediate at random, under the whole load",
+        name,
         faults,
         survived: u64::try_from(survived)?,
         findings,
@@ -105,7 +128,7 @@ fn spread(mut times: Vec<Duration>) -> String {
 async fn accepted(database: &Database) -> Result<PgConnection> {
     let start = Instant::now();
     loop {
-        match database.connect().await {
+        match database.connect_as_writer().await {
             Ok(session) => return Ok(session),
             Err(error) if start.elapsed() > PUBLISH_AT_LAST => {
                 return Err(error).context("the server did not come back");

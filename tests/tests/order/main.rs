@@ -8,7 +8,7 @@ use std::time::Duration;
 use outbox_tests::database::{Database, Owned};
 use outbox_tests::load::LoadOptions;
 use outbox_tests::relay_process::WINDOW;
-use outbox_tests::scenario::{self, Plan};
+use outbox_tests::scenario::{self, Kind, Plan};
 use outbox_tests::verdict::Verdict;
 use xtask::postgres::{Cluster, ClusterOptions};
 
@@ -55,11 +55,30 @@ async fn a_restarted_server_repeats_at_most_a_window() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_crash_takes_nothing_back_that_was_published() {
+    let cluster = Arc::new(Cluster::start(ClusterOptions::default()).unwrap());
+    let (database, folder) = (Database::on(&cluster, "shop").unwrap(), tempfile::tempdir().unwrap());
+    let verdict = scenario::ghosts(&cluster, &database, folder.path(), &plan(0, 5, 0)).await.unwrap();
+    assert_clean(&verdict);
+    assert_eq!((verdict.faults, verdict.findings.ghosts), (5, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_three_subscribers_have_not_read_is_never_emptied() {
     let (owned, folder) = (Owned::on_shared_server().await.unwrap(), tempfile::tempdir().unwrap());
     let verdict = scenario::cleanup(owned.database(), folder.path(), &plan(0, 60, 5_000)).await.unwrap();
     assert_clean(&verdict);
     assert!(verdict.faults >= 60, "hardly a segment was emptied: {verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_ended_at_any_place_loses_nothing_on_postgres() {
+    assert_clean(&scenario::kill_matrix(Kind::Postgres, 2).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_ended_at_any_place_loses_nothing_on_sqlite() {
+    assert_clean(&scenario::kill_matrix(Kind::Sqlite, 2).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

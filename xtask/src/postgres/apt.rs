@@ -15,7 +15,7 @@ use super::{complete, fetched};
 pub(super) fn fetch() -> Result<Binaries> {
     let root = fetched::folder("postgresql", |unpacked| {
         eprintln!("PostgreSQL is not installed: fetching the distribution's packages");
-        unpack_packages(unpacked).with_context(instruction)
+        unpack("postgresql", unpacked).with_context(instruction)
     })?;
     Binaries::newest_in(&root.join("usr/lib/postgresql")).with_context(instruction)
 }
@@ -28,15 +28,15 @@ fn instruction() -> String {
     )
 }
 
-/// Downloads `postgresql` with what it needs beyond the installed packages, and unpacks all of it below `root`.
-fn unpack_packages(root: &Path) -> Result<()> {
+/// Downloads a package with what it needs beyond the installed ones, and unpacks all of it below `root`.
+pub(super) fn unpack(package: &str, root: &Path) -> Result<()> {
     let private = tempfile::tempdir()?;
     let apt = |arguments: &[&str]| complete(apt_get(private.path()).args(arguments));
     for folder in ["state/lists/partial", "cache/archives/partial", "packages"] {
         fs::create_dir_all(private.path().join(folder))?;
     }
     apt(&["update"])?;
-    let plan = apt(&["install", "--simulate", "--no-install-recommends", "--reinstall", "postgresql"])?;
+    let plan = apt(&["install", "--simulate", "--no-install-recommends", "--reinstall", package])?;
     let names: Vec<&str> = packages_of(&plan).collect();
     let downloads = private.path().join("packages");
     complete(apt_get(private.path()).arg("download").args(names).current_dir(&downloads))?;
@@ -72,10 +72,12 @@ fn packages_of(plan: &str) -> impl Iterator<Item = &str> {
 /// The library folders that a fetched server's programs need: those of the root it was unpacked into.
 pub(super) fn libraries_beside(programs: &Path) -> Option<OsString> {
     let root = programs.to_str()?.split_once("/usr/lib/postgresql/")?.0;
-    if root.is_empty() {
-        return None;
-    }
-    let libraries = ["usr/lib", "lib"].map(|folder| Path::new(root).join(folder));
+    if root.is_empty() { None } else { libraries_below(Path::new(root)) }
+}
+
+/// The library folders of a root that packages were unpacked into.
+pub(super) fn libraries_below(root: &Path) -> Option<OsString> {
+    let libraries = ["usr/lib", "lib"].map(|folder| root.join(folder));
     let per_machine = libraries.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     let per_machine = per_machine.map(|entry| entry.path()).filter(|path| path.to_string_lossy().ends_with("-gnu"));
     env::join_paths(per_machine).ok()

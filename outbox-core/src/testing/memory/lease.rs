@@ -55,15 +55,19 @@ impl Tables {
         if lease.relay_id == relay.relay_id {
             return None;
         }
-        let owner = self.relays.get(&lease.relay_id).map(|known| known.relay.clone());
-        let owner = owner.unwrap_or_else(|| RelayIdentity {
-            relay_id: lease.relay_id,
+        Some(Claim::Taken { owner: self.owner(lease.relay_id), epoch: lease.epoch, expires_in })
+    }
+
+    /// Who that is; a relay that left the list is known by its id alone.
+    fn owner(&self, relay_id: Uuid) -> RelayIdentity {
+        let known = self.relays.get(&relay_id).map(|known| known.relay.clone());
+        known.unwrap_or_else(|| RelayIdentity {
+            relay_id,
             name: String::new(),
             host: String::new(),
             process_id: 0,
             process_started: String::new(),
-        });
-        Some(Claim::Taken { owner, epoch: lease.epoch, expires_in })
+        })
     }
 
     /// An epoch higher than any before, the checkpoint's among them.
@@ -95,7 +99,9 @@ impl Tables {
             kept: Vec::new(),
             relays: relays.collect(),
             leases: leases
-                .map(|((subscription, partition), lease)| (subscription.clone(), *partition, lease.relay_id))
+                .map(|((subscription, partition), lease)| {
+                    (subscription.clone(), *partition, self.owner(lease.relay_id))
+                })
                 .collect(),
             rules: rules.chain(others).collect::<BTreeMap<_, _>>(),
         }

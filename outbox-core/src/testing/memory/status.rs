@@ -47,6 +47,7 @@ impl Tables {
             },
             relays: self.relay_statuses(now),
             subscriptions: subscriptions.into_iter().map(|name| self.subscription(name, now)).collect(),
+            continuity: None,
         }
     }
 

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use outbox_core::{Store, StoreError};
+use outbox_core::continuity::{Mender, another_instance};
+use outbox_core::{Store, StoreError, StoreErrorKind};
 use outbox_relay::RelayBuilder;
 #[cfg(feature = "postgres")]
 use outbox_sqlx::PgStore;
 #[cfg(feature = "sqlite")]
 use outbox_sqlx::SqliteStore;
+use uuid::Uuid;
 
 use crate::exit::Failure;
 use crate::settings::{Database, Kind};
@@ -34,6 +36,24 @@ pub(crate) fn store(database: &Database) -> Result<Box<dyn Store>, StoreError> {
         #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
         other => Err(not_built(other)),
     }
+}
+
+/// Refuses another outbox than the settings expect.
+pub(crate) fn check_instance(found: &outbox_core::store::Database, database: &Database) -> Result<(), StoreError> {
+    match database.expect_instance {
+        Some(expected) if Uuid::try_parse(&found.instance).ok() != Some(expected) => {
+            Err(another_instance(&found.instance, &expected.to_string(), "the configuration expects"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Who mends the database.
+pub(crate) async fn mender(database: &Database) -> Result<Box<dyn Mender>, StoreError> {
+    let store = store(database)?;
+    check_instance(&store.inspect().await?, database)?;
+    let nobody = || StoreError::new(StoreErrorKind::Precondition, "this database cannot be restored or copied");
+    store.mender().await?.ok_or_else(nobody)
 }
 
 /// The file that holds the database, where it is one. A URL that is not understood is refused where it is used.
@@ -68,6 +88,26 @@ pub(crate) async fn resize(database: &Database, segments: u8) -> Result<bool, Fa
     }
 }
 
+/// Makes the roles of PostgreSQL.
+pub(crate) async fn create_roles(database: &Database) -> Result<(), Failure> {
+    tracing::debug!(?database, "making the roles");
+    match database.kind {
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => Ok(PgStore::new(&database.url, database.names.clone())?.create_roles().await?),
+        _ => std::future::ready(Ok(())).await,
+    }
+}
+
+/// Makes the trigger that wakes a relay, or takes it away; `false` where nothing changed, as where no database needs one.
+pub(crate) async fn set_wake_trigger(database: &Database, wanted: bool) -> Result<bool, Failure> {
+    tracing::debug!(?database, wanted, "changing the trigger that wakes a relay");
+    match database.kind {
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => Ok(PgStore::new(&database.url, database.names.clone())?.set_wake_trigger(wanted).await?),
+        _ => std::future::ready(Ok(false)).await,
+    }
+}
+
 #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
 fn not_built(kind: Kind) -> StoreError {
     let (database, feature) = match kind {
@@ -75,5 +115,5 @@ fn not_built(kind: Kind) -> StoreError {
         Kind::Sqlite => ("SQLite", "sqlite"),
     };
     let message = format!("this program was built without {database}; build it with `--features {feature}`");
-    StoreError::new(outbox_core::StoreErrorKind::Precondition, message)
+    StoreError::new(StoreErrorKind::Precondition, message)
 }

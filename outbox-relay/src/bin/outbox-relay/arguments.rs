@@ -2,11 +2,13 @@
 
 mod dead_letters;
 mod events;
+mod mending;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use dead_letters::{ByFlags, DeadLetters, Pause, WhichFlags};
 pub(crate) use events::Events;
+pub(crate) use mending::{Adopt, Repair, SignatureFlags};
 
 /// Moves events from a transactional outbox to publishers, in order and without losing any.
 #[derive(Debug, Parser)]
@@ -16,6 +18,7 @@ pub(crate) use events::Events;
     after_help = "\
 Examples:
   outbox-relay migrate --database-url sqlite:shop.db
+  outbox-relay migrate --roles --database-url postgres://owner@localhost/shop
   outbox-relay run --database-url sqlite:shop.db --publisher stdout
   outbox-relay status --config relay.toml
 
@@ -55,6 +58,9 @@ pub(crate) struct Global {
     /// What the names of the outbox tables begin with [default: outbox_]
     #[arg(long, global = true, value_name = "P")]
     pub(crate) prefix: Option<String>,
+    /// Work on the outbox of this instance alone, as status shows it [default: any]
+    #[arg(long, global = true, value_name = "UUID")]
+    pub(crate) expect_instance: Option<String>,
     /// Write results as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -85,6 +91,7 @@ pub(crate) enum Command {
     #[command(after_help = "\
 Examples:
   outbox-relay migrate --database-url sqlite:shop.db
+  outbox-relay migrate --roles --database-url postgres://owner@localhost/shop
   outbox-relay migrate --print --database-url postgres://app@localhost/shop > outbox.sql")]
     Migrate(Migrate),
     /// Publish events: the subscriptions of the configuration, or one from flags
@@ -92,7 +99,8 @@ Examples:
 Examples:
   outbox-relay run --config relay.toml
   outbox-relay run --database-url sqlite:shop.db --publisher file:events.jsonl --until-empty
-  outbox-relay run --publisher stdout --topic 'shop.*' --start now")]
+  outbox-relay run --publisher stdout --topic 'shop.*' --start now
+  outbox-relay run --publisher null --metrics 127.0.0.1:9000 & curl -s http://127.0.0.1:9000/readyz")]
     Run(Box<Run>),
     /// Show relays, subscriptions, their lag, and what holds them up
     #[command(after_help = "\
@@ -155,6 +163,20 @@ Examples:
   outbox-relay cleanup --dry-run --database-url sqlite:shop.db
   outbox-relay cleanup --config relay.toml --json | jq '.segments[] | {segment, outcome, blocked_by}'")]
     Cleanup(Cleanup),
+    /// After a restore or a failover: set back what no longer fits the log, so that nothing is lost
+    #[command(after_help = "\
+Examples:
+  outbox-relay repair --plan --database-url postgres://localhost/shop
+  outbox-relay repair --apply --reason 'restored the backup of Monday' --actor ops
+
+Exit codes of --plan: 0 nothing to do, 3 something is to be repaired.")]
+    Repair(Repair),
+    /// Let relays work this database at the address it has now
+    #[command(after_help = "\
+Examples:
+  outbox-relay adopt --database-url postgres://new-host/shop --reason 'moved to new-host'
+  outbox-relay adopt --new-instance --database-url postgres://staging/shop --reason 'clone for staging'")]
+    Adopt(Adopt),
 }
 
 /// Flags of `migrate`.
@@ -163,10 +185,26 @@ pub(crate) struct Migrate {
     /// Write the SQL to standard output and touch no database
     #[arg(long)]
     pub(crate) print: bool,
+    /// Make the roles of PostgreSQL, too, for writers, relays and operators; with --print show them alone
+    #[arg(long)]
+    pub(crate) roles: bool,
     /// How many segments the log uses on PostgreSQL, new or there already; SQLite has none [default: 8]
     #[arg(long, value_name = "N",
         value_parser = clap::value_parser!(u8).range(1..=i64::from(outbox_core::schema::MAX_SEGMENTS)))]
     pub(crate) segments: Option<u8>,
+    /// Let writers in plain SQL wake a sleeping relay on PostgreSQL, by a trigger; not where transactions are prepared
+    #[arg(long)]
+    pub(crate) wake_trigger: bool,
+    /// Take that trigger away
+    #[arg(long, conflicts_with = "wake_trigger")]
+    pub(crate) no_wake_trigger: bool,
+}
+
+impl Migrate {
+    /// Whether the trigger is to be there, if anything was said of it.
+    pub(crate) fn wake_trigger(&self) -> Option<bool> {
+        (self.wake_trigger || self.no_wake_trigger).then_some(self.wake_trigger)
+    }
 }
 
 /// Flags of `cleanup`.
@@ -186,6 +224,13 @@ pub(crate) struct Run {
     /// Limits of the relay.
     #[command(flatten)]
     pub(crate) relay: RelayFlags,
+    /// Where to serve /metrics, /healthz and /readyz.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        help = "Serve /metrics, /healthz and /readyz there, or `off` [default: 127.0.0.1:8269]"
+    )]
+    pub(crate) metrics: Option<String>,
     /// End when every event committed before the start is done with
     #[arg(long)]
     pub(crate) until_empty: bool,
@@ -243,6 +288,9 @@ pub(crate) struct RelayFlags {
     /// The longest pause between two looks at a quiet outbox [default: 2s]
     #[arg(long, value_name = "DURATION")]
     pub(crate) poll_max: Option<String>,
+    /// Whether writers wake the relay: auto, poll, or notify also where transactions may be prepared [default: auto]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) wake: Option<String>,
 }
 
 #[cfg(test)]

@@ -4,12 +4,14 @@ use std::io::Write as _;
 
 use crate::exit::Failure;
 
+pub(crate) mod adopt;
 pub(crate) mod cleanup;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod migrate;
 pub(crate) mod pause;
+pub(crate) mod repair;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod why;

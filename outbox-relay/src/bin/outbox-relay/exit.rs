@@ -51,6 +51,14 @@ pub(crate) enum Failure {
     /// The relay did not start, or stopped.
     #[error(transparent)]
     Relay(#[from] RelayError),
+    /// Metrics cannot be served where they were asked for.
+    #[error("metrics cannot be served on {address}; write another address to --metrics, or off")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Standard output takes nothing more.
     #[error("standard output cannot be written")]
     Output(#[source] std::io::Error),
@@ -94,6 +102,7 @@ impl Failure {
         match self {
             Self::Settings(_)
             | Self::Migrate(MigrateError::Newer { .. })
+            | Self::Listen { .. }
             | Self::Decision(DecisionError::Refused(_))
             | Self::Relay(RelayError::Configuration(_)) => Exit::Refused,
             Self::Store(error) | Self::Migrate(MigrateError::Store(error)) | Self::Relay(RelayError::Store(error)) => {
@@ -148,8 +157,8 @@ impl Failure {
     fn help(&self) -> Option<&'static str> {
         match self.exit() {
             Exit::Continuity => Some(
-                "the database was restored, cloned, or has fallen behind what was published; bring the newer one back, or \
-                 begin anew under another subscription name with the start you want",
+                "what to do after a restore, a failover or a clone stands in docs/guides/restore.md; `outbox-relay doctor` says how \
+                 it all stands",
             ),
             _ => None,
         }

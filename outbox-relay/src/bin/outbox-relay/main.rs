@@ -16,8 +16,11 @@ mod paint;
 mod printable;
 mod problem;
 mod quantity;
+#[cfg_attr(not(feature = "serve"), path = "unserved.rs")]
+mod serve;
 mod settings;
 mod signals;
+mod signature;
 mod status_table;
 mod table;
 mod why;
@@ -79,6 +82,8 @@ fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
                 let Settings { database, retention, .. } = &settings;
                 commands::cleanup::execute(flags.dry_run, database, retention, arguments.global.json).await
             }
+            Command::Repair(flags) => commands::repair::execute(flags, &settings.database, arguments.global.json).await,
+            Command::Adopt(flags) => commands::adopt::execute(flags, &settings.database, arguments.global.json).await,
             Command::DeadLetters { command } => {
                 commands::dead_letters::execute(command, &settings.database, arguments.global.json).await
             }

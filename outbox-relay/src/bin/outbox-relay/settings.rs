@@ -12,9 +12,11 @@ mod environment;
 mod file;
 mod filter;
 mod flags;
+mod metrics;
 mod publisher;
 mod relay;
 mod retention;
+mod secret;
 mod section;
 mod selection;
 mod subscription;
@@ -22,6 +24,9 @@ mod table;
 
 pub(crate) use database::{Database, Kind};
 pub(crate) use environment::Environment;
+pub(crate) use metrics::Metrics;
+#[cfg(feature = "serve")]
+pub(crate) use metrics::Token;
 pub(crate) use publisher::PublisherUrl;
 pub(crate) use relay::Relay;
 pub(crate) use selection::Selection;
@@ -33,6 +38,7 @@ use crate::quantity;
 use database::DatabaseLayer;
 use file::{File, FromFile};
 use flags::Flags;
+use metrics::MetricsLayer;
 use relay::RelayLayer;
 use retention::RetentionLayer;
 
@@ -43,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) database: Database,
     /// Limits of the relay, where they were set.
     pub(crate) relay: Relay,
+    /// For `run`: how metrics are served, if they are.
+    pub(crate) metrics: Option<Metrics>,
     /// How long events are kept.
     pub(crate) retention: Retention,
     /// The subscriptions, at least one for `run`.
@@ -86,6 +94,13 @@ impl Settings {
             file.as_mut().map(|file| file.retention(problems)).unwrap_or_default(),
         ];
         let retention = RetentionLayer::resolve(layers, database.as_ref().map(|database| database.kind), problems);
+        let mut flags = run.map(Flags::metrics).unwrap_or_default();
+        let served = [
+            MetricsLayer::read(&mut flags, problems),
+            MetricsLayer::read(&mut environment.section("METRICS"), problems),
+            file.as_mut().map(|file| file.metrics(problems)).unwrap_or_default(),
+        ];
+        let metrics = run.and_then(|run| Metrics::resolve(served, run.until_empty, environment, problems));
         let from_file = file.as_mut().map(|file| file.subscriptions(problems)).unwrap_or_default();
         if let Some(file) = file {
             file.finish(problems);
@@ -102,7 +117,7 @@ impl Settings {
         subscription::refuse_contradictions(&subscriptions, problems);
         std::mem::take(problems).settle()?;
         let database = database.ok_or_else(Problems::default)?;
-        Ok(Self { database, relay, retention, subscriptions, until_empty, selection })
+        Ok(Self { database, relay, metrics, retention, subscriptions, until_empty, selection })
     }
 }
 

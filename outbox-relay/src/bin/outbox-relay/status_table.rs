@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use comfy_table::Table;
 use outbox_core::PositionSet;
+use outbox_core::continuity::Continuity;
 use outbox_core::status::{HoleStatus, PartitionStatus, RelayStatus, Status, SubscriptionStatus};
 
 use crate::paint::Tone;
@@ -19,6 +20,9 @@ const SHOWN: usize = 3;
 pub(crate) fn render(status: &Status, coloured: bool) -> String {
     let tone = coloured.then_some(tone as fn(&str) -> Tone);
     let mut out = header(status);
+    if let Some(known) = &status.continuity {
+        continuity(&mut out, known);
+    }
     if !status.relays.is_empty() {
         table::write(&mut out, &relays(&status.relays), tone);
     }
@@ -60,6 +64,21 @@ fn header(status: &Status) -> String {
         }
     }
     out
+}
+
+/// Where it was worked, and what no longer fits.
+fn continuity(out: &mut String, known: &Continuity) {
+    if !known.addresses.is_empty() {
+        _ = writeln!(out, "worked at: {}", printable(&known.addresses.join(", ")));
+    }
+    if let Some(why) = &known.refused {
+        _ = writeln!(out, "not worked at {}: {}", printable(&known.address), printable(why));
+    }
+    for reader in &known.readers {
+        if let Some(broken) = &reader.broken {
+            _ = writeln!(out, "{}: {broken}; run `outbox-relay repair --plan`", printable(&reader.subscription));
+        }
+    }
 }
 
 fn relays(relays: &[RelayStatus]) -> Table {

@@ -1,5 +1,6 @@
 //! Why something is not being published, in plain words, from what `status` knows.
 
+use outbox_core::continuity::Continuity;
 use outbox_core::status::{HolderStatus, HoleStatus, RelayStatus, SegmentStatus, Status, SubscriptionStatus};
 use serde::Serialize;
 
@@ -42,12 +43,41 @@ pub(crate) fn answers(status: &Status, subscription: Option<&str>) -> Vec<Answer
         .subscriptions
         .iter()
         .filter(|subscription| asked(&subscription.name))
-        .map(|subscription| answer(subscription, &status.relays))
+        .map(|subscription| {
+            let mut answer = answer(subscription, &status.relays);
+            if let Some(broken) = status.continuity.as_ref().and_then(|known| another_log(known, &subscription.name)) {
+                answer.tell_first(broken);
+            }
+            answer
+        })
         .collect();
+    if let Some(why) = status.continuity.as_ref().and_then(|known| known.refused.as_ref()) {
+        let remedy = "run `outbox-relay adopt` if this is no copy, or is meant to publish";
+        let reasons = vec![Reason::of(why.clone(), remedy)];
+        answers.insert(0, Answer { subject: "database".to_owned(), is_well: false, reasons });
+    }
     if subscription.is_none() {
         answers.extend(log(&status.log.segments));
     }
     answers
+}
+
+/// What says that the log is not the one that a subscription has read.
+fn another_log(known: &Continuity, subscription: &str) -> Option<Reason> {
+    let mut readers = known.readers.iter().filter(|reader| reader.subscription == subscription);
+    let broken = readers.find_map(|reader| reader.broken.as_ref())?;
+    let remedy = "bring the newer database back if there is one; else run `outbox-relay repair --plan`";
+    Some(Reason::of(format!("the log is not the one it knows: {broken}"), remedy))
+}
+
+impl Answer {
+    /// Puts a reason before all others, of which a word that all is well is none.
+    fn tell_first(&mut self, reason: Reason) {
+        if std::mem::take(&mut self.is_well) {
+            self.reasons.clear();
+        }
+        self.reasons.insert(0, reason);
+    }
 }
 
 fn answer(subscription: &SubscriptionStatus, relays: &[RelayStatus]) -> Answer {
@@ -163,6 +193,8 @@ fn log(segments: &[SegmentStatus]) -> Option<Answer> {
 
 #[cfg(test)]
 mod tests {
+    use outbox_core::continuity::ReaderContinuity;
+
     use super::*;
 
     fn subscription() -> SubscriptionStatus {
@@ -192,6 +224,25 @@ mod tests {
         let busy = SubscriptionStatus { lag_events: Some(3), lag_seconds: Some(75.0), ..subscription() };
         assert_eq!(only(&busy).what, "3 events on the way, the oldest 1m 15s old; nothing holds them up");
         assert!(answer(&busy, &[]).is_well);
+    }
+
+    #[test]
+    fn another_log_is_told_before_anything_else() {
+        let reader = ReaderContinuity { subscription: "billing".into(), partition: 0, broken: Some("x".into()) };
+        let known = Continuity {
+            instance: String::new(),
+            addresses: Vec::new(),
+            address: String::new(),
+            refused: None,
+            readers: vec![reader],
+        };
+        assert_eq!(another_log(&known, "other"), None);
+        for subscription in [subscription(), SubscriptionStatus { state: "unowned".into(), ..subscription() }] {
+            let mut answer = answer(&subscription, &[]);
+            answer.tell_first(another_log(&known, "billing").unwrap());
+            assert!(!answer.is_well && answer.reasons[0].what == "the log is not the one it knows: x", "{answer:?}");
+            assert!(!answer.reasons.iter().any(|reason| reason.what.contains("nothing waits")), "{answer:?}");
+        }
     }
 
     #[test]

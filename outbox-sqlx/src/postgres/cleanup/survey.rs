@@ -36,7 +36,7 @@ type Holders = BTreeMap<i16, Vec<HolderStatus>>;
 impl Surveyor {
     /// Makes the connection's session one for looking at the log.
     pub(in crate::postgres) async fn open(link: &mut Link, names: &Names) -> Result<Self, StoreError> {
-        link.one(CALL, sqlx::query(SESSION)).await?;
+        link.set(SESSION).await?;
         Ok(Self {
             segments: statement(names, SEGMENTS),
             readers: statement(names, READERS),

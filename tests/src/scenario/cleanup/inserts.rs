@@ -25,7 +25,7 @@ pub(super) struct Inserts(Vec<Duration>);
 
 /// Inserts until it is told to stop.
 pub(super) async fn insert_again_and_again(database: Database, stop: CancellationToken) -> Result<Inserts> {
-    let mut session = database.connect().await?;
+    let mut session = database.connect_as_writer().await?;
     let mut took = Vec::new();
     while !stop.is_cancelled() {
         took.push(insert(&mut session, took.len()).await?);

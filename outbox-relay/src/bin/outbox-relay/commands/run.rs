@@ -8,20 +8,28 @@ use outbox_relay::{RelayBuilder, Subscription};
 
 use crate::adapter;
 use crate::exit::{Exit, Failure};
+use crate::serve::Server;
 use crate::settings::{self, PublisherUrl, Settings};
 use crate::signals;
 
 /// Runs the subscriptions.
-pub(crate) async fn execute(settings: Settings) -> Result<Exit, Failure> {
+pub(crate) async fn execute(mut settings: Settings) -> Result<Exit, Failure> {
     let stop = signals::watch(|| {
         tracing::info!("stopping: what is in flight is finished first; a second signal ends at once");
     })?;
+    let server = match settings.metrics.take() {
+        Some(metrics) => Server::start(metrics).await?,
+        None => None,
+    };
     let relay = builder(settings)?;
     let running = tokio::select! {
         started = relay.start() => started?,
         // Nothing was in flight yet.
         () = stop.cancelled() => return Ok(Exit::Done),
     };
+    if let Some(server) = &server {
+        server.show(&running);
+    }
     let handle = running.handle();
     let stopped = stop.clone();
     tokio::spawn(async move {
@@ -36,7 +44,8 @@ pub(crate) async fn execute(settings: Settings) -> Result<Exit, Failure> {
 
 fn builder(settings: Settings) -> Result<RelayBuilder, Failure> {
     let Settings { database, relay, retention, subscriptions, until_empty, .. } = settings;
-    let mut builder = adapter::relay(&database)?.until_empty(until_empty).retention(retention);
+    let mut builder = adapter::relay(&database)?.expect_instance(database.expect_instance);
+    builder = builder.until_empty(until_empty).retention(retention);
     if let Some(name) = relay.name {
         builder = builder.name(name);
     }
@@ -45,6 +54,9 @@ fn builder(settings: Settings) -> Result<RelayBuilder, Failure> {
     }
     if let Some(poll_max) = relay.poll_max {
         builder = builder.poll_max(poll_max);
+    }
+    if let Some(wake) = relay.wake {
+        builder = builder.wake(wake);
     }
     if let Some(events) = relay.window_events {
         builder = builder.window_events(events);

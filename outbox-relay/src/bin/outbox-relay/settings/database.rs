@@ -3,8 +3,10 @@
 use std::fmt;
 
 use outbox_core::Names;
+use uuid::Uuid;
 
 use super::environment::Environment;
+use super::secret::SecretFrom;
 use super::section::Section;
 use crate::printable::without_secrets;
 use crate::problem::{Placed, Problems};
@@ -16,6 +18,7 @@ pub(crate) struct DatabaseLayer {
     url_file: Option<Placed<String>>,
     schema: Option<Placed<String>>,
     prefix: Option<Placed<String>>,
+    expect_instance: Option<Placed<Uuid>>,
 }
 
 /// The databases of this version.
@@ -35,6 +38,8 @@ pub(crate) struct Database {
     pub(crate) url: String,
     /// Schema and prefix.
     pub(crate) names: Names,
+    /// The one outbox that is worked, whatever the URL leads to.
+    pub(crate) expect_instance: Option<Uuid>,
 }
 
 /// Shows the URL without its secrets.
@@ -47,12 +52,12 @@ impl fmt::Debug for Database {
 impl DatabaseLayer {
     /// Takes one source's words.
     pub(crate) fn read(section: &mut dyn Section, problems: &mut Problems) -> Self {
-        section.later("expect_instance", problems);
         let layer = Self {
             url: section.text("url", problems),
             url_file: section.text("url_file", problems),
             schema: section.text("schema", problems),
             prefix: section.text("prefix", problems),
+            expect_instance: section.text("expect_instance", problems).and_then(|id| id.parse(problems, instance)),
         };
         if let (Some(url), Some(url_file)) = (&layer.url, &layer.url_file) {
             problems.at(&url.place, format!("two database URLs, the other at {}; leave one out", url_file.place));
@@ -73,11 +78,12 @@ impl Database {
         environment: &Environment,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let (mut url, mut schema, mut prefix) = (None, None, None);
+        let (mut url, mut schema, mut prefix, mut expect_instance) = (None, None, None, None);
         for layer in layers {
-            url = url.or(layer.url.map(UrlFrom::Text)).or(layer.url_file.map(UrlFrom::File));
+            url = url.or(SecretFrom::either(layer.url, layer.url_file));
             schema = schema.or(layer.schema);
             prefix = prefix.or(layer.prefix);
+            expect_instance = expect_instance.or(layer.expect_instance);
         }
         let names = names(schema.as_ref(), prefix.as_ref(), problems);
         let Some(url) = url else {
@@ -92,31 +98,8 @@ impl Database {
         if let (Kind::Sqlite, Some(schema)) = (kind, schema) {
             problems.at(&schema.place, "SQLite has no schemas; leave it out, or write a prefix");
         }
-        Some(Self { kind, url: url.value, names: names? })
-    }
-}
-
-/// Where the URL is to be had; looked up only once it is known to be the one that counts.
-enum UrlFrom {
-    Text(Placed<String>),
-    File(Placed<String>),
-}
-
-impl UrlFrom {
-    fn read(self, environment: &Environment, problems: &mut Problems) -> Option<Placed<String>> {
-        match self {
-            Self::Text(url) => match url.value.strip_prefix("env:") {
-                None => Some(url),
-                Some(variable) => environment.get(variable).or_else(|| {
-                    problems.at(&url.place, format!("the environment variable {variable} is not set"));
-                    None
-                }),
-            },
-            Self::File(path) => path.parse(problems, |path| {
-                let read = std::fs::read_to_string(path).map_err(|error| format!("cannot read `{path}`: {error}"))?;
-                Ok(read.trim().to_owned())
-            }),
-        }
+        let expect_instance = expect_instance.map(|id: Placed<Uuid>| id.value);
+        Some(Self { kind, url: url.value, names: names?, expect_instance })
     }
 }
 
@@ -130,6 +113,11 @@ fn names(schema: Option<&Placed<String>>, prefix: Option<&Placed<String>>, probl
         }
     }
     Names::new(text(schema).as_deref(), text(prefix).as_deref()).ok()
+}
+
+fn instance(text: &str) -> Result<Uuid, String> {
+    let say = || format!("`{text}` is not an instance; write the id that `outbox-relay status` shows");
+    Uuid::try_parse(text).map_err(|_| say())
 }
 
 /// Reads the scheme alone, and shows nothing of an unknown one: it may be a part of a password.

@@ -7,11 +7,12 @@ use super::section::Section;
 use crate::problem::{Place, Placed, Problems};
 
 /// Every variable that is read.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 21] = [
     "OUTBOX_DATABASE_URL",
     "OUTBOX_DATABASE_URL_FILE",
     "OUTBOX_DATABASE_SCHEMA",
     "OUTBOX_DATABASE_PREFIX",
+    "OUTBOX_DATABASE_EXPECT_INSTANCE",
     "OUTBOX_TENANT",
     "OUTBOX_RELAY_NAME",
     "OUTBOX_RELAY_LEASE",
@@ -19,6 +20,10 @@ const KNOWN: [&str; 16] = [
     "OUTBOX_RELAY_WINDOW_EVENTS",
     "OUTBOX_RELAY_WINDOW_BYTES",
     "OUTBOX_RELAY_SHUTDOWN_TIMEOUT",
+    "OUTBOX_METRICS_LISTEN",
+    "OUTBOX_METRICS_TOKEN",
+    "OUTBOX_METRICS_TOKEN_FILE",
+    "OUTBOX_RELAY_WAKE",
     "OUTBOX_RETENTION_KEEP",
     "OUTBOX_RETENTION_SEGMENTS",
     "OUTBOX_RETENTION_MAX_DISK",

@@ -3,6 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::database::DatabaseLayer;
+use super::metrics::MetricsLayer;
 use super::relay::RelayLayer;
 use super::retention::RetentionLayer;
 use super::section::Section as _;
@@ -65,6 +66,15 @@ impl<'a> File<'a> {
         })
     }
 
+    /// The section `[metrics]`.
+    pub(crate) fn metrics(&self, problems: &mut Problems) -> MetricsLayer {
+        self.section("metrics", problems).map_or_else(MetricsLayer::default, |mut table| {
+            let layer = MetricsLayer::read(&mut table, problems);
+            table.finish(problems);
+            layer
+        })
+    }
+
     /// The section `[retention]`.
     pub(crate) fn retention(&self, problems: &mut Problems) -> RetentionLayer {
         self.section("retention", problems).map_or_else(RetentionLayer::default, |mut table| {
@@ -103,7 +113,7 @@ impl<'a> File<'a> {
     pub(crate) fn finish(&self, problems: &mut Problems) {
         let place = Place::File(self.source.name.clone());
         let mut root = Table::new(self.source, "the file", place, &self.root);
-        root.know(&["database", "relay", "retention", "subscription"]);
+        root.know(&["database", "relay", "metrics", "retention", "subscription"]);
         root.finish(problems);
     }
 

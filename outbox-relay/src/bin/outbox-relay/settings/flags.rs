@@ -1,7 +1,7 @@
 //! The command line as groups of settings.
 
 use super::section::Section;
-use crate::arguments::{Events, Global, RelayFlags, SubscriptionFlags};
+use crate::arguments::{Events, Global, RelayFlags, Run, SubscriptionFlags};
 use crate::problem::{Place, Placed, Problems};
 
 /// A group of flags, each under the key its setting has in the file; flags do not nest.
@@ -16,6 +16,7 @@ impl Flags {
             .with("url_file", "--database-url-file", &global.database_url_file)
             .with("schema", "--schema", &global.schema)
             .with("prefix", "--prefix", &global.prefix)
+            .with("expect_instance", "--expect-instance", &global.expect_instance)
     }
 
     /// The flags of `[relay]`.
@@ -23,8 +24,14 @@ impl Flags {
         Self::default()
             .with("lease", "--lease", &flags.lease)
             .with("poll_max", "--poll-max", &flags.poll_max)
+            .with("wake", "--wake", &flags.wake)
             .with("window_events", "--window-events", &flags.window_events)
             .with("window_bytes", "--window-bytes", &flags.window_bytes)
+    }
+
+    /// The flags of `[metrics]`.
+    pub(crate) fn metrics(flags: &Run) -> Self {
+        Self::default().with("listen", "--metrics", &flags.metrics)
     }
 
     /// The flags of `[[subscription]]`.

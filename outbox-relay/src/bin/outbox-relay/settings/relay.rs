@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use outbox_core::WakeMode;
+
 use super::section::Section;
 use crate::problem::{Placed, Problems};
 use crate::quantity;
@@ -16,6 +18,7 @@ pub(crate) struct RelayLayer {
     window_events: Option<Placed<u64>>,
     window_bytes: Option<Placed<u64>>,
     shutdown_timeout: Option<Placed<Duration>>,
+    wake: Option<Placed<WakeMode>>,
 }
 
 /// Limits of the relay; `None` leaves the library's default.
@@ -33,12 +36,13 @@ pub(crate) struct Relay {
     pub(crate) window_bytes: Option<u64>,
     /// How long a shutdown waits for what is in flight.
     pub(crate) shutdown_timeout: Option<Duration>,
+    /// Whether writers wake it.
+    pub(crate) wake: Option<WakeMode>,
 }
 
 impl RelayLayer {
     /// Takes one source's words.
     pub(crate) fn read(section: &mut dyn Section, problems: &mut Problems) -> Self {
-        section.later("wake", problems);
         let mut duration = |key, range: RangeInclusive<Duration>| {
             section.text(key, problems)?.parse(problems, |text| within(&range, text))
         };
@@ -46,7 +50,9 @@ impl RelayLayer {
         let lease = duration("lease", second..=hour);
         let poll_max = duration("poll_max", Duration::from_millis(1)..=hour);
         let shutdown_timeout = duration("shutdown_timeout", Duration::ZERO..=24 * hour);
+        let wake = section.text("wake", problems).and_then(|wake| wake.parse(problems, wake_mode));
         Self {
+            wake,
             name: section.text("name", problems).and_then(|name| name.parse(problems, name_of_anything)),
             lease,
             poll_max,
@@ -68,6 +74,7 @@ impl Relay {
             relay.lease = relay.lease.or(layer.lease.map(|lease| lease.value));
             relay.poll_max = relay.poll_max.or(layer.poll_max.map(|poll| poll.value));
             relay.shutdown_timeout = relay.shutdown_timeout.or(layer.shutdown_timeout.map(|timeout| timeout.value));
+            relay.wake = relay.wake.or(layer.wake.map(|wake| wake.value));
             relay.window_bytes = relay.window_bytes.or(layer.window_bytes.map(|bytes| bytes.value));
             if relay.window_events.is_none()
                 && let Some(events) = layer.window_events
@@ -85,6 +92,15 @@ impl Relay {
 
 /// A window of more events than this is a mistyped number.
 const MOST_EVENTS: usize = 10_000_000;
+
+fn wake_mode(text: &str) -> Result<WakeMode, String> {
+    match text {
+        "auto" => Ok(WakeMode::Auto),
+        "poll" => Ok(WakeMode::Poll),
+        "notify" => Ok(WakeMode::Notify),
+        _ => Err(format!("`{text}` is no way to be woken; write auto, poll or notify")),
+    }
+}
 
 fn within(range: &RangeInclusive<Duration>, text: &str) -> Result<Duration, String> {
     let duration = quantity::duration(text)?;

@@ -18,13 +18,6 @@ pub(crate) trait Section {
     /// The group within this one; where groups do not nest, the same one.
     fn group<'s>(&'s mut self, key: &'static str, problems: &mut Problems) -> Option<Box<dyn Section + 's>>;
 
-    /// Refuses a key of later versions, if it was given.
-    fn later(&mut self, key: &'static str, problems: &mut Problems) {
-        if let Some(given) = self.text(key, problems) {
-            problems.at(&given.place, format!("`{key}` is not in this version; leave it out"));
-        }
-    }
-
     /// Refuses what nobody asked for.
     fn finish(&mut self, problems: &mut Problems) {
         let _ = problems;

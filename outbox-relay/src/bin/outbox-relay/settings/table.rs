@@ -30,13 +30,12 @@ pub(crate) struct Table<'a> {
     place: Place,
     entries: &'a DeTable<'a>,
     known: Vec<&'static str>,
-    later: Vec<&'static str>,
 }
 
 impl<'a> Table<'a> {
     /// A table, called `name` towards people.
     pub(crate) fn new(source: &'a Source, name: &str, place: Place, entries: &'a DeTable<'a>) -> Self {
-        Self { source, name: name.to_owned(), place, entries, known: Vec::new(), later: Vec::new() }
+        Self { source, name: name.to_owned(), place, entries, known: Vec::new() }
     }
 
     /// Adds keys that somebody else reads.
@@ -48,15 +47,6 @@ impl<'a> Table<'a> {
     pub(crate) fn require(&self, keys: &[&str], problems: &mut Problems) {
         for key in keys.iter().filter(|key| !self.entries.contains_key(**key)) {
             problems.at(&self.place, format!("{} has no `{key}`; write one", self.name));
-        }
-    }
-
-    /// Refuses a key or section of later versions.
-    pub(crate) fn refuse_later(&mut self, key: &'static str, problems: &mut Problems) {
-        self.later.push(key);
-        if let Some((given, _)) = self.entries.get_key_value(key) {
-            let place = self.source.place(given.span().start);
-            problems.at(&place, format!("`{key}` is not in this version; leave it out"));
         }
     }
 
@@ -108,10 +98,6 @@ impl Section for Table<'_> {
         None
     }
 
-    fn later(&mut self, key: &'static str, problems: &mut Problems) {
-        self.refuse_later(key, problems);
-    }
-
     fn finish(&mut self, problems: &mut Problems) {
         for given in self.entries.keys().filter(|given| !self.is_known(given.get_ref())) {
             let key = printable(given.get_ref());
@@ -125,7 +111,7 @@ impl Section for Table<'_> {
 
 impl Table<'_> {
     fn is_known(&self, key: &str) -> bool {
-        self.known.contains(&key) || self.later.contains(&key)
+        self.known.contains(&key)
     }
 }
 
@@ -153,6 +139,8 @@ fn example(key: &str) -> &'static str {
         "window_bytes" => "\"16MiB\"",
         "max_disk" => "\"10GiB\"",
         "on_max_disk" => "\"hold\"",
+        "listen" => "\"127.0.0.1:8269\"",
+        "token_file" => "\"/run/secrets/metrics\"",
         "start" => "\"beginning\"",
         _ => "\"…\"",
     }

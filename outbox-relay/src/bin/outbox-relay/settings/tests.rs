@@ -50,6 +50,7 @@ fn a_whole_file_is_understood() {
         window_events = 10000
         window_bytes = "16MiB"
         shutdown_timeout = "20s"
+        wake = "notify"
         [[subscription]]
         name = "billing"
         start = "time:2026-01-31T12:00:00+01:00"
@@ -68,6 +69,7 @@ fn a_whole_file_is_understood() {
     let settings = read("run --config FILE", &[("SHOP_URL", "postgres://db/shop")], file).unwrap();
     assert_eq!((settings.database.kind, settings.database.url.as_str()), (Kind::Postgres, "postgres://db/shop"));
     let [billing, audit] = &settings.subscriptions[..] else { panic!("{settings:?}") };
+    assert_eq!(settings.relay.wake, Some(outbox_core::WakeMode::Notify));
     assert_eq!(billing.filter.operations, [Operation::Insert, Operation::Delete]);
     assert_eq!(
         (&billing.filter.topics[..], &billing.filter.tables[..]),
@@ -95,6 +97,9 @@ fn one_subscription_from_flags() {
     );
     assert_eq!(settings.until_empty, Some(Duration::from_secs(5)));
     assert_eq!(read(RUN, &[], "").unwrap().until_empty, None);
+    let wake = |line: &str| read(line, &[("OUTBOX_RELAY_WAKE", "auto")], "").unwrap().relay.wake;
+    assert_eq!(wake(&format!("{RUN} --wake poll")), Some(outbox_core::WakeMode::Poll));
+    assert_eq!(wake(RUN), Some(outbox_core::WakeMode::Auto));
 }
 
 /// What is wrong with a file, line by line.
@@ -112,7 +117,7 @@ scema = \"x\"
 lease = \"5\"
 window_events = \"ten\"
 window_bytes = \"0B\"
-wake = \"auto\"
+wake = \"auot\"
 [retention]
 keep = \"a week\"
 [[subscription]]
@@ -133,7 +138,7 @@ retry = { first = \"1m\", max = \"1s\", then = \"drop\" }
         "relay.toml:5: `5` is not a duration; write a whole number with its unit, such as 100ms",
         "relay.toml:6: `window_events` is a number, not a string; write it without quotes",
         "relay.toml:7: 0 leaves no room; write 16MiB",
-        "relay.toml:8: `wake` is not in this version; leave it out",
+        "relay.toml:8: `auot` is no way to be woken; write auto, poll or notify",
         "relay.toml:10: `a week` is not a duration; write a whole number with its unit",
         "relay.toml:11: [[subscription]] has no `name`; write one",
         "relay.toml:12: unknown key `nam`; the nearest is `name`; [[subscription]] has",
@@ -238,7 +243,7 @@ fn variables_that_nobody_reads_or_that_are_wrong_are_refused() {
         ("OUTBOX_RELAY_LEASES", "canary", "unknown variable; the nearest is OUTBOX_RELAY_LEASE"),
         ("OUTBOX_RELAY_LEASE", "10ms", "`10ms` is out of range; write 1s to 3600s"),
         ("OUTBOX_RELAY_WINDOW_EVENTS", "-1", "`-1` is not a count"),
-        ("OUTBOX_RELAY_WAKE", "auto", "`wake` is not in this version"),
+        ("OUTBOX_RELAY_WAKE", "always", "`always` is no way to be woken"),
     ] {
         refused(RUN, &[(name, value)], "", &format!("{name}: {expected}"));
     }
@@ -319,4 +324,62 @@ fn a_selection_is_read_from_flags_and_the_tenant_from_the_environment() {
     assert_eq!(problems.len(), 5, "all at once: {problems:?}");
     let misspelt = events("show", &[("OUTBOX_TENNANT", "south")]).unwrap_err();
     assert!(misspelt[0].contains("the nearest is OUTBOX_TENANT"), "{misspelt:?}");
+}
+
+#[test]
+fn metrics_are_served_on_loopback_unless_something_else_is_said() {
+    let metrics = |line: &str, variables: &[_], file: &str| read(line, variables, file).unwrap().metrics;
+    let served = |line: &str, variables: &[_], file: &str| {
+        metrics(line, variables, file).map(|metrics| (metrics.address.to_string(), metrics.asked_for))
+    };
+    let at = |address: &str, asked_for| Some((address.to_owned(), asked_for));
+    let file = "[metrics]\nlisten = \"127.0.0.1:3\"\n";
+    let with_file = &format!("{RUN} --config FILE");
+    let variable = ("OUTBOX_METRICS_LISTEN", "[::1]:2");
+    assert_eq!(served(RUN, &[], ""), at("127.0.0.1:8269", false));
+    assert_eq!(served(with_file, &[], file), at("127.0.0.1:3", true));
+    assert_eq!(served(with_file, &[variable], file), at("[::1]:2", true));
+    assert_eq!(served(&format!("{with_file} --metrics localhost:1"), &[variable], file), at("127.0.0.1:1", true));
+    assert_eq!(served(&format!("{with_file} --metrics off"), &[variable], file), None);
+    assert_eq!(served(&format!("{RUN} --until-empty"), &[], ""), None);
+    assert_eq!(served(&format!("{RUN} --until-empty --metrics 127.0.0.1:0"), &[], ""), at("127.0.0.1:0", true));
+    let token = "[metrics]\nlisten = \"0.0.0.0:1\"\ntoken = \"env:SECRET\"";
+    let of_all = metrics(with_file, &[("SECRET", "0123456789abcdef")], token).unwrap();
+    assert!(of_all.token.is_some() && !format!("{of_all:?}").contains("0123456789abcdef"), "{of_all:?}");
+    // Only `run` serves, so nobody else needs to be allowed to read the token.
+    assert!(metrics("status --config FILE --database-url sqlite:a", &[], token).is_none());
+}
+
+#[test]
+fn metrics_that_cannot_be_served_are_refused() {
+    for (flag, expected) in [
+        (
+            "everywhere",
+            "--metrics: `everywhere` is not an address to listen on; write 127.0.0.1:8269, [::1]:8269 or off",
+        ),
+        ("8269", "--metrics: `8269` is not an address"),
+        ("0.0.0.0:1", "--metrics: 0.0.0.0:1 can be reached from elsewhere; write metrics.token_file = "),
+        ("[::ffff:10.0.0.1]:1", "--metrics: [::ffff:10.0.0.1]:1 can be reached from elsewhere"),
+    ] {
+        refused(&format!("{RUN} --metrics {flag}"), &[], "", expected);
+    }
+    assert!(read(&format!("{RUN} --metrics [::ffff:127.0.0.1]:1"), &[], "").is_ok());
+    let line = &format!("{RUN} --config FILE");
+    for (written, expected) in [
+        ("token = \"canary\"", "relay.toml:2: the token is shorter than 16 characters"),
+        ("token = \"canary with a space\"", "relay.toml:2: the token is shorter than 16 characters, or holds one"),
+        ("token = \"env:NOT_SET\"", "relay.toml:2: the environment variable NOT_SET is not set"),
+        ("token_file = \"/no/such/file\"", "relay.toml:2: cannot read `/no/such/file`"),
+        ("token = \"canary\"\ntoken_file = \"x\"", "relay.toml:2: two tokens, the other at relay.toml:3"),
+        ("lisen = \"off\"", "relay.toml:2: unknown key `lisen`; the nearest is `listen`; [metrics] has listen, token"),
+        ("listen = 8269", "relay.toml:2: `listen` is a text, not an integer; write it in quotes, such as \"127.0"),
+    ] {
+        refused(line, &[], &format!("[metrics]\n{written}"), expected);
+    }
+    refused(
+        RUN,
+        &[("OUTBOX_METRICS_LISTN", "canary")],
+        "",
+        "OUTBOX_METRICS_LISTN: unknown variable; the nearest is OUTBOX_METRICS_LISTEN",
+    );
 }

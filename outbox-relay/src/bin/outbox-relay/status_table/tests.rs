@@ -1,3 +1,4 @@
+use outbox_core::continuity::ReaderContinuity;
 use outbox_core::status::{DatabaseStatus, HolderStatus, LogStatus, PartitionStatus};
 
 use super::*;
@@ -14,7 +15,31 @@ fn status(subscriptions: Vec<SubscriptionStatus>) -> Status {
         },
         relays: vec![RelayStatus { name: "host-a".into(), state: "alive", seen_seconds_ago: 1.2 }],
         subscriptions,
+        continuity: None,
     }
+}
+
+#[test]
+fn a_person_sees_where_it_was_worked_and_whose_log_is_another() {
+    let reader = |broken: Option<&str>| ReaderContinuity {
+        subscription: "export:daily".into(),
+        partition: 0,
+        broken: broken.map(str::to_owned),
+    };
+    let continuity = Continuity {
+        instance: "0190-a".into(),
+        addresses: vec!["postgres://a:5432/shop".into(), "postgres://b:5432/shop".into()],
+        address: "postgres://c:5432/shop".into(),
+        refused: Some("it looks like a copy".into()),
+        readers: vec![reader(None), reader(Some("position 7 holds another event"))],
+    };
+    let text = render(&Status { continuity: Some(continuity), ..status(Vec::new()) }, false);
+    assert!(text.contains("worked at: postgres://a:5432/shop, postgres://b:5432/shop\n"), "{text}");
+    assert!(text.contains("not worked at postgres://c:5432/shop: it looks like a copy\n"), "{text}");
+    assert!(
+        text.contains("export:daily: position 7 holds another event; run `outbox-relay repair --plan`\n"),
+        "{text}"
+    );
 }
 
 fn billing() -> SubscriptionStatus {

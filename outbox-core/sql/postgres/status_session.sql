@@ -1,0 +1,2 @@
+-- Lets no look wait for long behind somebody's lock. Takes no lock.
+SELECT set_config('lock_timeout', '2s', false)

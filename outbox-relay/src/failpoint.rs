@@ -1,0 +1,186 @@
+//! Named places at which a test ends the process, to see what is left behind; nothing without the feature `failpoints`.
+//!
+//! The variable `OUTBOX_FAILPOINT` holds a name and how often the place is passed before the end, as `checkpoint_sent:3`. The
+//! process ends by `SIGKILL`, as after a loss of power: no destructor runs and nothing is given back.
+
+#![cfg_attr(not(feature = "failpoints"), allow(dead_code, unreachable_pub, reason = "only a test asks for names"))]
+
+/// A place. The comment says what stands and what does not when the process ends there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failpoint {
+    /// Rows were read, and nobody knows of them.
+    AfterRead,
+    /// Rows were taken in, and nothing was handed over.
+    AfterDispatch,
+    /// A call is about to be made.
+    BeforePublish,
+    /// A call was answered, and nobody knows of the answer.
+    AfterPublish,
+    /// The answers were taken in, and no checkpoint tells of them.
+    AfterAcknowledgement,
+    /// A checkpoint is about to be sent.
+    BeforeCheckpoint,
+    /// A checkpoint is on its way; whether the database commits it is open.
+    CheckpointSent,
+    /// A checkpoint is durable, and nobody knows of it.
+    AfterCheckpoint,
+    /// Leases were taken, and nobody works them.
+    LeaseAcquired,
+    /// Leases are about to be renewed.
+    BeforeRenewal,
+    /// Leases were renewed, and nobody knows of it.
+    LeaseRenewed,
+    /// Leases are about to be given back.
+    BeforeRelease,
+    /// Leases were given back, and the process still runs.
+    LeaseReleased,
+    /// Partitions are to be handed over, and what is in flight is still out.
+    HandOverBegun,
+    /// All is done with that was in flight, and the partitions are not given back.
+    HandOverSettled,
+    /// Partitions were given back.
+    HandedOver,
+    /// The number of partitions is about to be changed.
+    BeforeRepartition,
+    /// The number of partitions was changed, and nobody works with it.
+    Repartitioned,
+    /// The relay was asked to stop, and reads no more.
+    StopBegun,
+    /// All that was in flight is done with, and the leases are held.
+    StopSettled,
+    /// Inserts are about to be turned to another segment.
+    BeforeTurn,
+    /// Inserts go into another segment.
+    Turned,
+    /// A segment is about to be emptied.
+    BeforeEmptying,
+    /// The order to empty a segment is on its way; whether the database carries it out is open.
+    EmptyingSent,
+    /// A segment was emptied.
+    Emptied,
+}
+
+impl Failpoint {
+    /// All of them, in the order in which an event meets them.
+    pub const ALL: [Self; 25] = [
+        Self::AfterRead,
+        Self::AfterDispatch,
+        Self::BeforePublish,
+        Self::AfterPublish,
+        Self::AfterAcknowledgement,
+        Self::BeforeCheckpoint,
+        Self::CheckpointSent,
+        Self::AfterCheckpoint,
+        Self::LeaseAcquired,
+        Self::BeforeRenewal,
+        Self::LeaseRenewed,
+        Self::BeforeRelease,
+        Self::LeaseReleased,
+        Self::HandOverBegun,
+        Self::HandOverSettled,
+        Self::HandedOver,
+        Self::BeforeRepartition,
+        Self::Repartitioned,
+        Self::StopBegun,
+        Self::StopSettled,
+        Self::BeforeTurn,
+        Self::Turned,
+        Self::BeforeEmptying,
+        Self::EmptyingSent,
+        Self::Emptied,
+    ];
+
+    /// Its name, as the variable holds it.
+    pub fn name(self) -> String {
+        let mut name = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        name
+    }
+}
+
+/// Ends the process here, if the variable says so.
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub(crate) fn reached(_place: Failpoint) {}
+
+/// Ends the process once the future has begun to wait, if the variable says so.
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub(crate) async fn reached_waiting<T>(_place: Failpoint, future: impl Future<Output = T>) -> T {
+    future.await
+}
+
+#[cfg(feature = "failpoints")]
+pub(crate) use armed::{reached, reached_waiting};
+
+#[cfg(feature = "failpoints")]
+mod armed {
+    use std::future::{Future, poll_fn};
+    use std::pin::pin;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::Failpoint;
+
+    const VARIABLE: &str = "OUTBOX_FAILPOINT";
+
+    /// The place, and how often it is still to be passed.
+    struct Armed {
+        place: String,
+        left: AtomicU32,
+    }
+
+    fn armed() -> Option<&'static Armed> {
+        static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
+        let read = || {
+            let text = std::env::var(VARIABLE).ok()?;
+            let (place, times) = text.split_once(':').unwrap_or((&text, "1"));
+            Some(Armed { place: place.to_owned(), left: AtomicU32::new(times.parse().unwrap_or(1)) })
+        };
+        ARMED.get_or_init(read).as_ref()
+    }
+
+    /// Ends the process here, if the variable says so.
+    pub(crate) fn reached(place: Failpoint) {
+        let Some(armed) = armed().filter(|armed| armed.place == place.name()) else { return };
+        if armed.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            // Nothing is written: whoever set the variable sees the signal that ended the process.
+            let _ = kill_process(getpid(), Signal::KILL);
+        }
+    }
+
+    /// Ends the process once the future has begun to wait, if the variable says so: what it has to say is on its way.
+    pub(crate) async fn reached_waiting<T>(place: Failpoint, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        let mut waited = false;
+        poll_fn(|context| {
+            let polled = future.as_mut().poll(context);
+            if polled.is_pending() && !std::mem::replace(&mut waited, true) {
+                reached(place);
+            }
+            polled
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_place_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = Failpoint::ALL.iter().map(|place| place.name()).collect();
+        assert_eq!(names.len(), Failpoint::ALL.len());
+        assert_eq!(Failpoint::CheckpointSent.name(), "checkpoint_sent");
+    }
+}
