@@ -127,7 +127,8 @@ impl Replay {
         done.last = position(chunk.last());
         done.events += chunk.len() as u64;
         if let Some(rate) = self.rate.filter(|_| !self.dry_run) {
-            self.clock.sleep(Duration::from_secs_f64(chunk.len() as f64 / f64::from(rate.max(1)))).await;
+            let events = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+            self.clock.sleep(Duration::from_secs(1) * events / rate.max(1)).await;
         }
         Ok(())
     }
