@@ -2,6 +2,11 @@
 //!
 //! Open loop: transactions begin when they are due, however long those before them took. The clock of an event starts when
 //! its client knows of the commit and stops when its line is in the file, so an event may well be there earlier.
+//!
+//! Each round is run once more among strangers: a writer of another table, a dump that holds its snapshot and a lock on every
+//! table, and sessions idle in a transaction.
+
+mod strangers;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -18,6 +23,8 @@ use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use tokio::task::JoinSet;
 use uuid::Uuid;
+
+use strangers::Strangers;
 
 use crate::Options;
 use crate::measure::quantile;
@@ -58,29 +65,46 @@ pub(crate) async fn run(server: &Server, options: &Options) -> Result<Table> {
     ));
     for round in 1..=options.rounds {
         eprintln!("  round {round}");
-        let folder = tempfile::tempdir()?;
-        let (committed, seen) = measured(server, &folder.path().join("events.jsonl"), seconds).await?;
-        let own: Vec<f64> = committed.iter().map(|each| each.took.as_secs_f64() * 1e3).collect();
-        let delays = committed.iter().map(|each| {
-            let seen = seen.get(&each.event).with_context(|| format!("event {} never came", each.event))?;
-            Ok(seen.saturating_duration_since(each.at).as_secs_f64() * 1e3)
-        });
-        let delays = delays.collect::<Result<Vec<_>>>()?;
-        for (variant, figures) in [("transaction", &own), ("commit to file", &delays)] {
-            for (unit, share) in [("p50 ms", 0.5), ("p99 ms", 0.99), ("max ms", 1.0)] {
-                table.record(variant, unit, quantile(figures, share));
-            }
+        for among_strangers in [false, true] {
+            let folder = tempfile::tempdir()?;
+            let path = folder.path().join("events.jsonl");
+            record(&mut table, among_strangers, measured(server, &path, seconds, among_strangers).await?)?;
         }
     }
     server.drop_database("bench_latency").await?;
-    let beyond = table.median("commit to file", "p99 ms") - table.median("transaction", "p99 ms");
+    let p99 = |variant: &str| table.median(variant, "p99 ms");
+    let beyond = p99("commit to file") - p99("transaction");
+    let stall = p99("commit to file, strangers") - p99("commit to file");
     table.at_most("commit to file, p50 ms", table.median("commit to file", "p50 ms"), 3.0);
     table.at_most("commit to file, p99 beyond the transactions' own, ms", beyond, 15.0);
+    table.at_most("commit to file, p99 among strangers beyond that without, ms", stall, 10.0);
     Ok(table)
 }
 
+fn record(table: &mut Table, among_strangers: bool, (committed, seen): Measured) -> Result<()> {
+    let own: Vec<f64> = committed.iter().map(|each| each.took.as_secs_f64() * 1e3).collect();
+    let delays = committed.iter().map(|each| {
+        let seen = seen.get(&each.event).with_context(|| format!("event {} never came", each.event))?;
+        Ok(seen.saturating_duration_since(each.at).as_secs_f64() * 1e3)
+    });
+    let delays = delays.collect::<Result<Vec<_>>>()?;
+    let names = match among_strangers {
+        false => ["transaction", "commit to file"],
+        true => ["transaction, strangers", "commit to file, strangers"],
+    };
+    for (variant, figures) in names.into_iter().zip([&own, &delays]) {
+        for (unit, share) in [("p50 ms", 0.5), ("p99 ms", 0.99), ("max ms", 1.0)] {
+            table.record(variant, unit, quantile(figures, share));
+        }
+    }
+    Ok(())
+}
+
+/// What was committed, and when each event stood in the file.
+type Measured = (Vec<Committed>, HashMap<Uuid, Instant>);
+
 /// Runs the load beside a relay; what was committed, and when it stood in the file.
-async fn measured(server: &Server, path: &Path, seconds: u64) -> Result<(Vec<Committed>, HashMap<Uuid, Instant>)> {
+async fn measured(server: &Server, path: &Path, seconds: u64, among_strangers: bool) -> Result<Measured> {
     let url = server.database("bench_latency").await?;
     let mut connection = PgConnection::connect(&url).await?;
     for statement in TABLES {
@@ -90,6 +114,7 @@ async fn measured(server: &Server, path: &Path, seconds: u64) -> Result<(Vec<Com
     let publisher = format!("file:{}", path.display());
     let relay = Program::run(server, &url, ["--publisher", &publisher, "--wake", "notify"])?;
     until_running(&mut connection, path).await?;
+    let strangers = if among_strangers { Some(Strangers::come(&url).await?) } else { None };
 
     let wanted = Arc::new(AtomicUsize::new(usize::MAX));
     let reader = thread::spawn({
@@ -100,6 +125,7 @@ async fn measured(server: &Server, path: &Path, seconds: u64) -> Result<(Vec<Com
     wanted.store(committed.len(), Ordering::Release);
     let seen = tokio::task::spawn_blocking(|| reader.join()).await?;
     let seen = seen.map_err(|_| anyhow!("the file's reader panicked"))??;
+    drop(strangers);
     relay.stop().await?;
     Ok((committed, seen))
 }

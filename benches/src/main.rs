@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "a bench lets time pass, and watches programs that send no signal")]
 
 mod append;
+mod batch;
 mod business;
 mod counted;
 mod derive_compile;
@@ -64,6 +65,8 @@ enum Bench {
     Memory,
     /// From commit to file at 500 transactions a second
     Latency,
+    /// How long one read takes, however much waits, and behind dead rows, on PostgreSQL
+    Batch,
     /// Appending an event by the library and by hand, on PostgreSQL
     Append,
     /// A business transaction with a separate append against without, on PostgreSQL
@@ -107,6 +110,7 @@ async fn main() -> Result<()> {
             Bench::Export => export::run(&server, &options).await?,
             Bench::Memory => memory::run(&server, &options).await?,
             Bench::Latency => latency::run(&server, &options).await?,
+            Bench::Batch => batch::run(&server, &options).await?,
             Bench::Append => append::run(&server, &options).await?,
             Bench::Business => business::run(&server, &options).await?,
             Bench::Update => update::run(&server, &options).await?,

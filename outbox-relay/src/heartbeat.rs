@@ -20,6 +20,7 @@ use crate::metrics::{self, Operation};
 use crate::reaction::{self, Reaction};
 use crate::retry::Schedule;
 use crate::seat::Seat;
+use crate::wake::Bell;
 
 /// Asks for the lease of a reader of one row, and once more where the process that holds it is known to be dead.
 pub(crate) async fn claim(
@@ -45,6 +46,8 @@ pub(crate) struct Heartbeat {
     pub(crate) relay: RelayIdentity,
     pub(crate) length: Duration,
     pub(crate) seats: Vec<Arc<Seat>>,
+    /// Rung when the database was away: whoever sleeps is to look whether it is still the same.
+    pub(crate) bell: Arc<Bell>,
     /// Told when there is something to be given back or asked for at once.
     pub(crate) hurry: Arc<Notify>,
     /// Cancelled when all workers have ended.
@@ -68,6 +71,7 @@ impl Heartbeat {
                     at_work = true;
                     if trouble.take().is_some() {
                         tracing::info!("leases are renewed again");
+                        self.bell.ring();
                     }
                     schedule.reset();
                     self.length / 3

@@ -421,6 +421,7 @@ impl Whole {
             relay: identity::of_this_process(&self.settings.name),
             length: self.settings.lease,
             seats: self.seats.clone(),
+            bell: self.bell.clone(),
             hurry: self.hurry.clone(),
             end,
         }

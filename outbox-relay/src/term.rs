@@ -353,8 +353,8 @@ impl<'m> Term<'m> {
             || now.duration_since(since) >= CHECKPOINT_DELAY
             || drained.is_some()
             || self.may_take_letters()
-            || (!self.dispatch.is_moving()
-                && (self.stopping_since.is_some() || self.target.is_some() || self.drain_waits()));
+            || (self.drain.is_pending() && self.dispatch.wants_write() && !self.dispatch.is_moving())
+            || (!self.dispatch.is_moving() && (self.stopping_since.is_some() || self.target.is_some()));
         if !due || now < self.pace.write_at {
             return;
         }

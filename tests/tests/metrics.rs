@@ -9,7 +9,7 @@ use outbox_core::publisher::{Answer, PublishError, PublishErrorKind};
 use outbox_core::testing::{ManualClock, MemoryStore};
 use outbox_core::{Clock as _, Filter, NewEvent, Retention};
 use outbox_relay::metrics::names;
-use outbox_relay::{ChangeLog, Relay};
+use outbox_relay::{ChangeLog, Relay, Retry, Subscription, Then};
 use outbox_tests::conformance::interposed::Interposed;
 use outbox_tests::conformance::log::{SUBSCRIPTION, subscription};
 use outbox_tests::conformance::sink::Sink;
@@ -164,6 +164,17 @@ mod postgres {
         eventually("the lease to change hands", steal, |stolen| *stolen).await;
     }
 
+    /// What will not pass stays owed.
+    fn blocking(publisher: impl outbox_core::Publisher) -> Subscription {
+        let retry = Retry {
+            first: Duration::from_millis(20),
+            max: Duration::from_millis(100),
+            then: Then::Block,
+            ..Retry::default()
+        };
+        subscription(publisher).retry(retry)
+    }
+
     #[test]
     fn every_metric_is_recorded_by_its_name_and_labels() {
         recorded(|recorded| async move {
@@ -172,7 +183,7 @@ mod postgres {
             let at_once = Duration::from_millis(20);
             let retention = Retention { keep: Duration::ZERO, every: at_once, ..Retention::default() };
             let relay = Relay::builder(store.clone()).poll_max(at_once).lease(Duration::from_secs(1));
-            let relay = relay.retention(retention).subscription(subscription(moody())).start().await.unwrap();
+            let relay = relay.retention(retention).subscription(blocking(moody())).start().await.unwrap();
             write(&backend, &["a"], 1, 3).await;
             moved(&recorded, names::BYTES_FREED).await;
 
@@ -228,7 +239,7 @@ mod postgres {
                 _ => Answer::Published,
             });
             let relay =
-                |sink| Relay::builder(backend.store()).retention(retention.clone()).subscription(subscription(sink));
+                |sink| Relay::builder(backend.store()).retention(retention.clone()).subscription(blocking(sink));
             let blocked = relay(sink.clone()).start().await.unwrap();
             write(&backend, &["never", "a"], 1, 1).await;
             eventually("an owed event to keep its segment", async || kept("owed"), |kept| *kept == Some(1.0)).await;

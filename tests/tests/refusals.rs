@@ -249,6 +249,7 @@ async fn a_user_who_may_not_clean_is_told_what_to_grant_and_relays_all_the_same(
     shop.sql(&format!(
         "CREATE ROLE {user} LOGIN PASSWORD 'canary'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user};
          GRANT INSERT, UPDATE, DELETE ON outbox_checkpoint, outbox_lease, outbox_relay, outbox_dead_letter TO {user};
+         GRANT INSERT, UPDATE ON outbox_meta TO {user};
          GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {user};
          INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'k', '{{}}')"
     ))

@@ -16,8 +16,8 @@ const LIMIT: Duration = Duration::from_mins(12);
 const LIMIT_OF_EXTRA: Duration = Duration::from_mins(5);
 
 /// What is run once more against a further server: nextest's filter of all that talks to PostgreSQL.
-const ON_POSTGRES: &str =
-    "test(/^postgres/) or binary(postgres) or binary(order) or binary(refusals) or binary(continuity) or binary(disk)";
+const ON_POSTGRES: &str = "test(/^postgres/) or binary(postgres) or binary(refusals) or binary(continuity) or \
+    test(the_whole_load) or test(a_restarted_server)";
 
 /// Builds, and runs the tests against each server in turn.
 pub(crate) fn run(children: &Children, with: &[Extra], arguments: &[String]) -> Result<ExitCode> {

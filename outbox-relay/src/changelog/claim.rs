@@ -18,6 +18,7 @@ use super::setbacks::Setbacks;
 use crate::connections::{Errand, Ledger};
 use crate::heartbeat::{self, Heartbeat};
 use crate::seat::Seat;
+use crate::wake::Bell;
 use crate::{identity, reaction};
 
 /// How long the lease lasts without renewal: a program that writes to a slow target may keep the runtime busy for a while.
@@ -59,6 +60,7 @@ impl Claim {
             relay,
             length: LEASE,
             seats: vec![seat.clone()],
+            bell: Arc::new(Bell::new()),
             hurry,
             end: end.clone(),
         };

@@ -41,6 +41,11 @@ impl Drain {
         }
     }
 
+    /// Whether one is not answered yet.
+    pub(super) fn is_pending(&self) -> bool {
+        self.asked > self.answered
+    }
+
     /// Whether one was asked for that no read has begun after.
     pub(super) fn wants_read(&self) -> bool {
         self.reading < self.asked
@@ -57,11 +62,6 @@ impl Term<'_> {
     pub(super) fn drain_asked(&mut self, number: u64, now: Instant) {
         self.drain.asked = number;
         self.pace.read_at = self.pace.read_at.min(now);
-    }
-
-    /// Whether what a drain waits for was read, so that whatever is left to be written is written at once.
-    pub(super) fn drain_waits(&self) -> bool {
-        self.drain.seen.is_some()
     }
 
     /// The drain whose events are all done with, and perhaps not yet in a checkpoint.

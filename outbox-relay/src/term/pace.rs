@@ -76,6 +76,11 @@ impl Pace {
             self.quiet_since = now;
             return;
         }
+        if bell.state().rung_since(self.read_under) {
+            // What was rung for may have been written after the read began.
+            self.read_at = now;
+            return;
+        }
         let pause = self.polling.pause(holes);
         let rest = if settled { bell.rest(self.read_under, now.duration_since(self.quiet_since)) } else { Rest::AsSet };
         self.read_at = match rest {

@@ -174,7 +174,7 @@ impl Store for SqliteStore {
         if mode == WakeMode::Poll {
             return Ok(Waking::Polling("the settings say so".to_owned()));
         }
-        Ok(Waking::Told(Box::new(SqliteWake::new(open(&self.options).await?, &self.names))))
+        Ok(Waking::Told(Box::new(SqliteWake::new(open(&self.options).await?, self.file(), &self.names))))
     }
 
     async fn desk(&self) -> Result<Box<dyn Desk>, StoreError> {

@@ -5,16 +5,18 @@
 //! and the log itself only where that has moved.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use outbox_core::source::Holder;
 use outbox_core::wake::{Armed, Wake};
-use outbox_core::{Names, Position, StoreError};
+use outbox_core::{Names, Position, StoreError, StoreErrorKind};
 use sqlx::SqlStr;
 use sqlx::sqlite::SqliteConnection;
 
 use super::connection::{CALL, bounded, statement};
+use super::place::identity;
 
 const LAST_POSITION: &str = outbox_core::sql::sqlite::SOURCE_LAST_POSITION;
 const VERSION: &str = outbox_core::sql::sqlite::WAKE_VERSION;
@@ -28,6 +30,9 @@ const AT_MOST: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct SqliteWake {
     connection: SqliteConnection,
+    file: PathBuf,
+    /// Which file the connection has open.
+    identity: Option<String>,
     last_position: SqlStr,
     version: Option<i64>,
     /// The last position drawn when it was looked at last.
@@ -35,8 +40,9 @@ pub(super) struct SqliteWake {
 }
 
 impl SqliteWake {
-    pub(super) fn new(connection: SqliteConnection, names: &Names) -> Self {
-        Self { connection, last_position: statement(names, LAST_POSITION), version: None, last: 0 }
+    pub(super) fn new(connection: SqliteConnection, file: &Path, names: &Names) -> Self {
+        let last_position = statement(names, LAST_POSITION);
+        Self { connection, file: file.to_owned(), identity: identity(file), last_position, version: None, last: 0 }
     }
 
     /// Whether a position was drawn since this was last asked.
@@ -56,6 +62,10 @@ impl SqliteWake {
 #[async_trait]
 impl Wake for SqliteWake {
     async fn arm(&mut self, _length: Duration) -> Result<Armed, StoreError> {
+        if identity(&self.file) != self.identity {
+            let message = "the database file was replaced or removed; opening it again";
+            return Err(StoreError::new(StoreErrorKind::Unavailable, message));
+        }
         self.has_moved().await?;
         Ok(Armed { continued: true, last_position: self.last })
     }

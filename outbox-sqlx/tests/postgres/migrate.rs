@@ -73,11 +73,11 @@ async fn tables_of_the_first_revision_are_brought_up_to_date_for_all_who_may_wri
     let first = outbox_core::sql::postgres::MIGRATE;
     execute(&mut session, &format!("BEGIN; {first} COMMIT; CREATE ROLE {writer}")).await;
     execute(&mut session, &format!("GRANT SELECT ON SEQUENCE outbox_segment TO {writer}")).await;
-    let error = database.store.check().await.unwrap_err();
+    let error = database.owner.check().await.unwrap_err();
     assert!(error.to_string().contains("revision 1"), "{error}");
-    assert!(database.store.migrate(8).await.unwrap());
-    assert!(!database.store.migrate(8).await.unwrap());
-    database.store.check().await.unwrap();
+    assert!(database.owner.migrate(8).await.unwrap());
+    assert!(!database.owner.migrate(8).await.unwrap());
+    database.owner.check().await.unwrap();
     let may = format!("SELECT has_sequence_privilege('{writer}', 'outbox_wake', 'SELECT')");
     let may: bool = sqlx::query_scalar(sqlx::AssertSqlSafe(may)).fetch_one(&mut session).await.unwrap();
     assert!(may);

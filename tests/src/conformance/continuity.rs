@@ -75,7 +75,8 @@ pub async fn a_lost_lease_makes_no_relay_forget_what_it_read<B: SqlBackend>(back
     let (sink, store, running) = running(backend).await;
     checkpointed(backend, 5).await;
     // The reader learns nothing: the heartbeat finds its lease gone, and takes the next one from the older database.
-    within("a read under way", store.hold_back_a_read()).await;
+    let waker = running.waker();
+    tokio::join!(biased; within("a read under way", store.hold_back_a_read()), async { waker.wake() });
     backend.admin(B::SET_BACK).await;
     // As a restored backup has it: a checkpoint that fits its log, and no lease.
     let forget =

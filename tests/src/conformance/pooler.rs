@@ -147,7 +147,7 @@ pub async fn a_pooler_is_found_out_and_told(backend: &Postgres) {
     assert_eq!(wake.verdict, Verdict::Warning);
     assert!(wake.found.contains("a pooler hands out a connection for each transaction"), "{wake:?}");
     assert!(wake.remedy.as_deref().unwrap().contains("the database itself"), "{wake:?}");
-    let direct = backend.store().examine().await.unwrap();
+    let direct = PgStore::from_options(backend.relay().clone(), Names::default()).examine().await.unwrap();
     let wake = direct.iter().find(|finding| finding.check == "wake").unwrap();
     assert_eq!(wake.verdict, Verdict::Ok, "{wake:?}");
     assert_eq!(left_behind(&through).await, vec![String::new(); SESSIONS as usize]);

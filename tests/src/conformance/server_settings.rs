@@ -136,14 +136,9 @@ pub async fn a_user_who_may_not_record_is_told_what_to_grant(backend: &Postgres)
     assert!(sink.taken().is_empty());
     let continuity = store.status().await.unwrap().continuity.unwrap();
     assert_eq!((continuity.addresses.len(), continuity.refused), (0, None));
-    let refused = [
-        store.mender().await.unwrap().unwrap().adopt(false, &signature()).await.unwrap_err(),
-        store.mender().await.unwrap().unwrap().repair(None, &signature()).await.unwrap_err(),
-    ];
-    for refused in refused {
-        assert_eq!(refused.kind(), StoreErrorKind::Precondition);
-        assert!(refused.to_string().contains("GRANT INSERT, UPDATE, DELETE ON outbox_meta TO"), "{refused}");
-    }
+    let refused = store.mender().await.map(drop).unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Precondition);
+    assert!(refused.to_string().contains("GRANT INSERT, UPDATE ON outbox_meta TO"), "{refused}");
     backend.admin(&format!("GRANT INSERT, UPDATE ON outbox_meta TO {user}; {}", Postgres::SET_BACK)).await;
     let refused = store.mender().await.unwrap().unwrap().repair(None, &signature()).await.unwrap_err();
     assert!(refused.to_string().contains("GRANT UPDATE ON SEQUENCE outbox_event_position_seq TO"), "{refused}");

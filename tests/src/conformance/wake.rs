@@ -314,6 +314,11 @@ pub async fn a_wake_that_hears_nothing_any_more_says_so(backend: &Postgres) {
     assert_eq!(within("the loss", lost.told()).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
     let mut old = told(backend).await;
     old.arm(HOUR).await.unwrap();
-    backend.admin("DROP SEQUENCE outbox_wake; CREATE SEQUENCE outbox_wake MINVALUE -9223372036854775807 START 0").await;
+    backend
+        .admin(
+            "DROP SEQUENCE outbox_wake; CREATE SEQUENCE outbox_wake MINVALUE -9223372036854775807 START 0;
+             GRANT SELECT, UPDATE ON SEQUENCE outbox_wake TO outbox_relay",
+        )
+        .await;
     assert_eq!(old.arm(HOUR).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
 }

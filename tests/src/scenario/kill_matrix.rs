@@ -33,7 +33,7 @@ pub use self::shop::Kind;
 const WINDOW: u64 = 40;
 
 /// So many cases are under way together.
-const TOGETHER: usize = 3;
+const TOGETHER: usize = 6;
 
 /// How long a relay may take to come to a failpoint, or to its end.
 const PATIENCE: Duration = Duration::from_secs(40);

@@ -102,7 +102,15 @@ async fn a_dump_restored_into_another_server_goes_on_at_the_same_address() -> Re
     let upgraded = block_in_place(|| Cluster::start_with(new, ClusterOptions::default()))?;
     upgraded.create_database("shop")?;
     let dump = stage.folder().join("shop.sql");
-    done(upgraded.binaries().command("pg_dump").arg(stage.cluster.url("shop")).arg("-f").arg(&dump))?;
+    done(
+        upgraded
+            .binaries()
+            .command("pg_dump")
+            .arg("--no-privileges")
+            .arg(stage.cluster.url("shop"))
+            .arg("-f")
+            .arg(&dump),
+    )?;
     done(upgraded.bin("psql").args(["-q", "-X", "-v", "ON_ERROR_STOP=1", "-d", "shop", "-f"]).arg(&dump))?;
     block_in_place(|| stage.cluster.stop(StopMode::Fast))?;
     proxy.lead_to(format!("127.0.0.1:{}", upgraded.port()));

@@ -198,7 +198,7 @@ pub(crate) struct Migrate {
     #[arg(long, value_name = "N",
         value_parser = clap::value_parser!(u8).range(1..=i64::from(outbox_core::schema::MAX_SEGMENTS)))]
     pub(crate) segments: Option<u8>,
-    /// Let writers in plain SQL wake a sleeping relay, by a trigger (PostgreSQL, nothing prepared)
+    /// Let plain SQL wake a sleeping relay on PostgreSQL, by a trigger; not with two-phase commits
     #[arg(long)]
     pub(crate) wake_trigger: bool,
     /// Take that trigger away
