@@ -294,7 +294,7 @@ pub(crate) struct RelayFlags {
     /// The longest pause between two looks at a quiet outbox [default: 2s]
     #[arg(long, value_name = "DURATION")]
     pub(crate) poll_max: Option<String>,
-    /// Whether writers wake the relay: auto, poll, or notify also where transactions may be prepared [default: auto]
+    /// Whether writers wake it: auto, poll, or notify even where transactions are prepared [default: auto]
     #[arg(long, value_name = "MODE")]
     pub(crate) wake: Option<String>,
 }
