@@ -27,7 +27,7 @@ impl Publisher for Carrier {
 }
 
 impl Carrier {
-    fn take(&self, Delivery { event, attempt }: &Delivery) -> Answer {
+    fn take(&self, Delivery { event, attempt, .. }: &Delivery) -> Answer {
         let step = event.event_type.as_deref().unwrap_or_default();
         let (word, answer) = match (event.key.as_str(), step, attempt) {
             ("2", "packed", 1) => ("retry", Answer::Retry { after: None, reason: "the van is full".into() }),

@@ -22,6 +22,7 @@
 //! The queue belongs to the key, whoever works its partition: the column `partition_id` is 0 for all.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -113,6 +114,8 @@ pub struct Parked {
     pub reason: String,
     /// How often it was tried.
     pub attempts: u32,
+    /// Whether it was published before and is to be sent once more, marked.
+    pub replayed: bool,
 }
 
 /// A key that has letters; a letter without a key stands for itself.
@@ -128,11 +131,22 @@ pub struct Queue {
     pub is_parked: bool,
 }
 
+/// A letter that a relay has taken to send it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TakenLetter {
+    /// Its copy.
+    pub row: Row,
+    /// How often it was tried before.
+    pub attempts: u32,
+    /// Whether it was published before and is sent once more.
+    pub replayed: bool,
+}
+
 /// Letters that a relay has taken to send them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Taken {
-    /// The first of the queue, and how often each was tried before, in position order.
-    pub letters: Vec<(Row, u32)>,
+    /// The first of the queue, in position order.
+    pub letters: Vec<TakenLetter>,
     /// Whether there may be more.
     pub more: bool,
 }
@@ -217,6 +231,21 @@ pub trait Desk: Send {
     ///
     /// [`StoreError`] as for [`Desk::letters`].
     async fn decide(&mut self, subscription: &str, decision: &Decision) -> Result<Vec<Position>, StoreError>;
+
+    /// Puts events that were published before among the letters, to be sent once more, and lets the relay know. One that
+    /// is there already stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Desk::letters`].
+    async fn replay(&mut self, subscription: &str, letters: &[Arc<Parked>]) -> Result<(), StoreError>;
+
+    /// How many letters of a replay are still to be sent.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Desk::letters`].
+    async fn replaying(&mut self, subscription: &str) -> Result<u64, StoreError>;
 
     /// The names of all subscriptions that have a checkpoint or letters.
     ///

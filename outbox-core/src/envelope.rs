@@ -43,6 +43,9 @@ pub enum EnvelopeError {
 /// What a line holds beside the event's own texts, generously.
 const LINE_OVERHEAD: usize = 1024;
 
+/// The end of each line.
+const END: &[u8] = b"}\n";
+
 /// CloudEvents 1.0 in structured mode, one JSON object a line.
 ///
 /// Payloads pass through as they are: numbers keep every digit, keys their order and their repetitions; only line breaks
@@ -68,6 +71,19 @@ impl CloudEvents {
         // Room for the whole line at once: growing by doubling would take twice the memory of a large payload.
         out.reserve(event.size() + LINE_OVERHEAD);
         self.write(event, out).inspect_err(|_| out.truncate(start))
+    }
+
+    /// As [`CloudEvents::write_line`], for an event that was published before: the line says `"replayed":true`.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn write_replay(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), EnvelopeError> {
+        self.write_line(event, out)?;
+        out.truncate(out.len() - END.len());
+        out.extend_from_slice(br#","replayed":true"#);
+        out.extend_from_slice(END);
+        Ok(())
     }
 
     fn write(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), EnvelopeError> {
@@ -101,7 +117,7 @@ impl CloudEvents {
                 raw_field(out, "traceparent", traceparent.get().as_bytes());
             }
         }
-        out.extend_from_slice(b"}\n");
+        out.extend_from_slice(END);
         Ok(())
     }
 }
@@ -322,6 +338,17 @@ mod tests {
             let line = line(&Event { headers, ..event(b"{}") }).unwrap();
             assert_eq!(line.split_once("\"data\":{").unwrap().1, expected, "{value}");
         }
+    }
+
+    #[test]
+    fn a_replay_says_so_and_is_the_same_otherwise() {
+        let (mut line, mut again) = (Vec::new(), Vec::new());
+        let envelope = CloudEvents::new("/outbox/shop");
+        envelope.write_line(&event(b"1"), &mut line).unwrap();
+        envelope.write_replay(&event(b"1"), &mut again).unwrap();
+        let again = String::from_utf8(again).unwrap();
+        assert_eq!(again.replace(r#","replayed":true"#, "").as_bytes(), line);
+        assert!(again.ends_with(",\"replayed\":true}\n"), "{again}");
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct Delivery {
     pub event: Box<Event>,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+    /// Whether it was published before and somebody asked that it be sent once more.
+    pub replayed: bool,
 }
 
 /// What became of one event.

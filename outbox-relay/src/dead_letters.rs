@@ -204,7 +204,7 @@ async fn decide(desk: &mut dyn Desk, subscription: &str, decision: &Decision) ->
     Err(not_parked(&now))
 }
 
-async fn known(desk: &mut dyn Desk, subscription: &str) -> Result<(), DecisionError> {
+pub(crate) async fn known(desk: &mut dyn Desk, subscription: &str) -> Result<(), DecisionError> {
     let known = desk.subscriptions().await?;
     if known.iter().any(|name| name == subscription) {
         return Ok(());

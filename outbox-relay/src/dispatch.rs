@@ -123,7 +123,7 @@ impl Dispatch {
         self.bytes += event.size();
         let order = order_of(&event);
         let position = event.position;
-        let delivery = Delivery { event, attempt: 1 };
+        let delivery = Delivery { event, attempt: 1, replayed: false };
         if let Some(lane) = self.lanes.get_mut(&order)
             && (lane.state != LaneState::Idle || lane.is_barred(position))
         {

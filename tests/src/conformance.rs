@@ -307,6 +307,8 @@ macro_rules! conformance {
                 a_subscription_that_skips_passes_on,
                 a_key_in_trouble_spills_and_comes_back,
                 a_call_that_hangs_is_given_up_and_made_again,
+                what_was_published_is_sent_once_more_marked_and_in_order,
+                a_replay_survives_a_restart_and_waits_for_a_relay,
             }
             $crate::behaviours! { $backend, stopping:
                 a_stop_waits_for_what_is_in_flight,

@@ -24,5 +24,5 @@ WITH queue AS MATERIALIZED (
 SELECT position, event_id, occurred_at, schema_version, true AS wanted, false AS shortened, NULL::bigint AS inserted,
     topic, event_key, event_type, aggregate_type, operation, payload, old_payload, payload_binary, old_payload_binary,
     content_type, headers, tenant_id, actor, transaction_id,
-    readable, reason, attempts, (SELECT count(*) FROM queue) AS found
+    readable, reason, attempts, replayed, (SELECT count(*) FROM queue) AS found
 FROM taken ORDER BY position

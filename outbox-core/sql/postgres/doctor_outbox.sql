@@ -90,6 +90,6 @@ FROM (
     SELECT 9, 'dead letters', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END,
         format('%s events of %s keys will not pass', count(*), count(DISTINCT event_key)),
         'see each with its reason: SELECT subscription, position, event_key, reason FROM ' || 'outbox_dead_letter'::regclass
-    FROM outbox_dead_letter WHERE state NOT IN ('skipped', 'discarded')
+    FROM outbox_dead_letter WHERE state NOT IN ('skipped', 'discarded') AND NOT (replayed AND state IN ('waiting', 'draining'))
 ) checks
 ORDER BY place

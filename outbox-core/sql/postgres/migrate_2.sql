@@ -59,6 +59,7 @@ ALTER TABLE outbox_dead_letter
     ADD COLUMN transaction_id     text,
     ADD COLUMN occurred_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
     ADD COLUMN readable           boolean     NOT NULL DEFAULT true,
+    ADD COLUMN replayed           boolean     NOT NULL DEFAULT false,
     ADD COLUMN original_payload   bytea,
     ADD COLUMN settled_by         text,
     ADD COLUMN settled_reason     text,

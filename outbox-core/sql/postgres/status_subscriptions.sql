@@ -15,6 +15,7 @@ CROSS JOIN LATERAL (
     -- counted once, with the first partition
     FROM outbox_dead_letter AS letter WHERE letter.subscription = named.subscription AND named.partition_id = 0
         AND letter.state NOT IN ('skipped', 'discarded')
+        AND NOT (letter.replayed AND letter.state IN ('waiting', 'draining'))
 ) AS letters
 WHERE subscription NOT LIKE 'export:%' AND subscription NOT LIKE 'hold:%'
 ORDER BY subscription, partition_id

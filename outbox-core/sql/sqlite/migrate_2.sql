@@ -25,6 +25,7 @@ ALTER TABLE outbox_dead_letter ADD COLUMN schema_version INTEGER;
 ALTER TABLE outbox_dead_letter ADD COLUMN transaction_id TEXT;
 ALTER TABLE outbox_dead_letter ADD COLUMN occurred_at TEXT NOT NULL DEFAULT '1970-01-01T00:00:00.000000Z';
 ALTER TABLE outbox_dead_letter ADD COLUMN readable INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE outbox_dead_letter ADD COLUMN replayed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox_dead_letter ADD COLUMN original_payload BLOB;
 ALTER TABLE outbox_dead_letter ADD COLUMN settled_by TEXT;
 ALTER TABLE outbox_dead_letter ADD COLUMN settled_reason TEXT;

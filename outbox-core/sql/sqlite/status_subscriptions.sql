@@ -6,10 +6,12 @@ SELECT s.subscription, s.partition_id,
     coalesce(l.expires_at > (julianday('now') - 2440587.5) * 86400.0, 0) AS owned,
     (julianday('now') - 2440587.5) * 86400.0 AS now,
     (SELECT count(*) FROM outbox_dead_letter d WHERE d.subscription = s.subscription AND s.partition_id = 0
-        AND d.state NOT IN ('skipped', 'discarded')) AS parked_events,
+        AND d.state NOT IN ('skipped', 'discarded')
+        AND NOT (d.replayed AND d.state IN ('waiting', 'draining'))) AS parked_events,
     (SELECT count(DISTINCT d.event_key) FROM outbox_dead_letter d
         WHERE d.subscription = s.subscription AND s.partition_id = 0
-        AND d.state NOT IN ('skipped', 'discarded')) AS parked_keys
+        AND d.state NOT IN ('skipped', 'discarded')
+        AND NOT (d.replayed AND d.state IN ('waiting', 'draining'))) AS parked_keys
 FROM (SELECT subscription, partition_id FROM outbox_checkpoint UNION SELECT subscription, partition_id FROM outbox_lease) s
 LEFT JOIN outbox_checkpoint c ON c.subscription = s.subscription AND c.partition_id = s.partition_id
 LEFT JOIN outbox_lease l ON l.subscription = s.subscription AND l.partition_id = s.partition_id

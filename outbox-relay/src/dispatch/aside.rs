@@ -17,10 +17,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
-use outbox_core::dead_letter::{Parked, Queue, State, Taken};
+use outbox_core::dead_letter::{Parked, Queue, State, Taken, TakenLetter};
 use outbox_core::publisher::Delivery;
 use outbox_core::source::Row;
-use outbox_core::{Event, Position};
+use outbox_core::{Event, Filter, Position};
 
 use super::lane::{Aside, LaneState, Order};
 use super::{Dispatch, Then};
@@ -37,6 +37,7 @@ const WRITTEN: usize = 2000;
 struct Known {
     attempts: u32,
     taken: bool,
+    replayed: bool,
 }
 
 /// What is on its way to the dead letters and back.
@@ -68,7 +69,7 @@ pub(super) struct Letters {
 
 impl Letters {
     pub(super) fn new(recorded: impl IntoIterator<Item = Position>) -> Self {
-        let known = |position| (position, Known { attempts: 0, taken: false });
+        let known = |position| (position, Known { attempts: 0, taken: false, replayed: false });
         Self { known: recorded.into_iter().map(known).collect(), ..Self::default() }
     }
 
@@ -92,7 +93,8 @@ impl Dispatch {
         let attempts = if before.is_some_and(|known| known.taken) { attempts.max(1) } else { attempts };
         let skips = self.retry.then == Then::Skip;
         let state = if skips { State::Skipped } else { State::Parked };
-        self.letters.new.push(Arc::new(Parked { event, readable, state, reason, attempts }));
+        let replayed = before.is_some_and(|known| known.replayed);
+        self.letters.new.push(Arc::new(Parked { event, readable, state, reason, attempts, replayed }));
         let taken = before.is_some_and(|known| known.taken);
         if let Some(lane) = self.lanes.get_mut(&order)
             && taken
@@ -238,7 +240,8 @@ impl Dispatch {
                 lane.aside.stored += 1;
                 let (reason, attempts) = (format!("waits behind position {barrier}"), delivery.attempt - 1);
                 let state = State::Waiting;
-                parked.push(Arc::new(Parked { event: delivery.event, readable: true, state, reason, attempts }));
+                let (event, readable, replayed) = (delivery.event, true, false);
+                parked.push(Arc::new(Parked { event, readable, state, reason, attempts, replayed }));
             }
             self.troubles.remove(&position);
         }
@@ -276,7 +279,9 @@ impl Dispatch {
     }
 
     /// Notes what became of taking: the letters, or nothing where that failed.
-    pub(crate) fn taken(&mut self, queue: &Queue, taken: Option<Taken>) {
+    ///
+    /// A replay of what the subscription does not want is not sent.
+    pub(crate) fn taken(&mut self, queue: &Queue, taken: Option<Taken>, filter: &Filter) {
         let order = Order::new(&queue.key, queue.first);
         let Some(lane) = self.lanes.get_mut(&order) else { return };
         lane.aside.taking = false;
@@ -284,27 +289,39 @@ impl Dispatch {
             None => self.note_takeable(&order),
             // Somebody was there before: the table says what is left.
             Some(taken) if taken.letters.is_empty() => self.letters.stale = true,
-            Some(taken) => self.take_in(&order, taken),
+            Some(mut taken) => {
+                let unwanted = |letter: &mut TakenLetter| match &letter.row {
+                    Row::Event(event) => letter.replayed && !filter.passes(event),
+                    _ => false,
+                };
+                let refused = taken.letters.extract_if(.., unwanted);
+                self.letters.forgiven.extend(refused.map(|letter| letter.row.position()));
+                if taken.letters.is_empty() {
+                    self.letters.stale = true;
+                } else {
+                    self.take_in(&order, taken);
+                }
+            }
         }
     }
 
     fn take_in(&mut self, order: &Order, taken: Taken) {
         let Some(lane) = self.lanes.get_mut(order) else { return };
-        let last = taken.letters.last().map_or(0, |(row, _)| row.position());
+        let last = taken.letters.last().map_or(0, |letter| letter.row.position());
         lane.aside.stored = lane.aside.stored.saturating_sub(taken.letters.len() as u64);
         if !lane.aside.parked {
             lane.barrier = taken.more.then_some(last + 1);
             lane.aside.open = taken.more;
         }
         let mut unreadable = None;
-        for (row, attempts) in taken.letters {
+        for TakenLetter { row, attempts, replayed } in taken.letters {
             self.events += 1;
             lane.aside.taken += 1;
-            self.letters.known.insert(row.position(), Known { attempts, taken: true });
+            self.letters.known.insert(row.position(), Known { attempts, taken: true, replayed });
             match row {
                 Row::Event(event) => {
                     self.bytes += event.size();
-                    lane.waiting.insert(event.position, Delivery { event, attempt: 1 });
+                    lane.waiting.insert(event.position, Delivery { event, attempt: 1, replayed });
                 }
                 Row::Unreadable(row) => {
                     let reason = row.reason.clone();
@@ -314,7 +331,7 @@ impl Dispatch {
                     if unreadable.is_none() {
                         unreadable = Some((copy, reason));
                     } else {
-                        lane.waiting.insert(copy.position, Delivery { event: copy, attempt: 1 });
+                        lane.waiting.insert(copy.position, Delivery { event: copy, attempt: 1, replayed });
                     }
                 }
                 Row::Filtered(_) => {}
@@ -368,6 +385,8 @@ impl Dispatch {
     fn look_at(&mut self, order: &Order, queue: &Queue) {
         let lane = self.lanes.entry(order.clone()).or_default();
         if lane.aside.fresh || lane.aside.taking {
+            // What was seen is older than what is known here: it is looked at again.
+            self.letters.stale = true;
             return;
         }
         lane.aside.stored = queue.letters.saturating_sub(lane.aside.taken as u64);

@@ -41,11 +41,13 @@ impl<'b> Lines<'b> {
     }
 
     /// Later events of a key wait when an earlier one cannot be written.
-    fn write_line(&mut self, Delivery { event, .. }: &'b Delivery, piece: &mut Vec<u8>) -> Answer {
+    fn write_line(&mut self, Delivery { event, replayed, .. }: &'b Delivery, piece: &mut Vec<u8>) -> Answer {
         if self.rejected.contains(event.key.as_str()) {
             return Answer::Retry { after: None, reason: "an earlier event of its key does not pass".into() };
         }
-        match self.envelope.write_line(event, piece) {
+        let written =
+            if *replayed { self.envelope.write_replay(event, piece) } else { self.envelope.write_line(event, piece) };
+        match written {
             Ok(()) => Answer::Published,
             Err(error) => {
                 if !event.key.is_empty() {

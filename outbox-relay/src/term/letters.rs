@@ -99,7 +99,7 @@ impl Term<'_> {
             self.dispatch.look(owned(queues, &self.share));
         }
         for (queue, taken) in written.taken {
-            self.dispatch.taken(&queue, Some(taken));
+            self.dispatch.taken(&queue, Some(taken), &self.mandate.subscription.filter);
         }
         self.letters.taking.clear();
         self.letters.looking = false;
@@ -108,7 +108,7 @@ impl Term<'_> {
     /// A write came to nothing, or nobody knows to what.
     pub(super) fn letters_unwritten(&mut self) {
         for queue in std::mem::take(&mut self.letters.taking) {
-            self.dispatch.taken(&queue, None);
+            self.dispatch.taken(&queue, None, &self.mandate.subscription.filter);
         }
         self.letters.asked |= std::mem::take(&mut self.letters.looking);
     }

@@ -135,3 +135,30 @@ fn a_paused_subscription_waits_until_it_is_resumed() {
     until("the event", || shop.read("out.jsonl").lines().count() == 1);
     drop(running);
 }
+
+#[test]
+fn a_replay_is_marked_and_counted_before() {
+    let shop = Shop::open();
+    for n in 1..=3 {
+        shop.event("a", "k", &n.to_string());
+    }
+    shop.event("b", "k", "4");
+    shop.published(&[]);
+    let told = shop.call(&["replay", "--subscription", "default", "--from-position", "2", "--dry-run"]);
+    assert_eq!(told.expect_code(0).stdout, "subscription default: 3 events would be sent again, positions 2 to 4\n");
+    let replay = ["replay", "--subscription", "default", "--since", "1h", "--topic", "a", "--json"];
+    let told = shop.call(&replay).expect_code(0).json();
+    assert_eq!((&told["events"], &told["last"]), (&3.into(), &3.into()), "{told}");
+    let lines = shop.call(&RUN).expect_code(0).lines();
+    assert!(lines.iter().all(|line| line["replayed"] == true), "{lines:?}");
+    assert_eq!(lines.iter().map(|line| line["data"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
+    for (arguments, wanted) in [
+        (&["--from-position", "0"][..], "positions begin at 1"),
+        (&["--since", "soon"], "`soon` is not a time"),
+        (&["--since", "1h", "--rate", "fast"], "`fast` is no rate"),
+        (&[], "required"),
+    ] {
+        let refused = shop.call(&[&["replay", "--subscription", "default"], arguments].concat()).expect_code(2);
+        assert!(refused.stderr.contains(wanted), "{}", refused.stderr);
+    }
+}

@@ -27,6 +27,7 @@ fn the_help_of_each_command_has_an_example() {
         &["dead-letters", "discard", "--help"],
         &["pause", "--help"],
         &["resume", "--help"],
+        &["replay", "--help"],
     ] {
         let help = shop.call(arguments).expect_code(0);
         assert!(help.stdout.contains("Examples:\n  outbox-relay "), "{}", help.stdout);

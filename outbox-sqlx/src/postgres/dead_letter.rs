@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use outbox_core::dead_letter::{Parked, Queue, Taken};
+use outbox_core::dead_letter::{Parked, Queue, Taken, TakenLetter};
 use outbox_core::event::Payload;
 use outbox_core::source::{Row as LogRow, Unreadable};
 use outbox_core::{Event, Names, Operation, StoreError};
@@ -56,6 +56,7 @@ pub(super) fn parked<'q>(
         .bind(some(|event| event.transaction_id.as_ref()))
         .bind(letters.iter().map(|letter| letter.event.occurred_at).collect::<Vec<_>>())
         .bind(letters.iter().map(|letter| letter.readable).collect::<Vec<_>>())
+        .bind(letters.iter().map(|letter| letter.replayed).collect::<Vec<_>>())
 }
 
 fn text(payload: Option<&Payload>) -> Option<&[u8]> {
@@ -101,14 +102,15 @@ pub(super) async fn take(
     Ok(Taken { letters: taken, more })
 }
 
-fn taken(found: &PgRow) -> Result<(LogRow, u32), sqlx::Error> {
+fn taken(found: &PgRow) -> Result<TakenLetter, sqlx::Error> {
     let attempts = u32::try_from(found.try_get::<i32, _>("attempts")?).unwrap_or_default();
     let read = row::read(found)?;
+    let replayed = found.try_get("replayed")?;
     match (read, found.try_get("readable")?) {
         (LogRow::Event(event), false) => {
             let reason = found.try_get("reason")?;
-            Ok((LogRow::Unreadable(Unreadable::of(event, reason)), attempts))
+            Ok(TakenLetter { row: LogRow::Unreadable(Unreadable::of(event, reason)), attempts, replayed })
         }
-        (read, _) => Ok((read, attempts)),
+        (row, _) => Ok(TakenLetter { row, attempts, replayed }),
     }
 }

@@ -1,25 +1,31 @@
 //! Where operators decide about dead letters, and pause subscriptions.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use outbox_core::dead_letter::{Decision, Desk, Letter, State};
+use outbox_core::dead_letter::{Decision, Desk, Letter, Parked, State};
 use outbox_core::event::Payload;
 use outbox_core::source::Row as LogRow;
 use outbox_core::{Names, Position, StoreError};
-use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Connection, Row};
 
 use super::address::Address;
 use super::checkpoint::storable;
 use super::connection::{CALL, Link, READ, statement};
+use super::dead_letter;
 use super::fault::store_error;
 use super::row;
 
 const COPY: &str = outbox_core::sql::postgres::DESK_COPY;
 const DECIDE: &str = outbox_core::sql::postgres::DESK_DECIDE;
 const LETTERS: &str = outbox_core::sql::postgres::DESK_LETTERS;
+const PARK: &str = outbox_core::sql::postgres::CHECKPOINT_PARK;
 const PAUSE: &str = outbox_core::sql::postgres::DESK_PAUSE;
+const REPLAYING: &str = outbox_core::sql::postgres::DESK_REPLAYING;
 const RESUME: &str = outbox_core::sql::postgres::DESK_RESUME;
 const SUBSCRIPTIONS: &str = outbox_core::sql::postgres::DESK_SUBSCRIPTIONS;
+const TELL: &str = outbox_core::sql::postgres::DESK_TELL;
 
 /// The desk of one database.
 pub(super) struct PgDesk {
@@ -70,6 +76,22 @@ impl Desk for PgDesk {
             .bind(decision.payload.as_ref().map(Payload::as_bytes));
         let rows = self.link.all(READ, query).await?;
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn replay(&mut self, subscription: &str, letters: &[Arc<Parked>]) -> Result<(), StoreError> {
+        let (park, tell) = (statement(&self.names, PARK), statement(&self.names, TELL));
+        let write = async |connection: &mut PgConnection| {
+            let mut tx = connection.begin().await?;
+            dead_letter::parked(&park, subscription, letters).execute(&mut *tx).await?;
+            sqlx::query(tell).bind(subscription).execute(&mut *tx).await?;
+            tx.commit().await
+        };
+        self.link.call(READ, write).await
+    }
+
+    async fn replaying(&mut self, subscription: &str) -> Result<u64, StoreError> {
+        let row = self.link.one(READ, sqlx::query(statement(&self.names, REPLAYING)).bind(subscription)).await?;
+        row.try_get::<i64, _>(0).map(i64::unsigned_abs).map_err(store_error)
     }
 
     async fn subscriptions(&mut self) -> Result<Vec<String>, StoreError> {

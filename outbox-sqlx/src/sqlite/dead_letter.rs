@@ -1,6 +1,6 @@
 //! Dead letters on their way into the table and out of it.
 
-use outbox_core::dead_letter::{Parked, Queue, Taken};
+use outbox_core::dead_letter::{Parked, Queue, Taken, TakenLetter};
 use outbox_core::event::{Operation, Payload};
 use outbox_core::source::{Row as LogRow, Unreadable};
 use outbox_core::{Names, Position};
@@ -48,7 +48,8 @@ pub(super) async fn park(
         .bind(event.schema_version)
         .bind(event.transaction_id.as_deref())
         .bind(occurred_at)
-        .bind(letter.readable);
+        .bind(letter.readable)
+        .bind(letter.replayed);
     query.execute(tx).await.map(drop)
 }
 
@@ -100,13 +101,14 @@ pub(super) async fn take(
     Ok(Taken { letters: rows.iter().map(read).collect::<Result<_, _>>()?, more: more > 0 && !rows.is_empty() })
 }
 
-fn read(found: &SqliteRow) -> Result<(LogRow, u32), sqlx::Error> {
+fn read(found: &SqliteRow) -> Result<TakenLetter, sqlx::Error> {
     let attempts = found.try_get("attempts")?;
+    let replayed = found.try_get("replayed")?;
     match (row::read(found)?, found.try_get("readable")?) {
         (LogRow::Event(event), false) => {
             let reason = found.try_get("reason")?;
-            Ok((LogRow::Unreadable(Unreadable::of(event, reason)), attempts))
+            Ok(TakenLetter { row: LogRow::Unreadable(Unreadable::of(event, reason)), attempts, replayed })
         }
-        (read, _) => Ok((read, attempts)),
+        (row, _) => Ok(TakenLetter { row, attempts, replayed }),
     }
 }

@@ -1,7 +1,9 @@
 //! Where operators decide about dead letters, and pause subscriptions.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use outbox_core::dead_letter::{Decision, Desk, Letter, State};
+use outbox_core::dead_letter::{Decision, Desk, Letter, Parked, State};
 use outbox_core::event::Payload;
 use outbox_core::source::Row as LogRow;
 use outbox_core::{Names, Position, StoreError, StoreErrorKind};
@@ -11,12 +13,14 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::connection::{BEGIN_WRITE, CALL, bounded, json_list, statement, store_error};
-use super::row;
+use super::{dead_letter, row};
 
 const COPY: &str = outbox_core::sql::sqlite::DESK_COPY;
 const DECIDE: &str = outbox_core::sql::sqlite::DESK_DECIDE;
 const LETTERS: &str = outbox_core::sql::sqlite::DESK_LETTERS;
+const PARK: &str = outbox_core::sql::sqlite::CHECKPOINT_PARK;
 const PAUSE: &str = outbox_core::sql::sqlite::DESK_PAUSE;
+const REPLAYING: &str = outbox_core::sql::sqlite::DESK_REPLAYING;
 const RESUME: &str = outbox_core::sql::sqlite::DESK_RESUME;
 const SUBSCRIPTIONS: &str = outbox_core::sql::sqlite::DESK_SUBSCRIPTIONS;
 const TELL: &str = outbox_core::sql::sqlite::DESK_TELL;
@@ -89,6 +93,25 @@ impl Desk for SqliteDesk {
 
     async fn decide(&mut self, subscription: &str, decision: &Decision) -> Result<Vec<Position>, StoreError> {
         bounded(CALL, self.try_decide(subscription, decision)).await
+    }
+
+    async fn replay(&mut self, subscription: &str, letters: &[Arc<Parked>]) -> Result<(), StoreError> {
+        let (park, tell) = (self.sql(PARK), self.sql(TELL));
+        let write = async {
+            let mut tx = self.connection.begin_with(BEGIN_WRITE).await?;
+            for letter in letters {
+                dead_letter::park(park.clone(), &mut tx, subscription, letter).await?;
+            }
+            sqlx::query(tell).bind(subscription).execute(&mut *tx).await?;
+            tx.commit().await
+        };
+        bounded(CALL, write).await
+    }
+
+    async fn replaying(&mut self, subscription: &str) -> Result<u64, StoreError> {
+        let query = sqlx::query_scalar(self.sql(REPLAYING)).bind(subscription);
+        let count: i64 = bounded(CALL, query.fetch_one(&mut self.connection)).await?;
+        Ok(count.unsigned_abs())
     }
 
     async fn subscriptions(&mut self) -> Result<Vec<String>, StoreError> {

@@ -1,13 +1,14 @@
 //! Dead letters, and what operators decide about them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use super::{MemoryStore, Tables};
 use crate::checkpoint::{DeadLetter, Entry, is_reserved};
-use crate::dead_letter::{Decision, Desk, LETTERS, Letter, PAUSED, Parked, Queue, State, Taken};
+use crate::dead_letter::{Decision, Desk, LETTERS, Letter, PAUSED, Parked, Queue, State, Taken, TakenLetter};
 use crate::error::StoreError;
 use crate::event::{Event, Payload, Position};
 use crate::source::{Row, Unreadable};
@@ -24,9 +25,15 @@ pub(super) struct StoredLetter {
     last_failed_at: OffsetDateTime,
     settled: Option<(OffsetDateTime, Option<String>, Option<String>)>,
     original: Option<Payload>,
+    replayed: bool,
 }
 
 impl StoredLetter {
+    /// Whether it was published before and only waits to be sent once more.
+    pub(super) fn is_replay(&self) -> bool {
+        self.replayed && matches!(self.state, State::Waiting | State::Draining)
+    }
+
     pub(super) fn key(&self) -> &str {
         &self.event.key
     }
@@ -123,6 +130,12 @@ impl Tables {
         }
     }
 
+    /// Lets the relay know.
+    fn tell(&mut self, subscription: &str) {
+        let told = self.rules.entry(format!("{LETTERS}{subscription}")).or_default();
+        *told = (told.parse::<u64>().unwrap_or_default() + 1).to_string();
+    }
+
     /// See [`Checkpoints::queues`](crate::checkpoint::Checkpoints::queues).
     pub(super) fn queues(&self, subscription: &str) -> Vec<Queue> {
         let mut queues: BTreeMap<(String, Position), Queue> = BTreeMap::new();
@@ -162,7 +175,8 @@ impl Tables {
                 break;
             }
             letter.state = State::Draining;
-            taken.letters.push((letter.row(), letter.attempts));
+            let (row, attempts, replayed) = (letter.row(), letter.attempts, letter.replayed);
+            taken.letters.push(TakenLetter { row, attempts, replayed });
         }
         taken
     }
@@ -175,8 +189,8 @@ fn recorded(record: &DeadLetter, now: OffsetDateTime) -> StoredLetter {
 }
 
 fn parked(letter: &Parked, now: OffsetDateTime) -> StoredLetter {
-    let Parked { event, readable, state, reason, attempts } = letter.clone();
-    stored(event, (readable, state), (reason, attempts), now)
+    let Parked { event, readable, state, reason, attempts, replayed } = letter.clone();
+    StoredLetter { replayed, ..stored(event, (readable, state), (reason, attempts), now) }
 }
 
 fn stored(
@@ -196,6 +210,7 @@ fn stored(
         last_failed_at,
         settled: None,
         original: None,
+        replayed: false,
     }
 }
 
@@ -238,10 +253,21 @@ impl Desk for MemoryDesk {
             decided.push(*position);
         }
         if !decided.is_empty() {
-            let told = tables.rules.entry(format!("{LETTERS}{subscription}")).or_default();
-            *told = (told.parse::<u64>().unwrap_or_default() + 1).to_string();
+            tables.tell(subscription);
         }
         Ok(decided)
+    }
+
+    async fn replay(&mut self, subscription: &str, letters: &[Arc<Parked>]) -> Result<(), StoreError> {
+        let now = self.store.database.clock.time_of_day();
+        let mut tables = self.store.tables();
+        tables.write_letters(subscription, &Entry { parked: letters.to_vec(), ..Entry::default() }, now);
+        tables.tell(subscription);
+        Ok(())
+    }
+
+    async fn replaying(&mut self, subscription: &str) -> Result<u64, StoreError> {
+        Ok(self.store.tables().letters_left(subscription).filter(|letter| letter.is_replay()).count() as u64)
     }
 
     async fn subscriptions(&mut self) -> Result<Vec<String>, StoreError> {

@@ -66,7 +66,8 @@ impl Tables {
         let leases: Vec<_> = self.leases.iter().filter(|((of, _), _)| of == name).map(|(_, lease)| lease).collect();
         let running: Vec<_> = leases.iter().filter(|lease| lease.expires_at > now.since_boot).collect();
         let together = Checkpoint::together(self.checkpoints_of(name).values());
-        let keys: BTreeSet<_> = self.letters_left(name).map(StoredLetter::key).collect();
+        let keys: BTreeSet<_> =
+            self.letters_left(name).filter(|letter| !letter.is_replay()).map(StoredLetter::key).collect();
         let waiting: Option<Vec<&Event>> = together.map(|checkpoint| self.waiting(checkpoint).collect());
         let age = |event: &&Event| (now.time_of_day - event.occurred_at).as_seconds_f64().max(0.0);
         SubscriptionStatus {
@@ -80,7 +81,7 @@ impl Tables {
             lag_seconds: waiting.map(|waiting| waiting.first().map_or(0.0, age)),
             last_error: leases.iter().find_map(|lease| lease.report.last_error.clone()),
             parked_keys: keys.len() as u64,
-            parked_events: self.letters_left(name).count() as u64,
+            parked_events: self.letters_left(name).filter(|letter| !letter.is_replay()).count() as u64,
             holes: running
                 .first()
                 .into_iter()

@@ -6,7 +6,7 @@ mod mending;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use dead_letters::{ByFlags, DeadLetters, Pause, WhichFlags};
+pub(crate) use dead_letters::{ByFlags, DeadLetters, Pause, Replay, WhichFlags};
 pub(crate) use events::Events;
 pub(crate) use mending::{Adopt, Repair, SignatureFlags};
 
@@ -147,6 +147,12 @@ Examples:
         #[command(subcommand)]
         command: DeadLetters,
     },
+    /// Send again what a subscription has published, marked, in the order of its keys
+    #[command(after_help = "\
+Examples:
+  outbox-relay replay --subscription billing --since 2h --dry-run
+  outbox-relay replay --subscription billing --from-position 1200 --key order-7 --rate 100/s")]
+    Replay(Replay),
     /// Let a subscription hand nothing over until it is resumed
     #[command(after_help = "\
 Examples:
@@ -288,7 +294,7 @@ pub(crate) struct RelayFlags {
     /// The longest pause between two looks at a quiet outbox [default: 2s]
     #[arg(long, value_name = "DURATION")]
     pub(crate) poll_max: Option<String>,
-    /// Whether writers wake it: auto, poll, or notify, also with two-phase commits [default: auto]
+    /// Whether writers wake it: auto, poll, or notify even where transactions are prepared [default: auto]
     #[arg(long, value_name = "MODE")]
     pub(crate) wake: Option<String>,
 }

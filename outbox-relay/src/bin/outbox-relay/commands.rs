@@ -12,6 +12,7 @@ pub(crate) mod events;
 pub(crate) mod migrate;
 pub(crate) mod pause;
 pub(crate) mod repair;
+pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod why;

@@ -87,6 +87,7 @@ fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
             Command::DeadLetters { command } => {
                 commands::dead_letters::execute(command, &settings.database, arguments.global.json).await
             }
+            Command::Replay(flags) => commands::replay::execute(flags, &settings.database, arguments.global.json).await,
             Command::Pause(flags) => {
                 commands::pause::execute(flags, true, &settings.database, arguments.global.json).await
             }

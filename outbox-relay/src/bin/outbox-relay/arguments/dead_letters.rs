@@ -114,3 +114,33 @@ pub(crate) struct Pause {
     #[command(flatten)]
     pub(crate) by: ByFlags,
 }
+
+/// Flags of `replay`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("start").required(true).args(["from_position", "since"]))]
+pub(crate) struct Replay {
+    /// The subscription.
+    #[command(flatten)]
+    pub(crate) of: Of,
+    /// Begin at this position
+    #[arg(long, value_name = "P")]
+    pub(crate) from_position: Option<i64>,
+    /// Only what was captured since: a time, a date, or how long ago, such as 2h
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only this key
+    #[arg(long, value_name = "K")]
+    pub(crate) key: Option<String>,
+    /// Only topics like this, with * and ?
+    #[arg(long, value_name = "T")]
+    pub(crate) topic: Option<String>,
+    /// Only this tenant
+    #[arg(long, value_name = "T")]
+    pub(crate) tenant: Option<String>,
+    /// Send nothing; say how many events that would be
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// At most so many events a second, such as 100/s
+    #[arg(long, value_name = "N/s")]
+    pub(crate) rate: Option<String>,
+}

@@ -43,7 +43,13 @@ struct Told<'l> {
 /// Does what was asked for.
 pub(crate) async fn execute(command: &DeadLetters, database: &Database, json: bool) -> Result<Exit, Failure> {
     let store = adapter::store(database)?;
-    store.check().await?;
+    // Whoever may read the tables may look.
+    let looks = matches!(command, DeadLetters::List { .. } | DeadLetters::Show { .. });
+    if looks {
+        store.inspect().await?
+    } else {
+        store.check().await?
+    };
     let store = store.as_ref();
     let (which, positions, what) = match command {
         DeadLetters::List { subscription, key, position } => {

@@ -14,10 +14,8 @@ pub(crate) async fn execute(flags: &Pause, pauses: bool, database: &Database, js
     let store = adapter::store(database)?;
     store.check().await?;
     let name = &flags.of.subscription;
-    let changed = match pauses {
-        true => pause(store.as_ref(), name, &by(&flags.by)).await?,
-        false => resume(store.as_ref(), name).await?,
-    };
+    let changed =
+        if pauses { pause(store.as_ref(), name, &by(&flags.by)).await? } else { resume(store.as_ref(), name).await? };
     if json {
         let told = serde_json::json!({ "subscription": name, "paused": pauses, "changed": changed });
         super::print(&format!("{}\n", printable_json(&told.to_string())))?;
