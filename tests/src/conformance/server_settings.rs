@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use super::continuity::is_continuity;
 use super::log::{drain, event, numbered, relay, subscription, write};
-use super::mending::signature;
 use super::postgres::Postgres;
 use super::sink::Sink;
 use super::waiting::{eventually, within};
