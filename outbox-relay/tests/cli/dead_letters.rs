@@ -1,5 +1,7 @@
 //! What operators do about dead letters, and `pause` and `resume`.
 
+#![expect(clippy::unwrap_used, reason = "what goes wrong here ends the test that asked for it")]
+
 use serde_json::Value;
 
 use crate::shop::{Running, Shop, until};

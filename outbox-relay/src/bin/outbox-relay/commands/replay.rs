@@ -1,10 +1,10 @@
 //! `outbox-relay replay`: sends again what was published, marked.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
-use outbox_core::Filter;
-use outbox_relay::{Replay as Replaying, Replayed};
-use time::OffsetDateTime;
+use outbox_core::{Clock as _, Filter};
+use outbox_relay::{Replay as Replaying, Replayed, SystemClock};
 
 use crate::adapter;
 use crate::arguments::Replay;
@@ -29,7 +29,7 @@ pub(crate) async fn execute(flags: &Replay, database: &Database, json: bool) -> 
 fn asked(flags: &Replay) -> Result<Replaying, Failure> {
     let mut problems = Problems::default();
     let mut problem = |flag: &str, message: String| problems.at(&Place::Flag(flag.into()), message);
-    let since = flags.since.as_deref().map(|text| moment::parse(text, OffsetDateTime::now_utc()));
+    let since = flags.since.as_deref().map(|text| moment::parse(text, SystemClock.time_of_day()));
     let since = since.and_then(|since| since.map_err(|message| problem("--since", message)).ok());
     let rate = flags.rate.as_deref().map(|text| rate(text).ok_or_else(|| format!("`{text}` is no rate; write 100/s")));
     let rate = rate.and_then(|rate| rate.map_err(|message| problem("--rate", message)).ok());
@@ -67,7 +67,7 @@ fn said(flags: &Replay, done: Replayed) -> String {
     let what = if flags.dry_run { "would be sent again" } else { "handed to its relay to be sent again, marked" };
     let mut text = format!("subscription {name}: {events} {what}{range}\n");
     if done.unreadable > 0 {
-        text.push_str(&format!("{} left out that cannot become events\n", counted(done.unreadable, "row")));
+        _ = writeln!(text, "{} left out that cannot become events", counted(done.unreadable, "row"));
     }
     text
 }
