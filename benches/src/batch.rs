@@ -69,7 +69,7 @@ async fn bury(url: &str) -> Result<()> {
     let mut tx = connection.begin().await?;
     sqlx::query(APPEND).bind(DEAD).execute(&mut *tx).await?;
     tx.rollback().await?;
-    let alive = i64::from(BATCH) * READS as i64;
+    let alive = i64::from(BATCH) * i64::try_from(READS)?;
     sqlx::query(APPEND).bind(alive).execute(&mut connection).await?;
     Ok(())
 }

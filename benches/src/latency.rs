@@ -88,9 +88,10 @@ fn record(table: &mut Table, among_strangers: bool, (committed, seen): Measured)
         Ok(seen.saturating_duration_since(each.at).as_secs_f64() * 1e3)
     });
     let delays = delays.collect::<Result<Vec<_>>>()?;
-    let names = match among_strangers {
-        false => ["transaction", "commit to file"],
-        true => ["transaction, strangers", "commit to file, strangers"],
+    let names = if among_strangers {
+        ["transaction, strangers", "commit to file, strangers"]
+    } else {
+        ["transaction", "commit to file"]
     };
     for (variant, figures) in names.into_iter().zip([&own, &delays]) {
         for (unit, share) in [("p50 ms", 0.5), ("p99 ms", 0.99), ("max ms", 1.0)] {

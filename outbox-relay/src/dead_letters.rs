@@ -82,6 +82,14 @@ pub async fn requeue(
     };
     let parked: Vec<&Letter> = letters.iter().filter(|letter| letter.state == State::Parked).collect();
     let Some((first, others)) = parked.split_first() else { return Err(not_parked(&letters)) };
+    if let (Which::Position(position), Some(_)) = (which, &payload)
+        && first.position != *position
+    {
+        return Err(DecisionError::Refused(format!(
+            "position {} of the same key is parked first; give that one a payload, or skip it, then decide about {position}",
+            first.position
+        )));
+    }
     if let Some(odd) = parked.iter().find(|letter| !letter.readable && (payload.is_none() || letter != &first)) {
         return Err(DecisionError::Refused(format!(
             "position {} cannot be sent as it is ({}); give it a payload, or skip it",
@@ -246,7 +254,7 @@ fn not_parked(letters: &[Letter]) -> DecisionError {
             format!("position {position} is blocked, not parked: the next relay tries it again by itself")
         }
         State::Parked => format!("position {position} has failed again meanwhile; look at its reason"),
-        State::Waiting => format!("position {position} is behind others of its key, and none of them is parked"),
+        State::Waiting => format!("position {position} waits behind another event of its key: decide about that one"),
         State::Requeued => format!("position {position} was requeued already{by}"),
         State::Draining => format!("position {position} is on its way already: it will be gone, or parked again"),
         State::Skipped | State::Discarded => format!("position {position} was {} already{by}", letter.state),

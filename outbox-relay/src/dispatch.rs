@@ -42,8 +42,8 @@ use lane::{Lane, LaneState, Order, Trouble, order_of};
 pub(crate) struct Settled {
     /// So many events were published.
     pub(crate) published: usize,
-    /// The reason of the first failure.
-    pub(crate) failure: Option<String>,
+    /// The position and the reason of the first failure.
+    pub(crate) failure: Option<(Position, String)>,
 }
 
 /// The events between the source and the checkpoint.
@@ -182,7 +182,7 @@ impl Dispatch {
                 continue;
             }
             if let Answer::Retry { reason, .. } | Answer::Reject { reason } = &answer {
-                settled.failure.get_or_insert_with(|| reason.clone());
+                settled.failure.get_or_insert_with(|| (delivery.event.position, reason.clone()));
             }
             if self.discipline.keeps_order {
                 self.failed.insert(delivery.event.position, (delivery, answer));

@@ -140,7 +140,9 @@ mod tests {
                 let held: Vec<_> = owners.iter().filter(|(_, owner)| **owner == me).map(|(each, _)| *each).collect();
                 let (keep, take) = planned(me, count, &held, &roster(&relays, &leases));
                 owners.retain(|each, owner| *owner != me || keep.contains(each));
-                take.into_iter().for_each(|each| assert_eq!(owners.insert(each, me), None, "seed {seed}: taken"));
+                for each in take {
+                    assert_eq!(owners.insert(each, me), None, "seed {seed}: taken");
+                }
             }
             for _ in 0..3 {
                 for me in &relays {

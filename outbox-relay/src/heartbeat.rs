@@ -140,7 +140,7 @@ impl Heartbeat {
                 seat.lose(&idle);
             }
             gained |= self.take(leases.as_mut(), seat, &plan.take).await?;
-            self.report_waiting(seat, &roster);
+            Self::report_waiting(seat, &roster);
         }
         // Trust begins with a renewal of all there is.
         if gained { self.renew(leases.as_mut()).await.map(drop) } else { Ok(()) }
@@ -196,7 +196,7 @@ impl Heartbeat {
     }
 
     /// Says whom a subscription waits for that has nothing to work.
-    fn report_waiting(&self, seat: &Seat, roster: &Roster) {
+    fn report_waiting(seat: &Seat, roster: &Roster) {
         if !seat.holds_nothing() || seat.is_changing() {
             return;
         }

@@ -324,9 +324,9 @@ impl<'m> Term<'m> {
                     self.mandate.seat.progress(now);
                     self.dirty_since.get_or_insert(now);
                 }
-                if let Some(reason) = settled.failure {
+                if let Some((position, reason)) = settled.failure {
                     self.dirty_since.get_or_insert(now);
-                    self.trouble("an event was not published", &reason);
+                    self.trouble(&format!("the event at position {position} was not published"), &reason);
                 }
                 Ok(())
             }

@@ -1,4 +1,5 @@
 //! Full disks in short: what is committed comes out, and the relay comes back by itself. At length in `cargo xtask torture`.
+#![expect(clippy::unwrap_used, reason = "what goes wrong here ends the test")]
 
 use std::sync::Arc;
 use std::time::Duration;

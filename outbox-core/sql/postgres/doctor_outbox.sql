@@ -89,7 +89,7 @@ FROM (
     UNION ALL
     SELECT 9, 'dead letters', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END,
         format('%s events of %s keys will not pass', count(*), count(DISTINCT event_key)),
-        'see each with its reason: SELECT subscription, position, event_key, reason FROM ' || 'outbox_dead_letter'::regclass
+        'see each with its reason: `outbox-relay dead-letters list --subscription NAME`'
     FROM outbox_dead_letter WHERE state NOT IN ('skipped', 'discarded') AND NOT (replayed AND state IN ('waiting', 'draining'))
 ) checks
 ORDER BY place

@@ -2,9 +2,10 @@
 -- relays that are alive, the leases that run and the rules of the subscriptions in $14. Takes ROW EXCLUSIVE on outbox_relay
 -- and outbox_lease and ACCESS SHARE on outbox_meta; finds its rows by the primary keys, reads the few rows of the first two.
 WITH me AS (
-    INSERT INTO outbox_relay AS stored (relay_id, relay_name, host, process_id, process_started, state, serves)
-    VALUES ($1, $2, $3, $4, $5, 'running', $15)
-    ON CONFLICT (relay_id) DO UPDATE SET seen_at = clock_timestamp(), serves = excluded.serves
+    INSERT INTO outbox_relay AS stored (relay_id, relay_name, host, process_id, process_started, state, serves, lease_seconds)
+    VALUES ($1, $2, $3, $4, $5, 'running', $15, $6)
+    ON CONFLICT (relay_id) DO UPDATE SET seen_at = clock_timestamp(), serves = excluded.serves,
+        lease_seconds = excluded.lease_seconds
 ), forgotten AS (
     DELETE FROM outbox_relay WHERE relay_id IN (
         -- whoever is in another relay's hands is left to that relay
@@ -26,7 +27,7 @@ SELECT 'kept' AS kind, subscription AS name, partition_id, NULL::uuid AS relay_i
 FROM renewed
 UNION ALL
 SELECT 'relay', relay_name, NULL, relay_id, host, process_id, process_started, serves
-FROM outbox_relay WHERE seen_at > clock_timestamp() - $6 * interval '1 second' AND serves <> ''
+FROM outbox_relay WHERE seen_at > clock_timestamp() - lease_seconds * interval '1 second' AND serves <> ''
 UNION ALL
 SELECT 'lease', lease.subscription, lease.partition_id, lease.relay_id, owner.host, owner.process_id, owner.process_started,
     owner.relay_name

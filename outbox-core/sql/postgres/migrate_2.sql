@@ -38,8 +38,11 @@ BEGIN
     END LOOP;
 END $$;
 
--- What a relay serves, as a JSON array of names: relays that serve the same subscription share its partitions.
-ALTER TABLE outbox_relay ADD COLUMN serves text NOT NULL DEFAULT '';
+-- What a relay serves, as a JSON array of names: relays that serve the same subscription share its partitions. A relay counts
+-- as alive for the length of its own leases, since it says so once in a third of that.
+ALTER TABLE outbox_relay
+    ADD COLUMN serves        text             NOT NULL DEFAULT '',
+    ADD COLUMN lease_seconds double precision NOT NULL DEFAULT 15;
 
 -- Dead letters are full copies of their events, which outlive the log. A row of the log that cannot become an event is kept as
 -- far as it can be read. What an operator decided stands beside it, and the payload it had before.

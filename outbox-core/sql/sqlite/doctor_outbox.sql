@@ -30,7 +30,7 @@ FROM (
     UNION ALL
     SELECT 5, 'dead letters', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END,
         format('%d events of %d keys will not pass', count(*), count(DISTINCT event_key)),
-        'see each with its reason: SELECT subscription, position, event_key, reason FROM ' || trim('outbox_dead_letter', '"')
+        'see each with its reason: `outbox-relay dead-letters list --subscription NAME`'
     FROM outbox_dead_letter WHERE state NOT IN ('skipped', 'discarded') AND NOT (replayed AND state IN ('waiting', 'draining'))
 ) checks
 ORDER BY place;

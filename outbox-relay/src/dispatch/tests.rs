@@ -122,7 +122,7 @@ fn a_resting_event_holds_its_own_key_alone() {
     let call = dispatch.next_call(now).unwrap();
     let after = Duration::from_secs(9);
     let settled = dispatch.settle(call, vec![Answer::Retry { after: Some(after), reason: "busy".into() }], now);
-    assert_eq!((settled.published, settled.failure.as_deref()), (0, Some("busy")));
+    assert_eq!((settled.published, settled.failure), (0, Some((1, "busy".to_owned()))));
     assert_eq!(dispatch.next_wake(), Some(now + after));
     let call = dispatch.next_call(now).unwrap();
     assert_eq!(positions(&call), [3]);

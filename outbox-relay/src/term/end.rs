@@ -18,9 +18,10 @@ impl Term<'_> {
         if let Some(since) = self.stopping_since {
             let limit = self.mandate.settings.shutdown_timeout;
             if self.reading.is_none() && self.calls.is_empty() && settled {
-                let (end, place) = match self.reshaping {
-                    true => (End::Reshaped, Failpoint::HandOverSettled),
-                    false => (End::Stopped, Failpoint::StopSettled),
+                let (end, place) = if self.reshaping {
+                    (End::Reshaped, Failpoint::HandOverSettled)
+                } else {
+                    (End::Stopped, Failpoint::StopSettled)
                 };
                 failpoint::reached(place);
                 return Ok(Some(end));

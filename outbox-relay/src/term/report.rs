@@ -97,6 +97,9 @@ impl Term<'_> {
 
     /// Why nothing moves, for the error of a relay that gives up.
     pub(super) fn waiting_for(&self) -> String {
+        if self.mandate.seat.is_paused() {
+            return "it is paused: `outbox-relay resume` lets it go on".to_owned();
+        }
         if let Some(error) = self.mandate.seat.last_error() {
             return error;
         }

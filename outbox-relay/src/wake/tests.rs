@@ -221,7 +221,7 @@ async fn a_broken_connection_ends_the_night() {
         let_run().await;
         assert_eq!(reads_nothing(&bell), Rest::Asleep);
         script.broken.notify_one();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     assert_eq!(ended.await.unwrap_err().kind(), StoreErrorKind::Unavailable);
 }

@@ -175,7 +175,9 @@ fn take_in(row: &PgRow, held: &[Renewal], roster: &mut Roster) -> Result<(), sql
         "kept" => {
             let partition = partition_of(row)?;
             let place = held.iter().position(|each| each.subscription == name && each.partition == partition);
-            place.into_iter().for_each(|place| roster.kept[place] = true);
+            if let Some(place) = place {
+                roster.kept[place] = true;
+            }
         }
         "relay" => {
             let serves = serde_json::from_str(row.try_get("content")?).unwrap_or_default();

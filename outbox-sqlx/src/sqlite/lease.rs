@@ -65,12 +65,11 @@ impl SqliteLeases {
                 .bind(partition)
                 .fetch_optional(&mut *tx)
                 .await?;
-            claims.push(match epoch {
-                Some(epoch) => Claim::Held { epoch },
-                None => {
-                    let owner = sqlx::query(owner.clone()).bind(subscription).bind(partition);
-                    taken(&owner.fetch_one(&mut *tx).await?)?
-                }
+            claims.push(if let Some(epoch) = epoch {
+                Claim::Held { epoch }
+            } else {
+                let owner = sqlx::query(owner.clone()).bind(subscription).bind(partition);
+                taken(&owner.fetch_one(&mut *tx).await?)?
             });
         }
         tx.commit().await?;

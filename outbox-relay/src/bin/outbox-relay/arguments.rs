@@ -187,6 +187,7 @@ Examples:
 
 /// Flags of `migrate`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(crate) struct Migrate {
     /// Write the SQL to standard output and touch no database
     #[arg(long)]

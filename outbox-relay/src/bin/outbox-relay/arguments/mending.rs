@@ -4,12 +4,13 @@ use clap::Args;
 
 /// Flags of `repair`.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["plan", "apply"]))]
 pub(crate) struct Repair {
     /// Say what is broken and what would be done; change nothing
-    #[arg(long, required_unless_present = "apply")]
+    #[arg(long)]
     pub(crate) plan: bool,
     /// Do it, in one transaction; relays of what is mended must be stopped
-    #[arg(long, conflicts_with = "plan")]
+    #[arg(long)]
     pub(crate) apply: bool,
     /// Only this subscription; an export by name is export:NAME
     #[arg(long, value_name = "S")]

@@ -26,7 +26,9 @@ fn said(adoption: &Adoption) -> String {
     let Adoption { before, address, instance_before, instance } = adoption;
     let worked = if before.is_empty() { "nowhere yet".to_owned() } else { before.join(" and ") };
     let mut lines = vec![format!("worked so far: {worked}")];
-    if instance == instance_before {
+    if instance == instance_before && before.contains(address) {
+        lines.push("that is where it is now: nothing has changed".to_owned());
+    } else if instance == instance_before {
         lines.push(format!("from now on also: {address}"));
     } else {
         lines.push(format!("from now on only: {address}"));

@@ -1,5 +1,6 @@
 //! `outbox-relay run`: publishes until it is told to stop, or until everything is published.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use outbox_core::Publisher;
@@ -39,7 +40,13 @@ pub(crate) async fn execute(mut settings: Settings) -> Result<Exit, Failure> {
     let outcome = running.wait().await?;
     // A stop was asked for: what is blocked shows in `status`, and the shutdown went well.
     let blocked = outcome.blocked > 0 && !stop.is_cancelled();
-    Ok(if blocked { Exit::Blocked } else { Exit::Done })
+    if blocked {
+        let said = "will not pass by themselves: see `outbox-relay dead-letters list` and `outbox-relay status`";
+        // Nobody may read it, and the exit code says the same.
+        let _ = writeln!(std::io::stderr(), "{} events {said}", outcome.blocked);
+        return Ok(Exit::Blocked);
+    }
+    Ok(Exit::Done)
 }
 
 fn builder(settings: Settings) -> Result<RelayBuilder, Failure> {

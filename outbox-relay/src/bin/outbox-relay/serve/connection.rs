@@ -17,7 +17,7 @@ use super::pages::Pages;
 /// So many are served at a time; others wait until one has ended.
 const AT_ONCE: usize = 32;
 /// How long a client may take to send its request.
-const REQUEST: Duration = Duration::from_secs(5);
+const REQUEST: Duration = Duration::from_secs(1);
 /// How long all of it may take.
 const WHOLE: Duration = Duration::from_secs(10);
 /// A request is no longer than this, in bytes.
