@@ -1,7 +1,8 @@
 //! `latency`: from commit to file at 500 transactions a second.
 //!
 //! Open loop: transactions begin when they are due, however long those before them took. The clock of an event starts when
-//! its client knows of the commit and stops when its line is in the file, so an event may well be there earlier.
+//! its client knows of the commit and stops when its line is in the file, so an event may well be there earlier. The library
+//! writes the events: plain SQL does not wake a relay that has gone to sleep before the load.
 //!
 //! Each round is run once more among strangers: a writer of another table, a dump that holds its snapshot and a lock on every
 //! table, and sessions idle in a transaction.
@@ -18,6 +19,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use outbox_core::NewEvent;
+use outbox_sqlx::PgOutbox;
 use serde::Deserialize;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
@@ -45,9 +48,6 @@ const TABLES: [&str; 2] = [
     "INSERT INTO counter SELECT key, 0 FROM generate_series(0, 999) AS key",
 ];
 const UPDATE: &str = "UPDATE counter SET value = value + 1 WHERE key = $1";
-const APPEND: &str = "\
-    INSERT INTO outbox_event (event_id, topic, event_key, event_type, payload) \
-    VALUES ($1, 'bench.counters', $2, 'Counted', $3)";
 
 /// What a client knows of a transaction of its own.
 struct Committed {
@@ -158,15 +158,15 @@ async fn load(url: &str, seconds: u64) -> Result<Vec<Committed>> {
 /// One client: its share of the transactions, each when it is due.
 async fn transactions(mut connection: PgConnection, start: Instant, seconds: u64) -> Result<Vec<Committed>> {
     let mut due = tokio::time::interval_at(start.into(), CLIENTS * Duration::from_secs(1) / RATE);
-    let payload = format!("{{\"note\":\"{}\"}}", "x".repeat(289));
+    let (outbox, payload) = (PgOutbox::new(), format!("{{\"note\":\"{}\"}}", "x".repeat(289)));
     let mut committed = Vec::new();
     for _ in 0..seconds * u64::from(RATE / CLIENTS) {
         due.tick().await;
-        let (event, key, begun) = (Uuid::now_v7(), fastrand::i32(0..KEYS), Instant::now());
+        let (key, begun) = (fastrand::i32(0..KEYS), Instant::now());
         let mut transaction = connection.begin().await?;
         sqlx::query(UPDATE).bind(key).execute(&mut *transaction).await?;
-        let append = sqlx::query(APPEND).bind(event).bind(key.to_string()).bind(&payload);
-        append.execute(&mut *transaction).await?;
+        let counted = NewEvent::new("bench.counters", key.to_string()).json(payload.as_str());
+        let event = outbox.append(&mut transaction, &counted).await?;
         transaction.commit().await?;
         let at = Instant::now();
         committed.push(Committed { event, at, took: at - begun });
