@@ -53,6 +53,9 @@ const LINGERING: Duration = Duration::from_millis(2);
 const SETTLING: Duration = Duration::from_millis(50);
 /// A subscription that sleeps is told by a bell alone; the relay looks for it so often at least, however long `poll_max` is.
 const NAP_AT_MOST: Duration = Duration::from_secs(5);
+/// Whoever was woken has read by then. Not sooner: disarming writes to the database's log, and a read would wait for that to be
+/// on disk.
+const DISARM_AFTER: Duration = Duration::from_millis(10);
 /// An arming lasts so long at least: it must not run out because a machine is slow.
 const ARMED_AT_LEAST: Duration = Duration::from_secs(5);
 
@@ -346,6 +349,7 @@ impl Night<'_> {
     /// Wakes everybody, and lets writers be silent.
     async fn woken(&mut self) -> Result<(), StoreError> {
         self.bell.ring_in(Phase::Awake);
+        self.clock.sleep(DISARM_AFTER).await;
         self.wake.disarm().await
     }
 }

@@ -13,8 +13,8 @@ WITH written AS (
     ORDER BY ordinality
 ), wake AS MATERIALIZED (
     -- null where the sequence is not there yet, or not for this user: a business transaction never fails for it
-    SELECT CASE WHEN has_sequence_privilege(to_regclass('outbox_wake'), 'SELECT')
-        THEN pg_sequence_last_value(to_regclass('outbox_wake')) END AS until
+    SELECT pg_sequence_last_value(CASE WHEN has_sequence_privilege(to_regclass('outbox_wake'), 'SELECT')
+        THEN to_regclass('outbox_wake') END) AS until
 )
 SELECT pg_notify('outbox:' || to_regclass('outbox_wake')::oid, until::text)
 FROM wake

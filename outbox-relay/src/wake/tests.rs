@@ -131,13 +131,16 @@ async fn nobody_sleeps_before_a_read_that_began_after_the_last_writer() {
 #[tokio::test]
 async fn who_tells_wakes_everybody_and_the_relay_disarms() {
     let (script, bell) = (Arc::new(Script::default()), Bell::new());
-    play(&script, &bell, async |_| {
+    play(&script, &bell, async |clock| {
         reads_nothing(&bell);
         let_run().await;
         let asleep = bell.state();
         script.told.notify_one();
         let_run().await;
         assert!(bell.state().rung_since(asleep) && !bell.state().is_clear());
+        assert_eq!(*locked(&script.disarms), 0, "nobody has read yet");
+        clock.advance(DISARM_AFTER);
+        let_run().await;
         assert_eq!(*locked(&script.disarms), 1);
         // A word from before does not send anybody to sleep again.
         let_run().await;
