@@ -45,6 +45,7 @@ pub struct Relay {
     output: PathBuf,
     log: PathBuf,
     name: String,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Relay {
@@ -89,6 +90,7 @@ impl Relay {
             output: folder.join(format!("{name}.jsonl")),
             log: folder.join(format!("{name}.log")),
             name: name.to_owned(),
+            variables: Vec::new(),
         }
     }
 
@@ -129,6 +131,11 @@ impl Relay {
     pub fn at(&self, url: impl Into<String>) -> Self {
         let url = url.into();
         Self { urls: (url.clone(), url), ..self.clone() }
+    }
+
+    /// The same with more in its environment.
+    pub fn with(&self, variables: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        Self { variables: variables.into_iter().collect(), ..self.clone() }
     }
 
     /// Calls a command and waits for its end: its exit code, and all it said.
@@ -183,7 +190,7 @@ impl Relay {
     fn command(&self, name: &str, url: &str) -> Result<Command> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(&self.binary);
-        command.args([name, "--database-url", url]);
+        command.args([name, "--database-url", url]).envs(self.variables.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         Ok(command)
     }

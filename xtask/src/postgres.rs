@@ -17,6 +17,7 @@ mod apt;
 mod binaries;
 mod fetched;
 mod folder;
+mod moved_clock;
 mod pooler;
 mod settings;
 mod wheel;
@@ -31,6 +32,7 @@ use anyhow::{Context, Result, bail};
 use self::account::Account;
 pub use self::binaries::{BIN_VARIABLE, Binaries};
 use self::folder::Folder;
+pub use self::moved_clock::MovedClock;
 pub use self::pooler::Pooler;
 
 /// The name of the variable that tells tests where the run's shared server listens.
@@ -48,6 +50,8 @@ pub struct ClusterOptions {
     ///
     /// A short path, because the server's socket lies below it; reachable by the account the server runs under.
     pub parent: Option<PathBuf>,
+    /// The time of day the server goes by; the machine's when absent.
+    pub clock: Option<MovedClock>,
 }
 
 impl ClusterOptions {
@@ -91,6 +95,7 @@ pub struct Cluster {
     binaries: Binaries,
     folder: Folder,
     port: u16,
+    clock: Option<MovedClock>,
 }
 
 impl Cluster {
@@ -111,7 +116,7 @@ impl Cluster {
     pub fn start_with(binaries: Binaries, options: ClusterOptions) -> Result<Self> {
         let folder = Folder::create(options.parent.as_deref(), &binaries, Account::choose()?)?;
         Self::make_data(&binaries, &folder, &[])?;
-        Self::launch(binaries, folder, &settings::for_primary(options.settings))
+        Self::launch(binaries, folder, &settings::for_primary(options.settings), options.clock)
     }
 
     fn make_data(binaries: &Binaries, folder: &Folder, options: &[&str]) -> Result<()> {
@@ -140,7 +145,7 @@ impl Cluster {
         upgrade.arg("-d").arg(self.folder.data()).arg("-D").arg(folder.data());
         upgrade.args(["-U", "postgres", "-p", &free_port()?.to_string(), "-P", &free_port()?.to_string()]);
         complete(&mut upgrade)?;
-        Self::launch(binaries, folder, &settings::for_primary(Vec::new()))
+        Self::launch(binaries, folder, &settings::for_primary(Vec::new()), None)
     }
 
     /// Makes a hot standby of this server, in a folder and on a port of its own.
@@ -166,7 +171,7 @@ impl Cluster {
     fn copied(&self, options: &[&str]) -> Result<Self> {
         let folder = Folder::create(self.folder.parent(), &self.binaries, Account::choose()?)?;
         self.base_backup(&folder, &folder.data(), options)?;
-        Self::launch(self.binaries.clone(), folder, &[])
+        Self::launch(self.binaries.clone(), folder, &[], None)
     }
 
     fn base_backup(&self, folder: &Folder, to: &Path, options: &[&str]) -> Result<()> {
@@ -209,8 +214,13 @@ impl Cluster {
     }
 
     /// Writes the settings and starts, on another port if somebody took the chosen one between the look and the start.
-    fn launch(binaries: Binaries, folder: Folder, settings: &[(String, String)]) -> Result<Self> {
-        let mut cluster = Self { binaries, folder, port: 0 };
+    fn launch(
+        binaries: Binaries,
+        folder: Folder,
+        settings: &[(String, String)],
+        clock: Option<MovedClock>,
+    ) -> Result<Self> {
+        let mut cluster = Self { binaries, folder, port: 0, clock };
         cluster.folder.configure(settings)?;
         let mut attempt = 1;
         loop {
@@ -309,6 +319,7 @@ impl Cluster {
     fn pg_ctl(&self) -> Command {
         let mut command = self.folder.command(self.binaries.command("pg_ctl"));
         command.arg("-D").arg(self.folder.data()).args(["-w", "-t", "60"]);
+        command.envs(self.clock.iter().flat_map(MovedClock::variables));
         command
     }
 }
