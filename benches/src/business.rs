@@ -1,13 +1,14 @@
 //! `business`: a business transaction with a separate append against the same without.
 //!
-//! Both update a row; one of them appends an event of 300 bytes by the library as well, which is one more round trip. No relay
-//! runs.
+//! All update a row; one appends an event of 300 bytes by the library as well, which is one more round trip, and one writes the
+//! same event by hand, which shows what the round trip and the table cost whoever writes. No relay runs.
 
 use anyhow::Result;
 use outbox_core::NewEvent;
 use outbox_sqlx::PgOutbox;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
+use uuid::Uuid;
 
 use crate::Options;
 use crate::report::Table;
@@ -23,10 +24,21 @@ const PAY: &str = "UPDATE account SET balance = balance + 1 WHERE id = $1";
 /// So many transactions show how much of the write-ahead log each writes.
 const LOGGED: u32 = 4000;
 
+const INSERT: &str = "\
+    INSERT INTO outbox_event (event_id, topic, event_key, payload) VALUES ($1, 'bench.payments', $2, $3)";
+
+/// How the event is written.
+#[derive(Clone, Copy)]
+enum Way {
+    NotAtAll,
+    Library,
+    ByHand,
+}
+
 /// A transaction, with the name it has at a number of clients.
 #[derive(Clone, Copy)]
 struct Business {
-    captured: bool,
+    way: Way,
     name: &'static str,
 }
 
@@ -41,9 +53,16 @@ impl Variant for Business {
             let account = fastrand::i64(0..100_000);
             let mut transaction = connection.begin().await?;
             sqlx::query(PAY).bind(account).execute(&mut *transaction).await?;
-            if self.captured {
-                let event = NewEvent::new("bench.payments", account.to_string()).json(payload.as_str());
-                outbox.append(&mut transaction, &event).await?;
+            match self.way {
+                Way::NotAtAll => {}
+                Way::Library => {
+                    let event = NewEvent::new("bench.payments", account.to_string()).json(payload.as_str());
+                    outbox.append(&mut transaction, &event).await?;
+                }
+                Way::ByHand => {
+                    let insert = sqlx::query(INSERT).bind(Uuid::now_v7()).bind(account.to_string());
+                    insert.bind(payload.as_str()).execute(&mut *transaction).await?;
+                }
             }
             transaction.commit().await?;
         }
@@ -52,20 +71,22 @@ impl Variant for Business {
 }
 
 /// How many clients, what the transactions are called with them, and which part of the speed shall be left.
-const CLIENTS: [(u32, [Business; 2], f64); 2] = [
+const CLIENTS: [(u32, [Business; 3], f64); 2] = [
     (
         8,
         [
-            Business { captured: false, name: "without, 8 clients" },
-            Business { captured: true, name: "with an append, 8 clients" },
+            Business { way: Way::NotAtAll, name: "without, 8 clients" },
+            Business { way: Way::Library, name: "with an append, 8 clients" },
+            Business { way: Way::ByHand, name: "with an INSERT by hand, 8 clients" },
         ],
         0.72,
     ),
     (
         32,
         [
-            Business { captured: false, name: "without, 32 clients" },
-            Business { captured: true, name: "with an append, 32 clients" },
+            Business { way: Way::NotAtAll, name: "without, 32 clients" },
+            Business { way: Way::Library, name: "with an append, 32 clients" },
+            Business { way: Way::ByHand, name: "with an INSERT by hand, 32 clients" },
         ],
         0.70,
     ),
@@ -89,10 +110,12 @@ pub(crate) async fn run(server: &Server, options: &Options) -> Result<Table> {
             eprintln!("  {}, round {round}", variants[1].name);
             clients.round(&mut table, variants).await?;
         }
-        clients.check_of(options.rounds, 1).await?;
-        let [without, with] = variants.map(Variant::name);
+        clients.check(options.rounds).await?;
+        let [without, with, by_hand] = variants.map(Variant::name);
         table.at_least(&format!("{with} / {without}"), table.ratio(with, without, "transactions/s"), goal);
         table.at_most("its processor time of the server", table.ratio(with, without, "server µs each"), 1.25);
+        table.note(&format!("{by_hand} / {without}"), table.ratio(by_hand, without, "transactions/s"));
+        table.note("its processor time of the server", table.ratio(by_hand, without, "server µs each"));
         if goal > 0.71 {
             let [without, with] =
                 [written(&mut connection, variants[0]).await?, written(&mut connection, variants[1]).await?];

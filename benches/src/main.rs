@@ -20,10 +20,13 @@ mod keyset;
 mod latency;
 mod measure;
 mod memory;
+mod neighbours;
 mod processor;
 mod relay;
 mod report;
 mod server;
+mod shared;
+mod slow;
 mod sqlite;
 mod turns;
 mod update;
@@ -48,7 +51,7 @@ struct Options {
     /// How many events wait to be drained or exported [default: 200000, in `memory`, `export` and `emptying` a million]
     #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
     events: Option<i64>,
-    /// How long a round of `latency`, `wake` or `idle` lasts [default: 10, 10 and 20]
+    /// How long a round of `latency`, `wake`, `neighbours`, `memory` to a slow pipe or `idle` lasts [default: 10, of `idle` 60]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
 }
@@ -77,6 +80,12 @@ enum Bench {
     Emptying,
     /// Drain and capture on SQLite
     Sqlite,
+    /// A publisher that takes 5 ms, on PostgreSQL
+    Slow,
+    /// Three relays that share a subscription against one, on PostgreSQL
+    Shared,
+    /// What a key that will not pass, or has most of the load, does to the others, on PostgreSQL
+    Neighbours,
     /// How soon a relay that sleeps publishes, and how often it is told under load, on PostgreSQL
     Wake,
     /// What the program does when there is nothing to do
@@ -116,6 +125,9 @@ async fn main() -> Result<()> {
             Bench::Update => update::run(&server, &options).await?,
             Bench::Emptying => emptying::run(&server, &options).await?,
             Bench::Sqlite => sqlite::run(&options).await?,
+            Bench::Slow => slow::run(&server, &options).await?,
+            Bench::Shared => shared::run(&server, &options).await?,
+            Bench::Neighbours => neighbours::run(&server, &options).await?,
             Bench::Wake => wake::run(&server, &options).await?,
             Bench::Idle => idle::run(&server, &options).await?,
             Bench::DeriveCompile => derive_compile::run(&options)?,

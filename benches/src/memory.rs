@@ -1,6 +1,11 @@
-//! `memory`: the peak of the relay's program while it drains many small events, and few large ones.
+//! `memory`: the peak of the relay's program while it drains many small events, and few large ones, and while it waits for a
+//! publisher that is a thousand times slower than the log can be read.
 
-use anyhow::{Result, ensure};
+use std::io::{BufRead as _, BufReader};
+use std::process::ChildStdout;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 
@@ -12,6 +17,10 @@ use crate::server::{Server, fill};
 /// What a relay may hold: 20 MB, and the default window of 16 MiB.
 const GOAL: f64 = 20.0 + 16.0 * 1.048_576;
 const LARGE: i32 = 5_000_000;
+/// The log is read at some 300,000 events/s.
+const SLOW_EVENTS_A_SECOND: u32 = 300;
+
+const SLOW: &str = "1 kB events to a slow pipe";
 
 /// Each drain is a new process, from the beginning of the outbox.
 pub(crate) async fn run(server: &Server, options: &Options) -> Result<Table> {
@@ -39,6 +48,16 @@ pub(crate) async fn run(server: &Server, options: &Options) -> Result<Table> {
                 ensure!(is_drained(&url, &name).await?, "{variant}: the relay ended before the outbox was empty");
             }
             std::fs::remove_file(&path)?;
+            if bytes != LARGE {
+                let (program, output) = Program::run_to_pipe(server, &url, ["--name", &format!("slow-{round}")])?;
+                let seconds = options.seconds(10);
+                tokio::task::spawn_blocking(move || read_slowly(output, seconds)).await??;
+                let peak = program.peak_memory().context("the relay has ended")?;
+                table.record(SLOW, "MB", peak / 1e6);
+            }
+        }
+        if bytes != LARGE {
+            table.at_most(&format!("{SLOW}, MB"), table.median(SLOW, "MB"), GOAL);
         }
         for variant in [null, file] {
             table.at_most(&format!("{variant}, MB"), table.median(variant, "MB"), GOAL);
@@ -54,4 +73,14 @@ async fn is_drained(url: &str, subscription: &str) -> Result<bool> {
         FROM outbox_checkpoint WHERE subscription = $1",
     );
     Ok(query.bind(subscription).fetch_one(&mut PgConnection::connect(url).await?).await?)
+}
+
+/// Takes a few lines a second, for so many seconds.
+fn read_slowly(output: ChildStdout, seconds: u64) -> Result<()> {
+    let mut lines = BufReader::new(output).lines();
+    for _ in 0..seconds * u64::from(SLOW_EVENTS_A_SECOND) {
+        lines.next().context("the relay has ended")??;
+        std::thread::sleep(Duration::from_secs(1) / SLOW_EVENTS_A_SECOND);
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The relay's program as a child of a bench.
 
 use std::fs;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,9 +18,24 @@ pub(crate) struct Program(Child);
 impl Program {
     /// Starts `outbox-relay run` on a database with further flags.
     pub(crate) fn run<'a>(server: &Server, url: &str, flags: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        Self::start(server, url, flags, Stdio::null())
+    }
+
+    /// Starts it with its standard output as publisher; what comes out of that.
+    pub(crate) fn run_to_pipe<'a>(
+        server: &Server,
+        url: &str,
+        flags: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(Self, ChildStdout)> {
+        let mut program = Self::start(server, url, ["--publisher", "stdout"].into_iter().chain(flags), Stdio::piped())?;
+        let output = program.0.stdout.take().context("the relay has no standard output")?;
+        Ok((program, output))
+    }
+
+    fn start<'a>(server: &Server, url: &str, flags: impl IntoIterator<Item = &'a str>, output: Stdio) -> Result<Self> {
         let mut command = Command::new(server.relay());
         // Settings of whoever runs the bench must not reach it.
-        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null());
+        command.env_clear().stdin(Stdio::null()).stdout(output);
         command.args(["run", "--quiet", "--database-url", url]).args(flags);
         let child = command.spawn().with_context(|| format!("{} cannot be started", server.relay().display()))?;
         Ok(Self(child))
