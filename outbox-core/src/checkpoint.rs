@@ -1,5 +1,45 @@
 //! Checkpoints: where a subscription goes on after a restart, and what else must not be removed from the log.
 //!
+//! # What a checkpoint says
+//!
+//! *Everything up to the position is done, but for the open positions.* Each position of the log is in one of these places,
+//! and the checkpoint tells only those that are done from those that are not:
+//!
+//! ```text
+//!                 ┌──────────────────────── nobody can fill it any more ─────────────────────┐
+//!  unread ──► hole: missing, somebody may still commit it                                    │
+//!    │            │                                                                          ▼
+//!    └────────────┴──► in flight ──► acknowledged ────────────────────────────────────────► done
+//!                        │  ▲  ▲                                                             ▲
+//!                        │  └──┴── back-off, or behind an earlier event of its key           │
+//!                        └──► parked: a dead letter, written with the checkpoint ────────────┘
+//!  ◄──────────────── owed: above the position, or an open position ─────────────────────►│
+//! ```
+//!
+//! So a hole, or a key in back-off, keeps nobody from moving on, and a crash repeats only what was in flight: what was
+//! acknowledged and is not yet written. What was filtered out is done when it is read.
+//!
+//! # How it is written
+//!
+//! One transaction carries everything that follows from the same events: the checkpoints of all partitions that are held, the
+//! letters that were parked, taken and sent, and what was recorded or forgiven. It names the epoch of the lease, and never goes
+//! back: a stored epoch that is higher, or a stored position beyond the new one, refuses all of it. The next write begins only
+//! when the last was answered, beside the next read; one is due after 1,000 acknowledgements, or a tenth of a second after the first.
+//!
+//! # What may go wrong
+//!
+//! | | then |
+//! |---|---|
+//! | The process ends before the write | what was acknowledged since the last one is published again, at most a window |
+//! | The write commits and its answer is lost | the outcome is unknown: a new connection claims under the same epoch and writes again, which changes nothing |
+//! | A relay that lost its lease writes | it is refused, by the epoch |
+//! | The table of dead letters cannot be written | nor can the checkpoint: the partition stops, and nothing is dropped |
+//! | The server crashes | the write was durable on return, whatever the session's settings |
+//! | The database goes back in time | log and checkpoint went back together; a relay that remembers more stops: [`continuity`](crate::continuity) |
+//! | A transaction stays open for days | its positions stay open, and the log below them is kept; [`frontier`](crate::frontier) caps how many ranges that may be |
+//!
+//! # Other claims on the log
+//!
 //! Every row of `outbox_checkpoint` is a claim on what lies above its position and on its open positions: whoever removes
 //! events from the log leaves these alone. The names of two kinds of rows are reserved, for readers that are no
 //! subscriptions:

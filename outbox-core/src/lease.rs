@@ -1,8 +1,6 @@
 //! Leases: who may work a partition of a subscription, and until when.
 //!
-//! A lease is a row with an owner, an expiry by the database's clock, and an *epoch* that grows with every new owner. The
-//! epoch is the fencing token: it is compared at each write of a checkpoint, so that a relay that was paused past its
-//! lease cannot move one. The expiry only decides when another relay may take over.
+//! A lease is a row with an owner, an expiry by the database's clock, and an *epoch* that grows with every new owner.
 //!
 //! ```text
 //!            acquire: free, expired, my own,            renew: relay and epoch match
@@ -13,8 +11,48 @@
 //!            renew: another owner's epoch; release
 //! ```
 //!
-//! The holder trusts its lease from the moment *before* a renewal was sent until its length later, less a margin, by a
-//! clock that also counts the time the machine was suspended; past that it hands nothing to a publisher.
+//! # Lease safety
+//!
+//! Three things are promised, and each stands on another leg.
+//!
+//! *A relay that lost its lease moves no checkpoint.* This stands on the epoch alone, the fencing token: a new owner raises
+//! it above every one before, [`claims`](crate::checkpoint::Checkpoints::claim) its checkpoints under it before it reads, and
+//! each write names its epoch. No clock is asked, so no clock can be wrong.
+//!
+//! *Two relays rarely hand out the same event, and never swap two.* This stands on time. The holder trusts its lease until nine
+//! tenths of its length after the moment *before* the renewal was sent, by a clock that goes on while the machine is suspended;
+//! the database counts the whole length from a later moment:
+//!
+//! ```text
+//!  holder    renewal sent ───────── answered      trusted until │ hands nothing out
+//!            │◄──────────────── 9/10 of the length ────────────►│
+//!  database        │ expiry set                                        │ another may acquire: epoch + 1
+//!                  │◄─────────────────── the whole length ────────────►│
+//! ```
+//!
+//! The clocks need not agree on the time, only on how fast it passes, to a tenth. What is on its way to the publisher when
+//! trust ends may arrive late, beside the same event from the new owner: a repeat. It is no swap. The new owner begins where the
+//! checkpoint stands, so it hands out everything of a key that came before, in order, before anything that comes after; and
+//! so did the old one. The first time each event of a key arrives is the earlier of two series that are both in order.
+//!
+//! *A dead relay is missed for a lease and a third at most.* Its leases expire; the others renew theirs three times a lease,
+//! see in the same statement which leases run and which relays have lately said that they live, and take their fair share of
+//! what is free. On the host of the dead process another of the same name need not wait: process id, start and boot prove
+//! that it is gone.
+//!
+//! # What may go wrong
+//!
+//! | | then |
+//! |---|---|
+//! | The relay is stopped, or its machine suspended, past its lease | it trusts nothing when it goes on; its next renewal shows the new epoch, or its checkpoint is refused |
+//! | It is stopped between the look at the clock and the call | that call repeats what the new owner hands out |
+//! | The renewal arrives and its answer does not | the holder trusts less than it might |
+//! | The database cannot be reached | trust runs out and nothing is handed out; nobody else can take over either |
+//! | The database's clock jumps ahead | leases end early, others take over, the epoch does the rest |
+//! | It jumps back | leases of the dead last longer by so much |
+//! | Somebody deletes the row of a lease | the next epoch still lies above that of the checkpoint |
+//! | The database is restored, and its epochs with it | the holder compares the log with its memory before it writes: [`continuity`](crate::continuity) |
+//! | A share changes | the holder finishes what is in flight, writes, gives back, and only then another acquires |
 
 use std::collections::BTreeMap;
 use std::time::Duration;
