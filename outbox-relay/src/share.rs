@@ -5,10 +5,15 @@
 //! open positions of another partition do no harm in a row, whoever reads them finds that they are not his. Only while the
 //! stream is still below a checkpoint it was joined with, that row says what it said, less what has been done since.
 
+mod gaps;
+
 use outbox_core::checkpoint::{Checkpoint, Claimed, Held};
 use outbox_core::partition::Partitioning;
+use outbox_core::source::Row;
 use outbox_core::{Position, PositionSet};
 use uuid::Uuid;
+
+use self::gaps::Gaps;
 
 /// One partition.
 #[derive(Debug)]
@@ -25,6 +30,7 @@ struct Part {
 pub(crate) struct Share {
     partitioning: Partitioning,
     parts: Vec<Part>,
+    gaps: Gaps,
 }
 
 impl Share {
@@ -34,8 +40,12 @@ impl Share {
             let start = claimed.checkpoints.remove(&held.partition)?;
             Some(Part { held: *held, written: start.position, start })
         };
-        let parts = held.iter().filter_map(part).collect();
-        Self { partitioning: claimed.partitioning.unwrap_or_else(|| Partitioning::new(1)), parts }
+        let parts: Vec<_> = held.iter().filter_map(part).collect();
+        let partitioning = claimed.partitioning.unwrap_or_else(|| Partitioning::new(1));
+        // Below, what is not due may have been done.
+        let joined = parts.iter().map(|part| part.start.position).max().unwrap_or_default();
+        let boundary = partitioning.before.as_ref().map_or(0, |before| before.boundary);
+        Self { partitioning, parts, gaps: Gaps::new(joined.max(boundary)) }
     }
 
     /// Where reading begins; `None` where there is nothing to be worked.
@@ -53,13 +63,46 @@ impl Share {
         self.parts.len() as u64 >= u64::from(self.partitioning.count)
     }
 
+    /// How many rows to read for so many that are due, if each partition has the same.
+    pub(crate) fn rows_for(&self, due: usize) -> usize {
+        (due * self.partitioning.count as usize).div_ceil(self.parts.len().max(1))
+    }
+
+    /// The rows of a read, in position order, up to so many that are due; those that are not this share's to publish are left
+    /// out of them.
+    pub(crate) fn sift(&mut self, rows: Vec<Row>, most: usize) -> Vec<Row> {
+        let mut due = 0;
+        let mut sifted = Vec::with_capacity(rows.len());
+        for row in rows {
+            let position = row.position();
+            let row = match row {
+                Row::Event(event) if !self.is_due(&event.key, position) => Row::Filtered(position),
+                Row::Unreadable(row) if !self.is_due(&row.key, position) => Row::Filtered(position),
+                row => row,
+            };
+            if !matches!(row, Row::Filtered(_)) {
+                due += 1;
+                if due > most {
+                    break;
+                }
+            }
+            sifted.push(row);
+        }
+        sifted
+    }
+
+    /// Notes rows that were taken in.
+    pub(crate) fn follow(&mut self, rows: &[Row]) {
+        rows.iter().for_each(|row| self.gaps.follow(row.position(), !matches!(row, Row::Filtered(_))));
+    }
+
     /// Whether the key, or the event without one, falls into it.
     pub(crate) fn owns(&self, key: &str, position: Position) -> bool {
         self.part(self.partitioning.of(key, position)).is_some()
     }
 
     /// Whether an event is to be taken in.
-    pub(crate) fn is_due(&self, key: &str, position: Position) -> bool {
+    fn is_due(&self, key: &str, position: Position) -> bool {
         let Some(part) = self.part(self.partitioning.of(key, position)) else { return false };
         (position > part.start.position || part.start.open.contains(position))
             && self.partitioning.is_due(key, position)
@@ -76,7 +119,7 @@ impl Share {
         open: &PositionSet,
         events: &[(Position, Uuid)],
     ) -> Vec<(Held, Checkpoint)> {
-        let all = Checkpoint { position, open: open.clone(), events: events.to_vec() };
+        let all = Checkpoint { position, open: self.gaps.join(open), events: events.to_vec() };
         let trimmed = all.clone().trimmed();
         self.parts.iter_mut().map(|part| (part.held, part.checkpoint(&all, &trimmed))).collect()
     }

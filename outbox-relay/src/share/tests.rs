@@ -1,5 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use outbox_core::source::Unreadable;
+
 use super::*;
 
 fn held(partition: u32) -> Held {
@@ -44,7 +46,9 @@ fn whoever_takes_a_share_up_finds_what_was_left_and_nothing_else() {
             for _ in 0..rng.usize(0..30) {
                 if rng.bool() && position < 60 {
                     position += 1;
-                    if share.is_due(&key(position), position) {
+                    let due = share.is_due(&key(position), position);
+                    share.gaps.follow(position, due);
+                    if due {
                         open.insert(position);
                     }
                 }
@@ -71,6 +75,39 @@ fn save(share: &mut Share, stored: &mut BTreeMap<u32, Checkpoint>, position: Pos
         assert!(stored[&held.partition].position <= checkpoint.position, "back");
         stored.insert(held.partition, checkpoint);
     }
+}
+
+/// An event as the log holds it.
+fn row(position: Position) -> Row {
+    let unreadable = Unreadable {
+        position,
+        event_id: Uuid::nil(),
+        topic: String::new(),
+        key: key(position),
+        reason: String::new(),
+        copy: None,
+    };
+    Row::Unreadable(unreadable)
+}
+
+#[test]
+fn no_more_rows_are_kept_than_there_is_room_for() {
+    let mut share = Share::new(&[held(0)], claimed(2, BTreeMap::from([(0, at(0, []))])));
+    assert_eq!(share.rows_for(10), 20);
+    let due = (1..=40).filter(|each| share.is_due(&key(*each), *each)).collect::<Vec<_>>();
+    assert!(due.len() > 4 && due.len() < 40);
+    let sifted = share.sift((1..=40).map(row).collect(), 4);
+    assert_eq!(sifted.last().map(Row::position), Some(due[4] - 1), "up to the fifth that is due");
+    let kept: Vec<_> = sifted.iter().filter(|row| !matches!(row, Row::Filtered(_))).map(Row::position).collect();
+    assert_eq!(kept, due[..4]);
+    assert_eq!(share.sift((1..=40).map(row).collect(), 40).len(), 40);
+    share.follow(&sifted);
+    let open = kept.iter().map(|each| *each..=*each).collect();
+    assert_eq!(
+        share.checkpoints(due[3], &open, &[])[0].1.position,
+        due[0] - 1,
+        "one range to its end, left to be read again"
+    );
 }
 
 #[test]

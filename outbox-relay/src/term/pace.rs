@@ -7,7 +7,7 @@ use crate::retry::Schedule;
 use crate::wake::{Bell, Rest, State};
 
 /// A batch of reads grows up to this many events.
-const READ_AT_MOST: usize = 5000;
+pub(super) const READ_AT_MOST: usize = 5000;
 /// A read asks for at least this many, however large the events of late.
 const READ_AT_LEAST: usize = 100;
 

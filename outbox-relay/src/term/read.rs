@@ -6,6 +6,7 @@ use outbox_core::source::{Proof, Row};
 use outbox_core::{Event, StoreError};
 
 use super::Term;
+use super::pace::READ_AT_MOST;
 use crate::connections::{ReadOutcome, Reader};
 use crate::error::RelayError;
 use crate::failpoint::{self, Failpoint};
@@ -17,7 +18,7 @@ impl Term<'_> {
     /// Starts a read when there is room for what it may bring.
     pub(super) fn start_read(&mut self, now: Instant) {
         let settings = &self.mandate.settings;
-        let room = settings.window_events.saturating_sub(self.dispatch.events() + self.unsaved);
+        let room = self.room();
         let room_bytes = settings.window_bytes.saturating_sub(self.dispatch.bytes() as u64);
         let busy = self.dispatch.is_moving() || self.writing.is_some();
         let enough =
@@ -29,7 +30,7 @@ impl Term<'_> {
             return;
         }
         let Some(reader) = self.reader.take() else { return };
-        let most = room.min(self.pace.read_size(room_bytes));
+        let most = self.share.rows_for(room.min(self.pace.read_size(room_bytes))).min(READ_AT_MOST);
         // Half the window at a time: while one half is being read the other is on its way out.
         let bytes = room_bytes.min(settings.window_bytes.div_ceil(2));
         let request = self.frontier.request(u32::try_from(most).unwrap_or(u32::MAX), bytes);
@@ -39,6 +40,11 @@ impl Term<'_> {
         self.drain.read_begins();
         let reading = reader.read(request, proof);
         self.reading = Some(Box::pin(self.mandate.seat.metrics.reads.time(&settings.clock, now, reading)));
+    }
+
+    /// So many more events may be taken in.
+    fn room(&self) -> usize {
+        self.mandate.settings.window_events.saturating_sub(self.dispatch.events() + self.unsaved)
     }
 
     pub(super) fn read_done(
@@ -65,11 +71,17 @@ impl Term<'_> {
         }
     }
 
-    fn take_in(&mut self, outcome: ReadOutcome, now: Instant) {
+    fn take_in(&mut self, mut outcome: ReadOutcome, now: Instant) {
         outcome.tell(&mut self.frontier);
+        // More of the rows may be this share's than were reckoned with: what finds no room is read again.
+        let (read, room) = (&mut outcome.read, self.room());
+        let brought = read.rows.len();
+        read.rows = self.share.sift(std::mem::take(&mut read.rows), room);
+        read.complete &= read.rows.len() == brought;
         let before = (self.frontier.position(), self.frontier.hole_count());
-        let (brought, complete) = (outcome.read.rows.len(), outcome.read.complete && outcome.above);
+        let complete = outcome.read.complete && outcome.above;
         let rows = self.frontier.absorb_at(outcome.read, now);
+        self.share.follow(&rows);
         if complete && rows.len() == brought {
             self.seen_all = true;
             self.letters.saw(None);
@@ -88,23 +100,12 @@ impl Term<'_> {
         if self.drain.wants_read() {
             self.pace.read_at = now;
         }
-        let rows = self.due(rows);
         let brings = !rows.is_empty();
         self.dispatch.admit(rows);
         if brings {
             failpoint::reached(Failpoint::AfterDispatch);
         }
         self.report(now);
-    }
-
-    /// The rows with those that are not this share's to publish left out.
-    fn due(&self, rows: Vec<Row>) -> Vec<Row> {
-        let due = |row: Row| match row {
-            Row::Event(event) if !self.share.is_due(&event.key, event.position) => Row::Filtered(event.position),
-            Row::Unreadable(row) if !self.share.is_due(&row.key, row.position) => Row::Filtered(row.position),
-            row => row,
-        };
-        rows.into_iter().map(due).collect()
     }
 
     fn remember(&mut self, rows: &[Row]) {
