@@ -71,6 +71,22 @@ pub enum Asked {
     Later,
 }
 
+/// What became of a change of the number of partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Nobody asks for one, or another relay was faster.
+    Nothing,
+    /// A lease still runs: try again.
+    Later,
+    /// It is made.
+    Made {
+        /// So many there were.
+        from: u32,
+        /// So many there are.
+        to: u32,
+    },
+}
+
 /// The checkpoints of a former number of partitions, frozen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Before {

@@ -151,12 +151,15 @@ impl Heartbeat {
         let name = &seat.subscription;
         let rule = roster.rules.get(&format!("{PARTITIONS}{name}"));
         let rule = rule.map(|text| Partitioning::from_text(name, text)).transpose()?;
-        let changing = rule.as_ref().is_some_and(|rule| rule.next.is_some());
-        seat.set_changing(changing);
-        if changing {
+        let asked = rule.as_ref().and_then(|rule| Some((rule.count, rule.next?)));
+        let news = seat.set_changing(asked.is_some());
+        if let Some((from, to)) = asked {
+            if news {
+                tracing::info!(subscription = name, from, to, "the number of partitions is to change");
+            }
             return Ok(Plan::default());
         }
-        let count = rule.map_or(seat.partitions, |rule| rule.count);
+        let count = rule.map_or_else(|| seat.partitions_at_first(), |rule| rule.count);
         let is_dead = |relay: &RelayIdentity| is_dead_predecessor(relay, &self.relay);
         Ok(fair::plan(self.relay.relay_id, name, count, &seat.partitions_held(), roster, is_dead))
     }

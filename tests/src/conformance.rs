@@ -330,6 +330,7 @@ macro_rules! conformance {
             $crate::behaviours! { $backend, partitions:
                 every_event_of_every_partition_is_published_once,
                 the_number_of_partitions_changes_under_load,
+                the_number_stays_where_nothing_is_said,
                 a_change_of_the_number_shuts_older_epochs_out,
                 a_subscription_of_one_row_is_of_one_partition,
             }
