@@ -47,6 +47,20 @@ pub fn partition_of(key: &str, position: Position, count: u32) -> u32 {
     u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]) % count
 }
 
+/// Partitions for people, such as `partition 3` or `partitions 0-7, 9`.
+pub fn named(partitions: impl IntoIterator<Item = u32>) -> String {
+    let set: PositionSet = partitions.into_iter().map(Position::from).map(|number| number..=number).collect();
+    let shown: Vec<_> = set
+        .ranges()
+        .map(|range| match (range.start(), range.end()) {
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first}-{last}"),
+        })
+        .collect();
+    let alone = set.ranges().map(|range| range.end() - range.start() + 1).sum::<Position>() == 1;
+    format!("{} {}", if alone { "partition" } else { "partitions" }, shown.join(", "))
+}
+
 /// How many partitions a subscription has, and what is left of the number before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partitioning {
