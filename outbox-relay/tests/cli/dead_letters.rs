@@ -125,16 +125,25 @@ fn a_paused_subscription_waits_until_it_is_resumed() {
     assert_eq!(told.expect_code(0).stdout, "subscription default is paused\n");
     let again = shop.call(&["pause", "--subscription", "default", "--json"]).expect_code(0).lines().remove(0);
     assert_eq!((&again["paused"], &again["changed"]), (&true.into(), &false.into()));
+    let status = shop.subscription();
+    assert_eq!((&status["state"], &status["paused"]), (&"paused".into(), &"ann: moving".into()), "nobody works it");
+    let why = shop.call(&["why"]).expect_code(0).stdout;
+    assert!(why.contains("it is paused (ann: moving)") && why.contains("no relay works it"), "{why}");
     shop.event("a", "k", "{}");
     let mut program = shop.program(&["run", "--publisher", "file:out.jsonl", "--lease", "1s"]);
     let running = Running::start(&mut program);
-    until("the pause to be seen", || shop.subscription()["state"] == "paused");
+    until("the pause to be seen", || {
+        let status = shop.subscription();
+        status["state"] == "paused" && status["partitions"][0]["owner"].is_string()
+    });
     let why = shop.call(&["why"]).expect_code(0).stdout;
-    assert!(why.contains("it is paused") && why.contains("outbox-relay resume"), "{why}");
+    assert!(why.contains("it is paused (ann: moving)") && why.contains("outbox-relay resume"), "{why}");
+    assert!(shop.call(&["status"]).expect_code(0).stdout.contains("\ndefault:\n  paused (ann: moving)\n"));
     assert!(!shop.path("out.jsonl").exists() || shop.read("out.jsonl").is_empty());
     let told = shop.call(&["resume", "--subscription", "default"]).expect_code(0).stdout;
     assert_eq!(told, "subscription default goes on\n");
     until("the event", || shop.read("out.jsonl").lines().count() == 1);
+    assert_eq!(shop.subscription()["paused"], Value::Null);
     drop(running);
 }
 
