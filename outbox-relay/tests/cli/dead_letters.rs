@@ -41,6 +41,7 @@ fn letters_are_listed_without_what_they_carry_and_shown_with_it() {
     assert_eq!(states(&shop), [(2, "parked".into()), (3, "waiting".into())]);
     let (table, _) = call(&shop, &["list"], 0);
     assert!(table.starts_with("POSITION  STATE") && table.contains("payload is not JSON"), "{table}");
+    assert!(table.lines().next().unwrap().ends_with("DECIDED"), "{table}");
     assert!(!table.contains("canary"), "{table}");
     let (narrowed, _) = call(&shop, &["list", "--key", "bad", "--json"], 0);
     assert_eq!(serde_json::from_str::<Vec<Value>>(&narrowed).unwrap().len(), 2);
@@ -86,6 +87,15 @@ fn what_is_given_up_needs_a_reason_and_stays_on_record() {
     assert_eq!(serde_json::from_str::<Value>(&told).unwrap()["skipped"], serde_json::json!([2]));
     assert_eq!(shop.call(&RUN).expect_code(0).lines().len(), 1, "what waited behind it");
     assert_eq!(states(&shop), [(2, "skipped".into())]);
+    let (table, _) = call(&shop, &["list"], 0);
+    assert!(table.contains("payload is not JSON") && table.contains("skipped by ann: sent by hand"), "{table}");
+    let (listed, _) = call(&shop, &["list", "--json"], 0);
+    let letter = serde_json::from_str::<Vec<Value>>(&listed).unwrap().remove(0);
+    let decision = ["decision", "settled_by", "settled_reason"].map(|field| letter[field].as_str().unwrap_or_default());
+    assert_eq!(decision, ["skipped", "ann", "sent by hand"], "{letter}");
+    assert!(letter["reason"].as_str().unwrap().contains("payload is not JSON"), "{letter}");
+    let (shown, _) = call(&shop, &["show", "--position", "2"], 0);
+    assert!(shown.contains("decided       skipped by ann: sent by hand\n"), "{shown}");
     let (_, said) = call(&shop, &[&["discard", "--position", "2"][..], &DECISION].concat(), 1);
     assert!(said.contains("skipped already by ann"), "{said}");
 
