@@ -377,6 +377,8 @@ macro_rules! sql_conformance {
                 without_a_subscription_nothing_is_removed,
                 young_events_are_kept,
                 a_dry_run_changes_nothing,
+                letters_given_up_are_forgotten_in_time,
+                letters_of_a_subscription_that_is_no_more_are_forgotten,
                 holds_keep_what_lies_above_them,
                 a_new_subscription_begins_with_what_cleanup_has_left,
                 a_start_that_cleanup_overtook_is_refused,

@@ -88,7 +88,7 @@ fn what_is_given_up_needs_a_reason_and_stays_on_record() {
     assert_eq!(shop.call(&RUN).expect_code(0).lines().len(), 1, "what waited behind it");
     assert_eq!(states(&shop), [(2, "skipped".into())]);
     let (table, _) = call(&shop, &["list"], 0);
-    assert!(table.contains("payload is not JSON") && table.contains("skipped by ann: sent by hand"), "{table}");
+    assert!(table.contains("payload is not JSON") && table.contains("skipped by ann: sent"), "{table}");
     let (listed, _) = call(&shop, &["list", "--json"], 0);
     let letter = serde_json::from_str::<Vec<Value>>(&listed).unwrap().remove(0);
     let decision = ["decision", "settled_by", "settled_reason"].map(|field| letter[field].as_str().unwrap_or_default());

@@ -340,6 +340,10 @@ impl Cleaner for Connected<dyn Cleaner> {
         self.up()?.remove(removal).await
     }
 
+    async fn forget(&mut self, keep: Duration, dry_run: bool) -> Result<u64, StoreError> {
+        self.up()?.forget(keep, dry_run).await
+    }
+
     async fn note(&mut self, trouble: Option<&str>) -> Result<(), StoreError> {
         self.up()?.note(trouble).await
     }
