@@ -57,7 +57,7 @@ use uuid::Uuid;
 use crate::dead_letter::{Parked, Queue, Taken};
 use crate::error::StoreError;
 use crate::event::Position;
-use crate::partition::Partitioning;
+use crate::partition::{Change, Partitioning};
 use crate::position::PositionSet;
 use crate::source::Proof;
 
@@ -287,13 +287,12 @@ pub trait Checkpoints: Send {
     /// [`StoreError`] as for [`Checkpoints::claim`].
     async fn ask_partitions(&mut self, subscription: &str, partitions: u32) -> Result<bool, StoreError>;
 
-    /// Changes the number of partitions where somebody asked for it and no lease of the subscription runs; returns whether
-    /// nothing is left to be changed.
+    /// Changes the number of partitions where somebody asked for it and no lease of the subscription runs.
     ///
     /// # Errors
     ///
     /// [`StoreError`] as for [`Checkpoints::claim`].
-    async fn repartition(&mut self, subscription: &str) -> Result<bool, StoreError>;
+    async fn repartition(&mut self, subscription: &str) -> Result<Change, StoreError>;
 
     /// Removes the holds whose lease has expired or been given back, with their leases.
     ///

@@ -92,7 +92,7 @@ pub const DEAD_AFTER: Duration = Duration::from_mins(10);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
     /// An event stays at least so long, also when everybody has passed it. Default 7 days; zero removes at once what
-    /// everybody has passed.
+    /// everybody has passed. As long stays the record of a dead letter that was given up.
     pub keep: Duration,
     /// At most so many segments are used; 1 to 8, default 8.
     pub segments: u8,
@@ -216,6 +216,17 @@ pub trait Cleaner: Send {
     ///
     /// [`StoreError`] as for [`Cleaner::survey`].
     async fn remove(&mut self, removal: &Removal) -> Result<Removed, StoreError>;
+
+    /// Removes dead letters that nobody has a use for, and returns how many; in a dry run it counts them alone.
+    ///
+    /// Those are the letters that were given up, `keep` after the decision at the earliest and not before cleanup has come past
+    /// their events; and those of subscriptions that have neither a checkpoint nor a running lease, as long after they failed
+    /// last.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Cleaner::survey`].
+    async fn forget(&mut self, keep: Duration, dry_run: bool) -> Result<u64, StoreError>;
 
     /// Records what is wrong with cleaning, for the status; `None` takes it back.
     ///

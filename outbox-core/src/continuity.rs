@@ -15,6 +15,7 @@
 mod place;
 mod plan;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ pub use self::place::{Place, Register, address};
 pub use self::plan::{Break, Log, Plan, Raise, Reader, asked_for, judge};
 use crate::doctor::Finding;
 use crate::error::{StoreError, StoreErrorKind};
+use crate::partition::named;
 
 /// How an outbox stands with its past.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -137,7 +139,7 @@ pub fn another_instance(found: &str, expected: &str, who: &str) -> StoreError {
 }
 
 impl Continuity {
-    /// Instance, address, and each reader, as findings.
+    /// Instance, address, and each subscription, as findings.
     pub fn findings(&self) -> Vec<Finding> {
         let place = match &self.refused {
             Some(why) => {
@@ -146,15 +148,34 @@ impl Continuity {
             None if self.addresses.is_empty() => Finding::ok("address", "none is recorded before the first `run`"),
             None => Finding::ok("address", self.addresses.join(", ")),
         };
-        let reader = |reader: &ReaderContinuity| {
-            let check = format!("continuity {}", reader.subscription);
-            match &reader.broken {
+        let subscription = |(name, broken): (&str, Option<String>)| {
+            let check = format!("continuity {name}");
+            match broken {
                 Some(broken) => Finding::failed(check, broken, "run `outbox-relay repair --plan`"),
                 None => Finding::ok(check, "the log is the one that was read"),
             }
         };
         let instance = Finding::ok("instance", &self.instance);
-        [instance, place].into_iter().chain(self.readers.iter().map(reader)).collect()
+        [instance, place].into_iter().chain(self.subscriptions().map(subscription)).collect()
+    }
+
+    /// Each subscription and export, with what is not as it was, and in which of its partitions where it has several.
+    pub fn subscriptions(&self) -> impl Iterator<Item = (&str, Option<String>)> {
+        let of_one = |readers: &[ReaderContinuity]| {
+            let mut broken: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+            for reader in readers {
+                if let Some(what) = &reader.broken {
+                    broken.entry(what).or_default().push(reader.partition.unsigned_abs());
+                }
+            }
+            let has_several = readers.iter().any(|reader| reader.partition > 0);
+            let told = broken.into_iter().map(|(what, partitions)| {
+                if has_several { format!("{}: {what}", named(partitions)) } else { what.to_owned() }
+            });
+            Some(told.collect::<Vec<_>>().join("; ")).filter(|told| !told.is_empty())
+        };
+        let same = |one: &ReaderContinuity, next: &ReaderContinuity| one.subscription == next.subscription;
+        self.readers.chunk_by(same).map(move |readers| (readers[0].subscription.as_str(), of_one(readers)))
     }
 }
 
@@ -164,4 +185,46 @@ pub fn at_work(owner: &str, subscription: &str) -> StoreError {
         "relay `{owner}` works subscription `{subscription}`; stop it first, or wait until its lease has run out"
     );
     StoreError::new(StoreErrorKind::Precondition, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Verdict;
+
+    #[test]
+    fn a_subscription_is_one_finding_however_many_partitions_it_has() {
+        let reader = |(subscription, partition, broken): (&str, i32, Option<&str>)| ReaderContinuity {
+            subscription: subscription.into(),
+            partition,
+            broken: broken.map(str::to_owned),
+        };
+        let (gone, other) = (Some("position 7 is gone"), Some("position 9 holds another event"));
+        let readers = [
+            ("audit", 0, None),
+            ("audit", 1, None),
+            ("billing", 0, gone),
+            ("billing", 1, gone),
+            ("billing", 2, None),
+            ("billing", 3, other),
+            ("export:daily", 0, gone),
+        ];
+        let known = Continuity {
+            instance: "0190-a".into(),
+            addresses: Vec::new(),
+            address: String::new(),
+            refused: None,
+            readers: readers.map(reader).into(),
+        };
+        let findings = known.findings();
+        let told: Vec<_> =
+            findings[2..].iter().map(|each| (each.verdict, format!("{}: {}", each.check, each.found))).collect();
+        let billing = "partitions 0-1: position 7 is gone; partition 3: position 9 holds another event";
+        let expected = [
+            (Verdict::Ok, "continuity audit: the log is the one that was read".to_owned()),
+            (Verdict::Failed, format!("continuity billing: {billing}")),
+            (Verdict::Failed, "continuity export:daily: position 7 is gone".to_owned()),
+        ];
+        assert_eq!(told, expected);
+    }
 }

@@ -164,7 +164,7 @@ pub struct Letter {
     pub topic: String,
     /// Where it stands.
     pub state: State,
-    /// Why it is here.
+    /// Why it is here: what failed last.
     pub reason: String,
     /// How often it was tried.
     pub attempts: u32,
@@ -182,6 +182,13 @@ pub struct Letter {
     pub readable: bool,
     /// Whether an operator gave it another payload.
     pub corrected: bool,
+}
+
+impl Letter {
+    /// What was last decided about it: a letter that is not over was sent again.
+    pub fn decision(&self) -> Option<State> {
+        self.settled_at.map(|_| if self.state.is_over() { self.state } else { State::Requeued })
+    }
 }
 
 /// What an operator decides about letters.

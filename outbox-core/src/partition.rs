@@ -47,6 +47,20 @@ pub fn partition_of(key: &str, position: Position, count: u32) -> u32 {
     u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]) % count
 }
 
+/// Partitions for people, such as `partition 3` or `partitions 0-7, 9`.
+pub fn named(partitions: impl IntoIterator<Item = u32>) -> String {
+    let set: PositionSet = partitions.into_iter().map(Position::from).map(|number| number..=number).collect();
+    let shown: Vec<_> = set
+        .ranges()
+        .map(|range| match (range.start(), range.end()) {
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first}-{last}"),
+        })
+        .collect();
+    let alone = set.ranges().map(|range| range.end() - range.start() + 1).sum::<Position>() == 1;
+    format!("{} {}", if alone { "partition" } else { "partitions" }, shown.join(", "))
+}
+
 /// How many partitions a subscription has, and what is left of the number before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partitioning {
@@ -69,6 +83,22 @@ pub enum Asked {
     Granted(Partitioning),
     /// The last change is not settled yet: ask again.
     Later,
+}
+
+/// What became of a change of the number of partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Nobody asks for one, or another relay was faster.
+    Nothing,
+    /// A lease still runs: try again.
+    Later,
+    /// It is made.
+    Made {
+        /// So many there were.
+        from: u32,
+        /// So many there are.
+        to: u32,
+    },
 }
 
 /// The checkpoints of a former number of partitions, frozen.

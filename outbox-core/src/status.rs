@@ -99,6 +99,10 @@ pub struct SubscriptionStatus {
     pub parked_keys: u64,
     /// Events that will not pass.
     pub parked_events: u64,
+    /// Who paused it, and why, as `ann: moving`; a relay at work follows within a third of its lease. Absent from the JSON while
+    /// it is not paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<String>,
     /// Missing positions that open transactions may still fill.
     pub holes: Vec<HoleStatus>,
     /// Its partitions.

@@ -108,6 +108,9 @@ fn tell(report: &Report) {
             "events removed"
         );
     }
+    if report.letters > 0 {
+        tracing::info!(letters = report.letters, "dead letters removed that were given up long ago");
+    }
     for subscription in &report.cut_off {
         tracing::error!(subscription, "cut off: the log had grown too large, and it was dead");
     }

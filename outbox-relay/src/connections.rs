@@ -9,6 +9,7 @@ use std::sync::Arc;
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held};
 use outbox_core::dead_letter::{Queue, Taken};
 use outbox_core::frontier::Frontier;
+use outbox_core::partition::Change;
 use outbox_core::source::{Proof, Read, ReadRequest, Source};
 use outbox_core::{Filter, Position, PositionSet, Start, Store, StoreError, StoreErrorKind};
 
@@ -213,7 +214,7 @@ impl Ledger {
     }
 
     /// Changes the number of partitions, where somebody asked for it and all leases are free.
-    pub(crate) async fn repartition(&mut self) -> Result<bool, StoreError> {
+    pub(crate) async fn repartition(&mut self) -> Result<Change, StoreError> {
         let subscription = self.subscription.clone();
         let checkpoints = self.open().await?;
         failpoint::reached(Failpoint::BeforeRepartition);
@@ -227,10 +228,11 @@ impl Ledger {
         self.wish = Some(seat.clone());
     }
 
-    /// Asks for the number of partitions that the configuration says, unless it is what there is.
+    /// Asks for the number of partitions that the configuration says, where it says one and it is not granted yet.
     pub(crate) async fn ask(&mut self, seat: &Seat) -> Result<(), StoreError> {
+        let Some(partitions) = seat.wish() else { return Ok(()) };
         let subscription = self.subscription.clone();
-        if self.open().await?.ask_partitions(&subscription, seat.partitions).await? {
+        if self.open().await?.ask_partitions(&subscription, partitions).await? {
             seat.wish_granted();
         }
         Ok(())
@@ -267,7 +269,7 @@ impl Ledger {
         if errand.look {
             written.queues = Some(checkpoints.queues(&subscription).await?);
         }
-        if let Some(seat) = self.wish.clone().filter(|seat| seat.wishes()) {
+        if let Some(seat) = self.wish.clone() {
             self.ask(&seat).await?;
         }
         Ok(written)

@@ -2,13 +2,13 @@
 //!
 //! See [`outbox_core::lease`] for what a lease is and when it is trusted, and [`fair`](crate::fair) for who takes what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use outbox_core::checkpoint::Held;
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Renewal, Roster};
-use outbox_core::partition::{PARTITIONS, Partitioning};
+use outbox_core::partition::{self, PARTITIONS, Partitioning};
 use outbox_core::{Clock, Store, StoreError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,16 @@ pub(crate) async fn claim(
         }
         claim => Ok(claim),
     }
+}
+
+fn partitions(held: &[Held]) -> String {
+    partition::named(held.iter().map(|held| held.partition))
+}
+
+/// The epochs of leases for the log, each once.
+fn epochs(held: &[Held]) -> String {
+    let epochs: BTreeSet<_> = held.iter().map(|held| held.epoch).collect();
+    epochs.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// The loop that keeps the leases.
@@ -151,12 +161,15 @@ impl Heartbeat {
         let name = &seat.subscription;
         let rule = roster.rules.get(&format!("{PARTITIONS}{name}"));
         let rule = rule.map(|text| Partitioning::from_text(name, text)).transpose()?;
-        let changing = rule.as_ref().is_some_and(|rule| rule.next.is_some());
-        seat.set_changing(changing);
-        if changing {
+        let asked = rule.as_ref().and_then(|rule| Some((rule.count, rule.next?)));
+        let news = seat.set_changing(asked.is_some());
+        if let Some((from, to)) = asked {
+            if news {
+                tracing::info!(subscription = name, from, to, "the number of partitions is to change");
+            }
             return Ok(Plan::default());
         }
-        let count = rule.map_or(seat.partitions, |rule| rule.count);
+        let count = rule.map_or_else(|| seat.partitions_at_first(), |rule| rule.count);
         let is_dead = |relay: &RelayIdentity| is_dead_predecessor(relay, &self.relay);
         Ok(fair::plan(self.relay.relay_id, name, count, &seat.partitions_held(), roster, is_dead))
     }
@@ -187,8 +200,8 @@ impl Heartbeat {
             Claim::Taken { .. } => None,
         });
         let got: Vec<_> = got.collect();
-        for held in &got {
-            tracing::info!(subscription = name, partition = held.partition, epoch = held.epoch, "lease taken");
+        if !got.is_empty() {
+            tracing::info!(subscription = name, epochs = epochs(&got), "lease of {} taken", partitions(&got));
         }
         failpoint::reached(Failpoint::LeaseAcquired);
         seat.grant(&got);
@@ -237,10 +250,10 @@ impl Heartbeat {
         let mut kept = roster.kept.iter();
         for (seat, held) in held {
             let lost: Vec<_> = held.iter().zip(&mut kept).filter(|(_, kept)| !**kept).map(|(held, _)| *held).collect();
-            for held in &lost {
-                let (partition, epoch) = (held.partition, held.epoch);
-                tracing::warn!(subscription = seat.subscription, partition, epoch, "lease lost to another relay");
-                seat.metrics.lost_lease();
+            if !lost.is_empty() {
+                let (subscription, partitions) = (&seat.subscription, partitions(&lost));
+                tracing::warn!(subscription, epochs = epochs(&lost), "lease of {partitions} lost to another relay");
+                lost.iter().for_each(|_| seat.metrics.lost_lease());
             }
             // Of a share some of which is lost nothing is trusted, until its worker has begun anew.
             let trusted = if lost.is_empty() { asked_at + self.length * 9 / 10 } else { Duration::ZERO };

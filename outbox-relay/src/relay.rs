@@ -164,7 +164,7 @@ impl RelayBuilder {
         let hurry = Arc::new(Notify::new());
         let seat = |each: &Subscription| {
             let publisher = each.publisher.describe();
-            Arc::new(Seat::new(each.name.clone(), publisher, each.partitions, hurry.clone(), now))
+            Arc::new(Seat::new(each.name.clone(), publisher, hurry.clone(), now).shared(each.partitions))
         };
         let seats: Vec<_> = self.subscriptions.iter().map(seat).collect();
         let names = self.subscriptions.iter().map(|each| each.name.clone()).collect();
@@ -199,9 +199,9 @@ impl RelayBuilder {
             if !names.insert(name) {
                 return wrong(format!("two subscriptions are called `{name}`; give each a name of its own"));
             }
-            if !(1..=MAX_PARTITIONS).contains(partitions) {
+            if let Some(partitions) = partitions.filter(|number| !(1..=MAX_PARTITIONS).contains(number)) {
                 return wrong(format!(
-                    "subscription `{name}` has {partitions} partitions; write 1, or up to {MAX_PARTITIONS}"
+                    "subscription `{name}`: {partitions} partitions cannot be; write 1 to {MAX_PARTITIONS}"
                 ));
             }
             if retry.attempts == 0 || retry.first.is_zero() || retry.first > retry.max {

@@ -49,8 +49,10 @@ pub(crate) struct Orders {
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) subscription: String,
-    /// So many partitions the configuration asks for; 0 for a reader of one row, which shares nothing.
-    pub(crate) partitions: u32,
+    /// Whether it is shared with other relays; a reader of one row is not.
+    shares: bool,
+    /// So many partitions the configuration asks for, where it says a number.
+    partitions: Option<u32>,
     granted: watch::Sender<Grant>,
     /// Whether the number of partitions is being changed.
     changing: watch::Sender<bool>,
@@ -75,19 +77,15 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(crate) fn new(
-        subscription: String,
-        publisher: String,
-        partitions: u32,
-        hurry: Arc<Notify>,
-        now: Instant,
-    ) -> Self {
+    /// The seat of a reader of one row.
+    pub(crate) fn new(subscription: String, publisher: String, hurry: Arc<Notify>, now: Instant) -> Self {
         let report = Report { publisher, state: "idle".into(), ..Report::default() };
         Self {
             metrics: SubscriptionMetrics::new(&subscription),
             vitals: Vitals::default(),
             subscription,
-            partitions,
+            shares: false,
+            partitions: None,
             granted: watch::Sender::default(),
             changing: watch::Sender::default(),
             wishes: AtomicBool::new(true),
@@ -102,9 +100,13 @@ impl Seat {
         }
     }
 
-    /// Whether it is shared with other relays.
+    /// The seat of a subscription, for which the configuration may ask for a number of partitions.
+    pub(crate) fn shared(self, partitions: Option<u32>) -> Self {
+        Self { shares: true, partitions, ..self }
+    }
+
     pub(crate) fn shares(&self) -> bool {
-        self.partitions > 0
+        self.shares
     }
 
     pub(crate) fn grants(&self) -> watch::Receiver<Grant> {
@@ -179,8 +181,9 @@ impl Seat {
         self.granted.borrow().held.is_empty()
     }
 
-    pub(crate) fn set_changing(&self, changing: bool) {
-        self.changing.send_if_modified(|before| std::mem::replace(before, changing) != changing);
+    /// Notes whether the number of partitions is being changed; returns whether that is news.
+    pub(crate) fn set_changing(&self, changing: bool) -> bool {
+        self.changing.send_if_modified(|before| std::mem::replace(before, changing) != changing)
     }
 
     pub(crate) fn is_changing(&self) -> bool {
@@ -211,10 +214,15 @@ impl Seat {
         self.changing.subscribe()
     }
 
-    /// Whether the number of partitions that the configuration says is still to be asked for: each relay does it once, when
-    /// it starts, so that the one that started last decides.
-    pub(crate) fn wishes(&self) -> bool {
-        self.wishes.load(Ordering::Acquire)
+    /// The number of partitions that is still to be asked for: each relay does it once, when it starts, so that the one that
+    /// started last decides. Where the configuration says none, what there is stays.
+    pub(crate) fn wish(&self) -> Option<u32> {
+        self.partitions.filter(|_| self.wishes.load(Ordering::Acquire))
+    }
+
+    /// So many partitions a new subscription gets.
+    pub(crate) fn partitions_at_first(&self) -> u32 {
+        self.partitions.unwrap_or(1)
     }
 
     /// Notes that it need not be asked for again.

@@ -17,7 +17,7 @@ pub struct Subscription {
     pub(crate) publisher: Arc<dyn Publisher>,
     pub(crate) filter: Filter,
     pub(crate) start: Start,
-    pub(crate) partitions: u32,
+    pub(crate) partitions: Option<u32>,
     pub(crate) strict_order: bool,
     pub(crate) retry: Retry,
     pub(crate) call_timeout: Duration,
@@ -38,7 +38,7 @@ impl Subscription {
             publisher,
             filter: Filter::default(),
             start: Start::default(),
-            partitions: 1,
+            partitions: None,
             strict_order: false,
             retry: Retry::default(),
             call_timeout: CALL_TIMEOUT,
@@ -63,12 +63,13 @@ impl Subscription {
         self
     }
 
-    /// Into how many partitions its keys fall, which relays of the same subscription share; 1 to 256, default 1.
+    /// Into how many partitions its keys fall, which relays of the same subscription share; 1 to 256. Where nothing is said
+    /// here, a subscription keeps the number it has, and a new one has 1.
     ///
     /// Another number than the one it has is asked for when the relay starts, and the one that was asked for last holds;
     /// see [`outbox_core::partition`]. On SQLite one relay works them all.
     pub fn partitions(mut self, partitions: u32) -> Self {
-        self.partitions = partitions;
+        self.partitions = Some(partitions);
         self
     }
 

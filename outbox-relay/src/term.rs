@@ -415,11 +415,10 @@ impl<'m> Term<'m> {
 
 /// Makes the first checkpoints, at the place where the subscription is to begin.
 async fn found(mandate: &Mandate, reader: &mut Reader, ledger: &mut Ledger) -> Result<(), StoreError> {
-    let Subscription { start, partitions, .. } = &mandate.subscription;
-    let (position, open) = reader.locate(*start).await?;
+    let (position, open) = reader.locate(mandate.subscription.start).await?;
     // As every later one is written: otherwise the next would seem to go back.
     let checkpoint = Checkpoint { position, open, events: Vec::new() }.trimmed();
-    ledger.found(*partitions, &checkpoint).await
+    ledger.found(mandate.seat.partitions_at_first(), &checkpoint).await
 }
 
 /// Nobody knows what became of the call, and no event is to blame.

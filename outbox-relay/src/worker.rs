@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use outbox_core::checkpoint::Held;
+use outbox_core::partition::Change;
 use outbox_core::publisher::{Origin, PublishErrorKind};
 use outbox_core::store::Database;
 use outbox_core::{Position, PublishError, StoreError};
@@ -90,7 +91,7 @@ async fn work_terms(mandate: &Mandate) -> Result<u64, RelayError> {
     }
 }
 
-/// Asks for the number of partitions that the configuration says; what fails here is asked for again after a write.
+/// Asks for the number of partitions, where the configuration says one; what fails here is asked for again after a write.
 async fn ask_partitions(mandate: &Mandate) {
     let mut ledger = Ledger::new(mandate.store.clone(), mandate.subscription.name.clone(), Vec::new());
     if let Err(error) = ledger.ask(&mandate.seat).await {
@@ -107,11 +108,12 @@ async fn change_partitions(mandate: &Mandate) {
     }
     let mut ledger = Ledger::new(mandate.store.clone(), mandate.subscription.name.clone(), Vec::new());
     match ledger.repartition().await {
-        Ok(true) => {
-            tracing::info!(subscription = mandate.subscription.name, "the number of partitions has changed");
+        Ok(Change::Nothing) => _ = mandate.seat.set_changing(false),
+        Ok(Change::Made { from, to }) => {
+            tracing::info!(subscription = mandate.subscription.name, from, to, "the number of partitions has changed");
             mandate.seat.set_changing(false);
         }
-        Ok(false) => {}
+        Ok(Change::Later) => {}
         Err(error) => {
             let (subscription, reason) = (&mandate.subscription.name, reaction::chain(&error));
             tracing::warn!(subscription, reason, "the number of partitions could not be changed, trying again");

@@ -330,6 +330,7 @@ macro_rules! conformance {
             $crate::behaviours! { $backend, partitions:
                 every_event_of_every_partition_is_published_once,
                 the_number_of_partitions_changes_under_load,
+                the_number_stays_where_nothing_is_said,
                 a_change_of_the_number_shuts_older_epochs_out,
                 a_subscription_of_one_row_is_of_one_partition,
             }
@@ -376,6 +377,8 @@ macro_rules! sql_conformance {
                 without_a_subscription_nothing_is_removed,
                 young_events_are_kept,
                 a_dry_run_changes_nothing,
+                letters_given_up_are_forgotten_in_time,
+                letters_of_a_subscription_that_is_no_more_are_forgotten,
                 holds_keep_what_lies_above_them,
                 a_new_subscription_begins_with_what_cleanup_has_left,
                 a_start_that_cleanup_overtook_is_refused,

@@ -1,11 +1,12 @@
 -- The partitions of all subscriptions, without exports by name and holds. Takes ACCESS SHARE on outbox_checkpoint,
--- outbox_lease, outbox_relay and outbox_dead_letter; reads the first three, which have a row per partition or relay, and dead
--- letters by their primary key.
+-- outbox_lease, outbox_relay, outbox_dead_letter and outbox_meta; reads the first three, which have a row per partition or
+-- relay, and dead letters and outbox_meta by their primary keys.
 SELECT subscription, partition_id, checkpoint.position, checkpoint.open_positions, checkpoint.proof, checkpoint.epoch,
     lease.publisher, lease.state, lease.last_error, lease.holes, owner.relay_name,
     coalesce(lease.expires_at > clock_timestamp(), false) AS owned,
     extract(epoch FROM clock_timestamp())::float8 AS now,
-    letters.parked_events, letters.parked_keys
+    letters.parked_events, letters.parked_keys,
+    (SELECT nullif(value, '') FROM outbox_meta WHERE name = 'paused:' || subscription) AS paused
 FROM (SELECT subscription, partition_id FROM outbox_checkpoint UNION SELECT subscription, partition_id FROM outbox_lease) AS named
 LEFT JOIN outbox_checkpoint AS checkpoint USING (subscription, partition_id)
 LEFT JOIN outbox_lease AS lease USING (subscription, partition_id)

@@ -31,6 +31,8 @@ pub struct StoredPartition {
     pub parked_keys: u64,
     /// Events that will not pass; told with the first partition.
     pub parked_events: u64,
+    /// Who paused the subscription, and why.
+    pub paused: Option<String>,
 }
 
 /// A subscription with what its partitions have in common.
@@ -66,27 +68,30 @@ fn gathered(rows: &[StoredPartition]) -> Gathered {
         let (position, open) = row.checkpoint.clone()?;
         Some(PartitionStatus { partition: row.partition, owner: row.owner.clone(), epoch: row.epoch, position, open })
     });
+    let paused = rows.iter().find_map(|row| row.paused.clone());
     let status = SubscriptionStatus {
         name: rows.first().map(|row| row.subscription.clone()).unwrap_or_default(),
         publisher: rows.iter().find_map(|row| row.publisher.clone()),
-        state: overall(owned().filter_map(|row| row.state.as_deref())),
+        state: overall(owned().filter_map(|row| row.state.as_deref()), paused.is_some()),
         lag_events: None,
         lag_seconds: None,
         last_error: rows.iter().find_map(|row| row.last_error.clone()),
         parked_keys: rows.iter().map(|row| row.parked_keys).sum(),
         parked_events: rows.iter().map(|row| row.parked_events).sum(),
+        paused,
         holes: Vec::new(),
         partitions: partitions.collect(),
     };
     Gathered { status, checkpoint: checkpoints.and_then(|all| Checkpoint::together(&all)), holes }
 }
 
-/// The state of a subscription whose partitions are in these: the one that says most.
-pub fn overall<'s>(states: impl IntoIterator<Item = &'s str>) -> String {
+/// The state of a subscription whose partitions are in these: the one that says most. Where nobody works it, it may still be
+/// paused.
+pub fn overall<'s>(states: impl IntoIterator<Item = &'s str>, paused: bool) -> String {
     const TELLING: [&str; 5] = ["blocked", "retrying", "paused", "running", "idle"];
     let rank = |state: &str| TELLING.iter().position(|known| *known == state);
     let first = states.into_iter().min_by_key(|state| rank(state).unwrap_or(TELLING.len()));
-    first.unwrap_or("unowned").to_owned()
+    first.unwrap_or(if paused { "paused" } else { "unowned" }).to_owned()
 }
 
 #[cfg(test)]
@@ -111,6 +116,17 @@ mod tests {
         assert_eq!((a.status.state.as_str(), a.status.partitions.len()), ("retrying", 2));
         assert_eq!(a.checkpoint.unwrap().position, 10);
         assert_eq!((b.status.name.as_str(), b.status.state.as_str()), ("b", "unowned"));
+    }
+
+    #[test]
+    fn a_subscription_is_paused_whoever_works_it() {
+        let paused = |state| StoredPartition { paused: Some("ann: moving".into()), ..row("a", 0, state) };
+        for (row, state) in
+            [(paused(None), "paused"), (paused(Some("paused")), "paused"), (paused(Some("running")), "running")]
+        {
+            let status = gather(&[row]).pop().unwrap().status;
+            assert_eq!((status.state.as_str(), status.paused.as_deref()), (state, Some("ann: moving")));
+        }
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Claim {
         };
         let held = Held { partition: 0, epoch };
         let hurry = Arc::new(Notify::new());
-        let seat = Arc::new(Seat::new(row.clone(), String::new(), 0, hurry.clone(), clock.now()));
+        let seat = Arc::new(Seat::new(row.clone(), String::new(), hurry.clone(), clock.now()));
         seat.grant(&[held]);
         let end = CancellationToken::new();
         let heartbeat = Heartbeat {

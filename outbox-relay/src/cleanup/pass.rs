@@ -1,4 +1,4 @@
-//! One pass: look, turn, empty what may go, and see to a log that is too large.
+//! One pass: look, turn, empty what may go, see to a log that is too large, and forget dead letters that were given up.
 
 use std::time::Duration;
 
@@ -36,6 +36,7 @@ impl Pass<'_> {
         if report.bytes.is_some_and(|bytes| bytes > self.retention.max_disk) {
             self.make_room(&survey, &mut report).await?;
         }
+        report.letters = self.cleaner.forget(self.retention.keep, self.dry_run).await?;
         if !self.dry_run {
             self.cleaner.note(report.trouble.as_deref()).await?;
         }

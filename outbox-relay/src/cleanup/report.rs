@@ -13,6 +13,8 @@ pub struct Report {
     pub turned: Option<Turn>,
     /// The segments by number; SQLite has one.
     pub segments: Vec<SegmentReport>,
+    /// So many dead letters were removed, or would be: those given up long ago, and those of subscriptions that are no more.
+    pub letters: u64,
     /// The log's size on disk after the pass, where it is known.
     pub bytes: Option<u64>,
     /// Subscriptions that were cut off.

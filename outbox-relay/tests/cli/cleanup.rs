@@ -62,6 +62,23 @@ fn retention_of_zero_removes_what_everybody_has_passed() {
 }
 
 #[test]
+fn records_of_what_was_given_up_go_with_retention() {
+    let shop = Shop::open();
+    shop.event("a", "k", "{");
+    shop.call(&["run", "--publisher", "stdout", "--until-empty"]).expect_code(4);
+    let skip =
+        ["dead-letters", "skip", "--subscription", "default", "--key", "k", "--reason", "a test", "--actor", "ann"];
+    shop.call(&skip).expect_code(0);
+    std::fs::write(shop.path("relay.toml"), "[retention]\nkeep = \"0s\"\n").unwrap();
+    shop.sql("UPDATE outbox_meta SET value = '1' WHERE name = 'floor'");
+    assert_eq!(told(&shop, &[])["letters"], 0, "seven days unless said otherwise");
+    assert_eq!(told(&shop, &["--config", "relay.toml", "--dry-run"])["letters"], 1);
+    let shown = shop.call(&["cleanup", "--config", "relay.toml"]).expect_code(0).stdout;
+    assert!(shown.contains("1 dead letter given up long ago removed\n"), "{shown}");
+    assert_eq!(told(&shop, &["--config", "relay.toml"])["letters"], 0);
+}
+
+#[test]
 fn events_removed_by_hand_before_they_were_read_are_exit_3() {
     let shop = published();
     shop.event("a", "k", "{}");

@@ -41,6 +41,7 @@ fn letters_are_listed_without_what_they_carry_and_shown_with_it() {
     assert_eq!(states(&shop), [(2, "parked".into()), (3, "waiting".into())]);
     let (table, _) = call(&shop, &["list"], 0);
     assert!(table.starts_with("POSITION  STATE") && table.contains("payload is not JSON"), "{table}");
+    assert!(table.lines().next().unwrap().ends_with("DECIDED"), "{table}");
     assert!(!table.contains("canary"), "{table}");
     let (narrowed, _) = call(&shop, &["list", "--key", "bad", "--json"], 0);
     assert_eq!(serde_json::from_str::<Vec<Value>>(&narrowed).unwrap().len(), 2);
@@ -86,6 +87,15 @@ fn what_is_given_up_needs_a_reason_and_stays_on_record() {
     assert_eq!(serde_json::from_str::<Value>(&told).unwrap()["skipped"], serde_json::json!([2]));
     assert_eq!(shop.call(&RUN).expect_code(0).lines().len(), 1, "what waited behind it");
     assert_eq!(states(&shop), [(2, "skipped".into())]);
+    let (table, _) = call(&shop, &["list"], 0);
+    assert!(table.contains("payload is not JSON") && table.contains("skipped by ann: sent"), "{table}");
+    let (listed, _) = call(&shop, &["list", "--json"], 0);
+    let letter = serde_json::from_str::<Vec<Value>>(&listed).unwrap().remove(0);
+    let decision = ["decision", "settled_by", "settled_reason"].map(|field| letter[field].as_str().unwrap_or_default());
+    assert_eq!(decision, ["skipped", "ann", "sent by hand"], "{letter}");
+    assert!(letter["reason"].as_str().unwrap().contains("payload is not JSON"), "{letter}");
+    let (shown, _) = call(&shop, &["show", "--position", "2"], 0);
+    assert!(shown.contains("decided       skipped by ann: sent by hand\n"), "{shown}");
     let (_, said) = call(&shop, &[&["discard", "--position", "2"][..], &DECISION].concat(), 1);
     assert!(said.contains("skipped already by ann"), "{said}");
 
@@ -125,16 +135,25 @@ fn a_paused_subscription_waits_until_it_is_resumed() {
     assert_eq!(told.expect_code(0).stdout, "subscription default is paused\n");
     let again = shop.call(&["pause", "--subscription", "default", "--json"]).expect_code(0).lines().remove(0);
     assert_eq!((&again["paused"], &again["changed"]), (&true.into(), &false.into()));
+    let status = shop.subscription();
+    assert_eq!((&status["state"], &status["paused"]), (&"paused".into(), &"ann: moving".into()), "nobody works it");
+    let why = shop.call(&["why"]).expect_code(0).stdout;
+    assert!(why.contains("it is paused (ann: moving)") && why.contains("no relay works it"), "{why}");
     shop.event("a", "k", "{}");
     let mut program = shop.program(&["run", "--publisher", "file:out.jsonl", "--lease", "1s"]);
     let running = Running::start(&mut program);
-    until("the pause to be seen", || shop.subscription()["state"] == "paused");
+    until("the pause to be seen", || {
+        let status = shop.subscription();
+        status["state"] == "paused" && status["partitions"][0]["owner"].is_string()
+    });
     let why = shop.call(&["why"]).expect_code(0).stdout;
-    assert!(why.contains("it is paused") && why.contains("outbox-relay resume"), "{why}");
+    assert!(why.contains("it is paused (ann: moving)") && why.contains("outbox-relay resume"), "{why}");
+    assert!(shop.call(&["status"]).expect_code(0).stdout.contains("\ndefault:\n  paused (ann: moving)\n"));
     assert!(!shop.path("out.jsonl").exists() || shop.read("out.jsonl").is_empty());
     let told = shop.call(&["resume", "--subscription", "default"]).expect_code(0).stdout;
     assert_eq!(told, "subscription default goes on\n");
     until("the event", || shop.read("out.jsonl").lines().count() == 1);
+    assert_eq!(shop.subscription()["paused"], Value::Null);
     drop(running);
 }
 

@@ -68,3 +68,15 @@ fn why_names_the_cause_and_what_to_do() {
     let unknown = shop.call(&["why", "--subscription", "billing"]).expect_code(2).stderr;
     assert!(unknown.contains("there is no subscription `billing`; there is default"), "{unknown}");
 }
+
+#[test]
+fn the_partitions_of_a_subscription_are_told_together() {
+    let shop = Shop::open();
+    shop.event("a", "k", "{}");
+    let run = ["run", "--publisher", "null", "--partitions", "8", "--until-empty"];
+    let log = shop.call(&run).expect_code(0).stderr;
+    let taken: Vec<_> = log.lines().filter(|line| line.contains("lease of ")).collect();
+    assert!(taken.len() == 1 && taken[0].contains("lease of partitions 0-7 taken"), "{log}");
+    let told = shop.call(&["doctor"]).expect_code(0).stdout;
+    assert_eq!(told.matches("continuity default").count(), 1, "{told}");
+}

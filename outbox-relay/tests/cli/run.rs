@@ -100,6 +100,21 @@ fn the_subscriptions_of_a_file_run_side_by_side() {
 }
 
 #[test]
+fn a_run_that_says_no_number_of_partitions_keeps_the_one_there_is() {
+    let shop = Shop::open();
+    let partitions = || shop.subscription()["partitions"].as_array().map(Vec::len);
+    shop.published(&["--partitions", "4"]);
+    shop.published(&[]);
+    assert_eq!(partitions(), Some(4));
+    let mut relay = Running::start(&mut shop.program(&["run", "--publisher", "null", "--partitions", "2"]));
+    let said = relay.wait_for_log("the number of partitions has changed");
+    assert!(said.contains("from=4 to=2"), "{said}");
+    relay.terminate();
+    assert_eq!(relay.wait().code(), Some(0));
+    assert_eq!(partitions(), Some(2));
+}
+
+#[test]
 fn a_running_relay_publishes_what_comes_and_ends_well_at_sigterm() {
     let shop = Shop::open();
     let mut relay = Running::start(&mut shop.program(&["run", "--publisher", "file:out.jsonl"]));

@@ -67,6 +67,15 @@ fn wrong_usage_is_exit_2_and_shows_no_secret() {
 }
 
 #[test]
+fn a_number_of_partitions_that_cannot_be_is_told_with_those_that_can() {
+    let shop = Shop::open();
+    for number in ["0", "300", "-1", "many"] {
+        let refused = shop.call(&["run", "--publisher", "null", &format!("--partitions={number}")]).expect_code(2);
+        assert_eq!(refused.errors(), [format!("error: --partitions: {number} partitions cannot be; write 1 to 256")]);
+    }
+}
+
+#[test]
 fn an_unknown_key_is_told_with_its_line_and_the_nearest_legal_one() {
     let shop = Shop::open();
     std::fs::write(shop.path("relay.toml"), "[relay]\nname = \"a\"\nlese = \"5s\"\npoll_max = \"2\"\n").unwrap();

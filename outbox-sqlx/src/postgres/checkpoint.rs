@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, DeadLetter, Entry, Held};
 use outbox_core::dead_letter::{Queue, Taken};
-use outbox_core::partition::Partitioning;
+use outbox_core::partition::{Change, Partitioning};
 use outbox_core::{Names, Position, StoreError};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
 use sqlx::query::Query;
@@ -214,7 +214,7 @@ impl Checkpoints for PgCheckpoints {
         super::partitions::ask(&mut self.link, &self.names, subscription, partitions).await
     }
 
-    async fn repartition(&mut self, subscription: &str) -> Result<bool, StoreError> {
+    async fn repartition(&mut self, subscription: &str) -> Result<Change, StoreError> {
         super::partitions::repartition(&mut self.link, &self.names, subscription).await
     }
 

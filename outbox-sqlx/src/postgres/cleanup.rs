@@ -24,12 +24,17 @@ const LAST: &str = outbox_core::sql::postgres::CLEANUP_LAST;
 const NEWEST: &str = outbox_core::sql::postgres::CLEANUP_NEWEST;
 const EXPECT: &str = outbox_core::sql::postgres::CLEANUP_EXPECT;
 const EMPTY: &str = outbox_core::sql::postgres::CLEANUP_EMPTY;
+const LETTERS: &str = outbox_core::sql::postgres::CLEANUP_LETTERS;
+const FORGET: &str = outbox_core::sql::postgres::CLEANUP_FORGET;
 const NOTE: &str = outbox_core::sql::postgres::CLEANUP_NOTE;
 
 /// How often a segment is tried that somebody has locked at this moment: a reader is gone in some milliseconds.
 const TRIES: u32 = 5;
 /// How long a cleaner waits between two tries, in milliseconds.
 const PAUSE: std::ops::Range<u64> = 20..100;
+
+/// So many dead letters go in one statement.
+const LETTERS_AT_ONCE: u64 = 500;
 
 /// What a message begins with that is a transaction.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;";
@@ -152,6 +157,22 @@ impl Cleaner for PgCleaner {
             }
         }
         self.in_the_way(removal.segment).await.map(Removed::Kept)
+    }
+
+    async fn forget(&mut self, keep: Duration, dry_run: bool) -> Result<u64, StoreError> {
+        if dry_run {
+            let query = sqlx::query(statement(&self.names, LETTERS)).bind(keep.as_secs_f64());
+            return self.link.one(CALL, query).await?.try_get::<i64, _>(0).map(i64::unsigned_abs).map_err(store_error);
+        }
+        let mut forgotten = 0;
+        loop {
+            let query = sqlx::query(statement(&self.names, FORGET)).bind(keep.as_secs_f64());
+            let gone = self.link.run(CALL, query.bind(LETTERS_AT_ONCE.cast_signed())).await?.rows_affected();
+            forgotten += gone;
+            if gone < LETTERS_AT_ONCE {
+                return Ok(forgotten);
+            }
+        }
     }
 
     async fn note(&mut self, trouble: Option<&str>) -> Result<(), StoreError> {

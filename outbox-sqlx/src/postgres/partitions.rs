@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use outbox_core::checkpoint::Checkpoint;
-use outbox_core::partition::{Asked, Partitioning};
+use outbox_core::partition::{Asked, Change, Partitioning};
 use outbox_core::{Names, StoreError};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Row};
@@ -95,23 +95,23 @@ pub(super) async fn ask(
     link.call(CALL, asking).await?
 }
 
-/// Goes over to the number asked for, where no lease runs; returns whether nothing is left to be changed.
+/// Goes over to the number asked for, where no lease runs.
 ///
 /// The new epoch lies above every epoch that a relay may have taken from what it saw: a lease made while this transaction
 /// runs has one more than the checkpoint it found.
-pub(super) async fn repartition(link: &mut Link, names: &Names, subscription: &str) -> Result<bool, StoreError> {
+pub(super) async fn repartition(link: &mut Link, names: &Names, subscription: &str) -> Result<Change, StoreError> {
     let changing = async |connection: &mut PgConnection| {
         let mut tx = connection.begin().await?;
         let text = rule(&mut tx, names, subscription).await?;
         let partitioning = match Partitioning::from_text(subscription, &text) {
-            Ok(Partitioning { next: None, .. }) => return tx.rollback().await.map(|()| Ok(true)),
+            Ok(Partitioning { next: None, .. }) => return tx.rollback().await.map(|()| Ok(Change::Nothing)),
             Ok(partitioning) => partitioning,
             Err(error) => return tx.rollback().await.map(|()| Err(error)),
         };
         let vacant = once(statement(names, VACANT)).bind(subscription).fetch_one(&mut *tx).await?;
         let leased = once(statement(names, LEASED)).bind(subscription).fetch_one(&mut *tx).await?;
         if leased.try_get("leased")? {
-            return tx.rollback().await.map(|()| Ok(false));
+            return tx.rollback().await.map(|()| Ok(Change::Later));
         }
         let rows = once(statement(names, SHUT)).bind(subscription).fetch_all(&mut *tx).await?;
         let epochs = rows.iter().map(|row| row.try_get("epoch")).collect::<Result<Vec<i64>, _>>()?;
@@ -126,7 +126,7 @@ pub(super) async fn repartition(link: &mut Link, names: &Names, subscription: &s
         reshape.execute(&mut *tx).await?;
         once(statement(names, RULED)).bind(subscription).bind(changed.to_text()).execute(&mut *tx).await?;
         tx.commit().await?;
-        Ok(Ok(true))
+        Ok(Ok(Change::Made { from: partitioning.count, to: count }))
     };
     link.call(CALL, changing).await?
 }

@@ -204,6 +204,7 @@ pub(super) fn partition(row: &PgRow) -> Result<(StoredPartition, f64), sqlx::Err
         holes: holes.and_then(|holes| serde_json::from_str(&holes).ok()).unwrap_or_default(),
         parked_keys: count("parked_keys")?,
         parked_events: count("parked_events")?,
+        paused: row.try_get("paused")?,
     };
     Ok((partition, row.try_get("now")?))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, DeadLetter, Entry, Held};
 use outbox_core::dead_letter::{Queue, Taken};
-use outbox_core::partition::Partitioning;
+use outbox_core::partition::{Change, Partitioning};
 use outbox_core::{Names, Position, StoreError};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row, SqlStr};
@@ -209,7 +209,7 @@ impl Checkpoints for SqliteCheckpoints {
         bounded(CALL, partitions::ask(&mut self.connection, &self.names, subscription, count)).await?
     }
 
-    async fn repartition(&mut self, subscription: &str) -> Result<bool, StoreError> {
+    async fn repartition(&mut self, subscription: &str) -> Result<Change, StoreError> {
         bounded(CALL, partitions::repartition(&mut self.connection, &self.names, subscription)).await?
     }
 

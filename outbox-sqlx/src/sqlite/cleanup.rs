@@ -16,10 +16,12 @@ const READERS: &str = outbox_core::sql::sqlite::CLEANUP_READERS;
 const CANDIDATES: &str = outbox_core::sql::sqlite::CLEANUP_CANDIDATES;
 const REMOVE: &str = outbox_core::sql::sqlite::CLEANUP_REMOVE;
 const FLOOR: &str = outbox_core::sql::sqlite::CLEANUP_FLOOR;
+const LETTERS: &str = outbox_core::sql::sqlite::CLEANUP_LETTERS;
+const FORGET: &str = outbox_core::sql::sqlite::CLEANUP_FORGET;
 const NOTE: &str = outbox_core::sql::sqlite::CLEANUP_NOTE;
 const NOTED: &str = outbox_core::sql::sqlite::CLEANUP_NOTED;
 
-/// So many events go in one transaction.
+/// So many events, or dead letters, go in one transaction.
 const CHUNK: u32 = 500;
 /// How long the application's own writers may have the file to themselves between two chunks.
 const BREATH: Duration = Duration::from_millis(5);
@@ -33,6 +35,8 @@ pub(super) struct SqliteCleaner {
     candidates: SqlStr,
     remove: SqlStr,
     floor: SqlStr,
+    letters: SqlStr,
+    forget: SqlStr,
     note: SqlStr,
     noted: SqlStr,
     last_note: Option<String>,
@@ -57,6 +61,8 @@ impl SqliteCleaner {
             candidates: statement(names, CANDIDATES),
             remove: statement(names, REMOVE),
             floor: statement(names, FLOOR),
+            letters: statement(names, LETTERS),
+            forget: statement(names, FORGET),
             note: statement(names, NOTE),
             noted: statement(names, NOTED),
             last_note: None,
@@ -152,6 +158,24 @@ impl Cleaner for SqliteCleaner {
 
     async fn remove(&mut self, removal: &Removal) -> Result<Removed, StoreError> {
         self.walk(removal, false).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a pause in which writers may write, who send no signal")]
+    async fn forget(&mut self, keep: Duration, dry_run: bool) -> Result<u64, StoreError> {
+        if dry_run {
+            let query = sqlx::query_scalar::<_, i64>(self.letters.clone()).bind(keep.as_secs_f64());
+            return bounded(CALL, query.fetch_one(&mut self.connection)).await.map(i64::unsigned_abs);
+        }
+        let mut forgotten = 0;
+        loop {
+            let query = sqlx::query(self.forget.clone()).bind(keep.as_secs_f64()).bind(CHUNK);
+            let gone = bounded(CALL, query.execute(&mut self.connection)).await?.rows_affected();
+            forgotten += gone;
+            if gone < u64::from(CHUNK) {
+                return Ok(forgotten);
+            }
+            tokio::time::sleep(BREATH).await;
+        }
     }
 
     async fn note(&mut self, trouble: Option<&str>) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 //! Each is one transaction under the write lock: so they come one after the other, whatever relay does them.
 
 use outbox_core::checkpoint::Checkpoint;
-use outbox_core::partition::{Asked, Partitioning};
+use outbox_core::partition::{Asked, Change, Partitioning};
 use outbox_core::{Names, StoreError};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row};
@@ -102,22 +102,22 @@ pub(super) async fn ask(
     Ok(Ok(true))
 }
 
-/// Goes over to the number asked for, where no lease runs; returns whether nothing is left to be changed.
+/// Goes over to the number asked for, where no lease runs.
 pub(super) async fn repartition(
     connection: &mut SqliteConnection,
     names: &Names,
     subscription: &str,
-) -> Result<Result<bool, StoreError>, sqlx::Error> {
+) -> Result<Result<Change, StoreError>, sqlx::Error> {
     let mut tx = connection.begin_with(BEGIN_WRITE).await?;
     let text = rule(&mut tx, names, subscription, &Partitioning::new(1)).await?;
     let partitioning = match Partitioning::from_text(subscription, &text) {
-        Ok(Partitioning { next: None, .. }) => return Ok(Ok(true)),
+        Ok(Partitioning { next: None, .. }) => return Ok(Ok(Change::Nothing)),
         Ok(partitioning) => partitioning,
         Err(error) => return Ok(Err(error)),
     };
     let vacant: Vec<i64> = sqlx::query_scalar(statement(names, VACANT)).bind(subscription).fetch_all(&mut *tx).await?;
     if sqlx::query_scalar(statement(names, LEASED)).bind(subscription).fetch_one(&mut *tx).await? {
-        return Ok(Ok(false));
+        return Ok(Ok(Change::Later));
     }
     let rows = all(&mut tx, names, subscription).await?;
     let epochs = rows.iter().map(|row| row.try_get("epoch")).collect::<Result<Vec<i64>, _>>()?;
@@ -129,5 +129,5 @@ pub(super) async fn repartition(
     sqlx::query(statement(names, REMOVE)).bind(subscription).execute(&mut *tx).await?;
     write(&mut tx, names, subscription, &changed, &start, epoch).await?;
     tx.commit().await?;
-    Ok(Ok(true))
+    Ok(Ok(Change::Made { from: partitioning.count, to: changed.count }))
 }

@@ -138,6 +138,7 @@ fn partition(row: &SqliteRow) -> Result<(StoredPartition, f64), sqlx::Error> {
         holes: holes.and_then(|holes| serde_json::from_str(&holes).ok()).unwrap_or_default(),
         parked_keys: count("parked_keys")?,
         parked_events: count("parked_events")?,
+        paused: row.try_get("paused")?,
     };
     Ok((partition, row.try_get("now")?))
 }

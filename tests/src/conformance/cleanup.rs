@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use outbox_core::checkpoint::Checkpoint;
 use outbox_core::lease::RelayIdentity;
+use outbox_core::publisher::Answer;
 use outbox_core::{PositionSet, Retention, Start, Store, StoreErrorKind};
 use outbox_relay::Subscription;
 use outbox_relay::cleanup::{Outcome, Report, clean};
+use outbox_relay::dead_letters::{By, Which, discard};
 use uuid::Uuid;
 
 use super::SqlBackend;
 use super::continuity::is_continuity;
 use super::interposed::Interposed;
-use super::log::{drain, events, numbered, relay, subscription, write};
-use super::sink::Sink;
+use super::log::{SUBSCRIPTION, drain, events, numbered, relay, subscription, write};
+use super::sink::{Sink, reject};
 use super::waiting::{eventually, within};
 
 /// What is left of an emptied log.
@@ -221,4 +223,37 @@ pub async fn a_relay_cleans_while_it_works<B: SqlBackend>(backend: &B) {
     }
     within("the relay to stop", running.stop()).await.unwrap();
     assert_eq!(sink.by_key(), numbered(&["a"], 1, 3));
+}
+
+/// The records of what was given up stay as long as events are kept, and until cleanup has come past their events.
+pub async fn letters_given_up_are_forgotten_in_time<B: SqlBackend>(backend: &B) {
+    let hour = Retention { keep: Duration::from_hours(1), ..Retention::default() };
+    let letters = async || backend.store().desk().await.unwrap().letters(SUBSCRIPTION, None).await.unwrap();
+    write(backend, &["a", "b"], 1, 3).await;
+    let wary = Sink::scripted(|delivery| if delivery.event.key == "a" { reject("poison") } else { Answer::Published });
+    drain(relay(backend.store()).subscription(subscription(wary))).await.unwrap();
+    let by = By { actor: Some("ann".into()), reason: Some("sent by hand".into()) };
+    discard(&backend.store(), SUBSCRIPTION, &Which::Key("a".into()), &by).await.unwrap();
+    backend.admin("UPDATE outbox_dead_letter SET settled_at = '2020-01-01T00:00:00.000000Z' WHERE position > 1").await;
+    assert_eq!((pass(backend, &hour).await.letters, letters().await.len()), (0, 3), "the log has their events");
+    backend.admin("UPDATE outbox_event SET occurred_at = '2020-01-01T00:00:00.000000Z'").await;
+    assert_eq!((pass(backend, &hour).await.letters, left(backend).await), (2, NOTHING.to_vec()));
+    assert_eq!(letters().await[0].position, 1, "it was decided just now");
+    let dry = clean(&backend.store(), &at_once(), true).await.unwrap();
+    assert_eq!((dry.letters, letters().await.len()), (1, 1));
+    assert_eq!((pass(backend, &at_once()).await.letters, letters().await.len()), (1, 0));
+}
+
+pub async fn letters_of_a_subscription_that_is_no_more_are_forgotten<B: SqlBackend>(backend: &B) {
+    write(backend, &["a"], 1, 2).await;
+    for name in [SUBSCRIPTION, "former"] {
+        let wary = Sink::scripted(|_| reject("poison"));
+        drain(relay(backend.store()).subscription(Subscription::new(name, wary))).await.unwrap();
+    }
+    backend.admin("DELETE FROM outbox_checkpoint WHERE subscription = 'former'").await;
+    assert_eq!(pass(backend, &Retention::default()).await.letters, 0, "they failed just now");
+    assert_eq!(pass(backend, &at_once()).await.letters, 2);
+    let mut desk = backend.store().desk().await.unwrap();
+    assert_eq!(desk.letters("former", None).await.unwrap(), []);
+    assert_eq!(desk.letters(SUBSCRIPTION, None).await.unwrap().len(), 2, "nobody decided about these");
 }

@@ -10,6 +10,7 @@ use outbox_core::cleanup::{Cleaner, Removal, Removed, Survey};
 use outbox_core::continuity::Mender;
 use outbox_core::dead_letter::{Desk, Queue, Taken};
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Renewal, Roster};
+use outbox_core::partition::Change;
 use outbox_core::source::{Proof, Read, ReadRequest, Row, Source, Start};
 use outbox_core::status::{Glance, Status};
 use outbox_core::store::{Count, Database};
@@ -276,7 +277,7 @@ impl Checkpoints for Connected<dyn Checkpoints> {
         self.up()?.ask_partitions(subscription, partitions).await
     }
 
-    async fn repartition(&mut self, subscription: &str) -> Result<bool, StoreError> {
+    async fn repartition(&mut self, subscription: &str) -> Result<Change, StoreError> {
         self.up()?.repartition(subscription).await
     }
 
@@ -337,6 +338,10 @@ impl Cleaner for Connected<dyn Cleaner> {
 
     async fn remove(&mut self, removal: &Removal) -> Result<Removed, StoreError> {
         self.up()?.remove(removal).await
+    }
+
+    async fn forget(&mut self, keep: Duration, dry_run: bool) -> Result<u64, StoreError> {
+        self.up()?.forget(keep, dry_run).await
     }
 
     async fn note(&mut self, trouble: Option<&str>) -> Result<(), StoreError> {

@@ -326,6 +326,8 @@ pub async fn a_paused_subscription_hands_nothing_over<B: Backend>(backend: &B) {
     assert!(!pause(&store, SUBSCRIPTION, &by("bob")).await.unwrap(), "it is paused already");
     let state = async || store.status().await.unwrap().subscriptions[0].state.clone();
     eventually("the pause", state, |state| state == "paused").await;
+    let paused = async || store.status().await.unwrap().subscriptions.remove(0).paused;
+    assert_eq!(paused().await.as_deref(), Some("ann: the far side was mended"));
     write(backend, &["a"], 2, 3).await;
     assert_eq!(sink.positions(), [1]);
     assert!(resume(&store, SUBSCRIPTION).await.unwrap());
@@ -333,7 +335,9 @@ pub async fn a_paused_subscription_hands_nothing_over<B: Backend>(backend: &B) {
     sink.until_taken(3).await;
     eventually("the state", state, |state| state != "paused").await;
     within("the relay to stop", running.stop()).await.unwrap();
-    assert_eq!(sink.positions(), [1, 2, 3]);
+    assert_eq!((sink.positions(), paused().await), (vec![1, 2, 3], None));
+    assert!(pause(&store, SUBSCRIPTION, &by("bob")).await.unwrap());
+    assert_eq!((state().await.as_str(), paused().await.is_some()), ("paused", true), "nobody works it");
 }
 
 pub async fn a_subscription_that_skips_passes_on<B: Backend>(backend: &B) {

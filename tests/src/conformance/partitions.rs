@@ -8,7 +8,7 @@ use std::time::Duration;
 use outbox_core::Store;
 use outbox_core::checkpoint::{Checkpoint, Held};
 use outbox_core::lease::{Claim, RelayIdentity};
-use outbox_core::partition::partition_of;
+use outbox_core::partition::{Change, partition_of};
 use outbox_relay::{RunningRelay, Subscription};
 use uuid::Uuid;
 
@@ -123,6 +123,20 @@ pub async fn the_number_of_partitions_changes_under_load<B: Backend>(backend: &B
     assert_eq!(sink.by_key(), numbered(&KEYS, 1, written));
 }
 
+/// A relay that says no number keeps the one there is; of a new subscription that is 1.
+pub async fn the_number_stays_where_nothing_is_said<B: Backend>(backend: &B) {
+    let sink = Sink::new();
+    for (wished, there) in [(None, 1), (Some(8), 8), (None, 8), (Some(3), 3), (None, 3)] {
+        let silent = subscription(sink.clone());
+        let running = start(backend, "a", wished.map_or(silent, |number| shared(&sink, number))).await;
+        write(backend, &KEYS, 1, 1).await;
+        until_owned(backend, &[("a", there)]).await;
+        within("the drain", running.drain()).await.unwrap();
+        assert_eq!(owners(backend).await, BTreeMap::from([("a".to_owned(), there)]));
+        within("the relay to stop", running.stop()).await.unwrap();
+    }
+}
+
 /// A change that another relay asks for, while this one is at work.
 pub async fn the_relay_that_started_last_decides_the_number<B: Backend>(backend: &B) {
     let sink = Sink::new();
@@ -178,13 +192,13 @@ pub async fn a_change_of_the_number_shuts_older_epochs_out<B: Backend>(backend: 
     let held = |partition: u32| Held { partition, epoch: epochs[partition as usize] };
     let claimed = checkpoints.claim(SUBSCRIPTION, &[held(0), held(1)]).await.unwrap();
     assert_eq!((claimed.partitioning.unwrap().count, claimed.checkpoints.len()), (2, 2), "the first founder decides");
-    assert!(checkpoints.repartition(SUBSCRIPTION).await.unwrap(), "nobody asked");
+    assert_eq!(checkpoints.repartition(SUBSCRIPTION).await.unwrap(), Change::Nothing, "nobody asked");
     assert!(checkpoints.ask_partitions(SUBSCRIPTION, 3).await.unwrap());
-    assert!(!checkpoints.repartition(SUBSCRIPTION).await.unwrap(), "leases run");
+    assert_eq!(checkpoints.repartition(SUBSCRIPTION).await.unwrap(), Change::Later, "leases run");
     leases.take_over(SUBSCRIPTION, 0, held(0).epoch).await.unwrap();
-    assert!(!checkpoints.repartition(SUBSCRIPTION).await.unwrap(), "one still runs");
+    assert_eq!(checkpoints.repartition(SUBSCRIPTION).await.unwrap(), Change::Later, "one still runs");
     leases.take_over(SUBSCRIPTION, 1, held(1).epoch).await.unwrap();
-    assert!(checkpoints.repartition(SUBSCRIPTION).await.unwrap());
+    assert_eq!(checkpoints.repartition(SUBSCRIPTION).await.unwrap(), Change::Made { from: 2, to: 3 });
     let late = Checkpoint { position: 5, ..Checkpoint::default() };
     let refused = checkpoints.save_one(SUBSCRIPTION, held(0).epoch, &late).await.unwrap_err();
     assert_eq!(refused.kind(), outbox_core::StoreErrorKind::Fenced);

@@ -10,7 +10,7 @@ use crate::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, HOLD, Held};
 use crate::dead_letter::{Queue, State, Taken};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::event::Position;
-use crate::partition::{Asked, Partitioning};
+use crate::partition::{Asked, Change, Partitioning};
 
 /// The checkpoints of a [`MemoryStore`].
 pub(super) struct MemoryCheckpoints {
@@ -39,13 +39,14 @@ impl Tables {
     }
 
     /// Makes the rows of the number asked for.
-    fn repartition(&mut self, subscription: &str, now: Duration) -> bool {
-        let Some(partitioning) = self.partitioning(subscription) else { return true };
-        let Some(count) = partitioning.next else { return true };
+    fn repartition(&mut self, subscription: &str, now: Duration) -> Change {
+        let Some(partitioning) = self.partitioning(subscription) else { return Change::Nothing };
+        let Some(count) = partitioning.next else { return Change::Nothing };
         let of_it = |((name, _), lease): (&(String, u32), &StoredLease)| name == subscription && lease.expires_at > now;
         if self.leases.iter().any(of_it) {
-            return false;
+            return Change::Later;
         }
+        let from = partitioning.count;
         let (changed, checkpoint) = partitioning.change(&self.checkpoints_of(subscription), count);
         let epochs =
             self.checkpoints.iter().filter(|((name, _), _)| name == subscription).map(|(_, stored)| stored.epoch);
@@ -60,7 +61,7 @@ impl Tables {
             self.checkpoints.insert((subscription.to_owned(), partition), stored);
         }
         self.partitionings.insert(subscription.to_owned(), changed);
-        true
+        Change::Made { from, to: count }
     }
 }
 
@@ -156,7 +157,7 @@ impl Checkpoints for MemoryCheckpoints {
         }
     }
 
-    async fn repartition(&mut self, subscription: &str) -> Result<bool, StoreError> {
+    async fn repartition(&mut self, subscription: &str) -> Result<Change, StoreError> {
         let now = self.store.now();
         Ok(self.store.tables().repartition(subscription, now))
     }

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use super::dead_letter::StoredLetter;
 use super::{StoredCheckpoint, StoredRelay, Tables};
 use crate::checkpoint::{Checkpoint, is_reserved};
+use crate::dead_letter::PAUSED;
 use crate::event::Event;
 use crate::status::{
     DatabaseStatus, HolderStatus, HoleStatus, LogStatus, PartitionStatus, RelayStatus, ReportedHolder, ReportedHole,
@@ -70,18 +71,20 @@ impl Tables {
             self.letters_left(name).filter(|letter| !letter.is_replay()).map(StoredLetter::key).collect();
         let waiting: Option<Vec<&Event>> = together.map(|checkpoint| self.waiting(checkpoint).collect());
         let age = |event: &&Event| (now.time_of_day - event.occurred_at).as_seconds_f64().max(0.0);
+        let paused = self.rules.get(&format!("{PAUSED}{name}")).filter(|note| !note.is_empty()).cloned();
         SubscriptionStatus {
             name: name.to_owned(),
             publisher: leases
                 .iter()
                 .map(|lease| lease.report.publisher.clone())
                 .find(|publisher| !publisher.is_empty()),
-            state: overall(running.iter().map(|lease| lease.report.state.as_str())),
+            state: overall(running.iter().map(|lease| lease.report.state.as_str()), paused.is_some()),
             lag_events: waiting.as_ref().map(|waiting| waiting.len() as u64),
             lag_seconds: waiting.map(|waiting| waiting.first().map_or(0.0, age)),
             last_error: leases.iter().find_map(|lease| lease.report.last_error.clone()),
             parked_keys: keys.len() as u64,
             parked_events: self.letters_left(name).filter(|letter| !letter.is_replay()).count() as u64,
+            paused,
             holes: running
                 .first()
                 .into_iter()

@@ -8,6 +8,7 @@ use outbox_relay::cleanup::{Outcome, Report, SegmentReport, Turn};
 
 use crate::printable::printable;
 use crate::quantity::bytes;
+use crate::table::counted;
 
 /// Tables wrap here.
 const WIDTH: u16 = 100;
@@ -24,6 +25,10 @@ pub(crate) fn render(report: &Report, dry_run: bool) -> String {
     }
     for line in segments(&report.segments).lines() {
         _ = writeln!(out, "{}", line.trim_end());
+    }
+    if report.letters > 0 {
+        let gone = if dry_run { "would be removed" } else { "removed" };
+        _ = writeln!(out, "{} given up long ago {gone}", counted(report.letters, "dead letter"));
     }
     for subscription in &report.cut_off {
         let was = if dry_run { "would be" } else { "was" };
@@ -104,6 +109,7 @@ mod tests {
                 segment(0, Outcome::Emptied, None),
                 segment(1, Outcome::Kept, Some("it is locked by pid 7 (user a\u{1b}[2J)")),
             ],
+            letters: 3,
             cut_off: vec!["billing".into()],
             trouble: Some("the log takes 3 MiB and may take 1 MiB".into()),
             ..Report::default()
@@ -114,6 +120,7 @@ mod tests {
              SEGMENT     SIZE  POSITIONS  OUTCOME  WHY\n      \
              0  8.0 KiB  1 to 9     emptied\n      \
              1  8.0 KiB  1 to 9     kept     it is locked by pid 7 (user a\\u{1b}[2J)\n\
+             3 dead letters given up long ago removed\n\
              billing was cut off\n\
              attention: the log takes 3 MiB and may take 1 MiB\n"
         );

@@ -74,9 +74,9 @@ fn continuity(out: &mut String, known: &Continuity) {
     if let Some(why) = &known.refused {
         _ = writeln!(out, "not worked at {}: {}", printable(&known.address), printable(why));
     }
-    for reader in &known.readers {
-        if let Some(broken) = &reader.broken {
-            _ = writeln!(out, "{}: {broken}; run `outbox-relay repair --plan`", printable(&reader.subscription));
+    for (subscription, broken) in known.subscriptions() {
+        if let Some(broken) = broken {
+            _ = writeln!(out, "{}: {broken}; run `outbox-relay repair --plan`", printable(subscription));
         }
     }
 }
@@ -124,10 +124,13 @@ fn owners(partitions: &[PartitionStatus]) -> String {
     if shown.is_empty() { unknown() } else { shown.join(", ") }
 }
 
-/// What holds a subscription up: its error, its blocked events, its holes.
+/// What holds a subscription up: an operator, its error, its blocked events, its holes.
 fn trouble(out: &mut String, subscription: &SubscriptionStatus) {
     let SubscriptionStatus { parked_events, parked_keys, holes, .. } = subscription;
     let mut lines = Vec::new();
+    if let Some(note) = &subscription.paused {
+        lines.push(format!("paused ({})", printable(&without_secrets(note))));
+    }
     if *parked_events > 0 {
         lines.push(format!(
             "{} of {} will not pass, or wait behind one that does not",

@@ -64,8 +64,8 @@ pub(crate) fn answers(status: &Status, subscription: Option<&str>) -> Vec<Answer
 
 /// What says that the log is not the one that a subscription has read.
 fn another_log(known: &Continuity, subscription: &str) -> Option<Reason> {
-    let mut readers = known.readers.iter().filter(|reader| reader.subscription == subscription);
-    let broken = readers.find_map(|reader| reader.broken.as_ref())?;
+    let (_, broken) = known.subscriptions().find(|(name, _)| *name == subscription)?;
+    let broken = broken?;
     let remedy = "bring the newer database back if there is one; else run `outbox-relay repair --plan`";
     Some(Reason::of(format!("the log is not the one it knows: {broken}"), remedy))
 }
@@ -82,6 +82,7 @@ impl Answer {
 
 fn answer(subscription: &SubscriptionStatus, relays: &[RelayStatus]) -> Answer {
     let mut reasons = Vec::new();
+    reasons.extend(paused(subscription));
     reasons.extend(state(subscription, relays));
     if subscription.parked_events > 0 {
         reasons.push(blocked(subscription));
@@ -111,6 +112,20 @@ fn blocked(subscription: &SubscriptionStatus) -> Reason {
     )
 }
 
+/// That an operator paused it, or that one lets it go on and its relay has not seen it yet.
+fn paused(subscription: &SubscriptionStatus) -> Option<Reason> {
+    match &subscription.paused {
+        Some(note) => Some(Reason::of(
+            format!("it is paused ({note})"),
+            format!("outbox-relay resume --subscription {}", subscription.name),
+        )),
+        None if subscription.state == "paused" => {
+            Some(Reason { what: "it was paused; its relay goes on with its next heartbeat".to_owned(), remedy: None })
+        }
+        None => None,
+    }
+}
+
 /// What the state of a subscription says of it.
 fn state(subscription: &SubscriptionStatus, relays: &[RelayStatus]) -> Option<Reason> {
     let error = subscription.last_error.as_deref();
@@ -118,14 +133,13 @@ fn state(subscription: &SubscriptionStatus, relays: &[RelayStatus]) -> Option<Re
     let told_by_them = |error: &str| subscription.parked_events > 0 && error.starts_with("position ");
     let error = error.filter(|error| !told_by_them(error));
     let because = error.map_or_else(String::new, |error| format!(": {error}"));
+    let is_worked = subscription.partitions.iter().any(|partition| partition.owner.is_some());
     match (subscription.state.as_str(), error) {
-        ("unowned", _) => Some(Reason::of(
+        ("paused", _) if is_worked || subscription.paused.is_none() => None,
+        ("unowned" | "paused", _) => Some(Reason::of(
             format!("no relay works it{}{because}", silent(relays)),
             "start `outbox-relay run` with this subscription, and see its log if it ends",
         )),
-        ("paused", _) => {
-            Some(Reason::of("it is paused", format!("outbox-relay resume --subscription {}", subscription.name)))
-        }
         ("retrying", _) => Some(Reason::of(
             format!("its publisher or database does not answer as it should{because}"),
             "mend the far side; the relay tries again by itself",
@@ -194,6 +208,7 @@ fn log(segments: &[SegmentStatus]) -> Option<Answer> {
 #[cfg(test)]
 mod tests {
     use outbox_core::continuity::ReaderContinuity;
+    use outbox_core::status::PartitionStatus;
 
     use super::*;
 
@@ -207,6 +222,7 @@ mod tests {
             last_error: None,
             parked_keys: 0,
             parked_events: 0,
+            paused: None,
             holes: Vec::new(),
             partitions: Vec::new(),
         }
@@ -251,6 +267,26 @@ mod tests {
         let answer = answer(&SubscriptionStatus { state: "unowned".into(), ..subscription() }, &relays);
         assert!(!answer.is_well);
         assert_eq!(answer.reasons[0].what, "no relay works it (relay `host-a` was last heard of 1m 2s ago)");
+    }
+
+    #[test]
+    fn who_paused_it_is_told_whether_a_relay_runs_or_not() {
+        let partition =
+            PartitionStatus { partition: 0, owner: Some("host-a".into()), epoch: 1, position: 7, open: "{}".into() };
+        let worked = SubscriptionStatus {
+            state: "paused".into(),
+            paused: Some("ann: moving".into()),
+            partitions: vec![partition],
+            ..subscription()
+        };
+        let resume = "outbox-relay resume --subscription billing";
+        assert_eq!(only(&worked), Reason::of("it is paused (ann: moving)", resume));
+        let left = SubscriptionStatus { partitions: Vec::new(), ..worked.clone() };
+        let reasons = answer(&left, &[]).reasons;
+        assert_eq!(reasons[0], Reason::of("it is paused (ann: moving)", resume));
+        assert_eq!(reasons[1].what, "no relay works it");
+        let resumed = SubscriptionStatus { paused: None, ..worked };
+        assert_eq!(only(&resumed).what, "it was paused; its relay goes on with its next heartbeat");
     }
 
     #[test]

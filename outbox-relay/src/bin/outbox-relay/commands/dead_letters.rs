@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use outbox_core::Position;
-use outbox_core::dead_letter::Letter;
+use outbox_core::dead_letter::{Letter, State};
 use outbox_core::source::Row;
 use outbox_relay::dead_letters::{By, Which, discard, list, requeue, skip};
 use serde::Serialize;
@@ -31,6 +31,7 @@ struct Told<'l> {
     attempts: u32,
     first_failed_at: String,
     last_failed_at: String,
+    decision: Option<&'static str>,
     settled_by: Option<&'l str>,
     settled_reason: Option<&'l str>,
     settled_at: Option<String>,
@@ -124,6 +125,7 @@ fn told(letter: &Letter) -> Told<'_> {
         attempts: letter.attempts,
         first_failed_at: moment::precise(letter.first_failed_at),
         last_failed_at: moment::precise(letter.last_failed_at),
+        decision: letter.decision().map(State::as_str),
         settled_by: letter.settled_by.as_deref(),
         settled_reason: letter.settled_reason.as_deref(),
         settled_at: letter.settled_at.map(moment::precise),
@@ -152,7 +154,7 @@ fn render(letters: &[Letter]) -> String {
     if letters.is_empty() {
         return "no dead letters\n".into();
     }
-    let mut rows = table(["POSITION", "STATE", "KEY", "TOPIC", "ATTEMPTS", "SINCE", "REASON"]);
+    let mut rows = table(["POSITION", "STATE", "KEY", "TOPIC", "ATTEMPTS", "SINCE", "REASON", "DECIDED"]);
     align_right(&mut rows, [0, 4]);
     for letter in letters {
         rows.add_row([
@@ -162,12 +164,21 @@ fn render(letters: &[Letter]) -> String {
             text(&letter.topic),
             letter.attempts.to_string(),
             moment::seconds(letter.first_failed_at),
-            text(letter.settled_reason.as_ref().unwrap_or(&letter.reason)),
+            text(&letter.reason),
+            text(&decision(letter)),
         ]);
     }
     let mut out = String::new();
     write(&mut out, &rows, None);
     out.trim_start_matches('\n').to_owned()
+}
+
+/// What was decided, by whom and why, such as `skipped by ann: sent by hand`.
+fn decision(letter: &Letter) -> String {
+    let Some(decision) = letter.decision() else { return "-".to_owned() };
+    let by = letter.settled_by.as_ref().map_or_else(String::new, |actor| format!(" by {actor}"));
+    let why = letter.settled_reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    format!("{decision}{by}{why}")
 }
 
 fn show(letter: &Letter, copy: Option<Row>, json: bool) -> Result<Exit, Failure> {
@@ -189,7 +200,6 @@ fn show(letter: &Letter, copy: Option<Row>, json: bool) -> Result<Exit, Failure>
         return Ok(Exit::Done);
     }
     let mut out = String::new();
-    let decided = told.settled_by.map(|by| format!("{by}: {}", told.settled_reason.unwrap_or("-")));
     for (name, value) in [
         ("position", told.position.to_string()),
         ("event id", told.event_id),
@@ -200,7 +210,7 @@ fn show(letter: &Letter, copy: Option<Row>, json: bool) -> Result<Exit, Failure>
         ("attempts", told.attempts.to_string()),
         ("first failed", told.first_failed_at),
         ("last failed", told.last_failed_at),
-        ("decided", text(decided.as_deref().unwrap_or("-"))),
+        ("decided", text(&decision(letter))),
         ("corrected", if told.corrected { "yes".into() } else { "no".into() }),
     ] {
         _ = writeln!(out, "{name:<14}{value}");

@@ -86,14 +86,16 @@ fn subscription_of(settings: settings::Subscription) -> Subscription {
         PublisherUrl::Null => Arc::new(Null),
         PublisherUrl::File(path) => Arc::new(File::new(path)),
     };
-    let subscription = Subscription::shared(settings.name.value, publisher)
+    let mut subscription = Subscription::shared(settings.name.value, publisher)
         .filter(settings.filter)
         .start(settings.start)
-        .partitions(settings.partitions)
         .strict_order(settings.strict_order)
         .retry(settings.retry);
-    match settings.call_timeout {
-        Some(limit) => subscription.call_timeout(limit),
-        None => subscription,
+    if let Some(partitions) = settings.partitions {
+        subscription = subscription.partitions(partitions);
     }
+    if let Some(limit) = settings.call_timeout {
+        subscription = subscription.call_timeout(limit);
+    }
+    subscription
 }

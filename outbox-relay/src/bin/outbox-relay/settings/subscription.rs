@@ -27,8 +27,8 @@ pub(crate) struct Subscription {
     pub(crate) filter: Filter,
     /// Where it begins.
     pub(crate) start: Start,
-    /// Into how many partitions its keys fall.
-    pub(crate) partitions: u32,
+    /// Into how many partitions its keys fall; `None` keeps the number there is.
+    pub(crate) partitions: Option<u32>,
     /// Whether it reads in position order.
     pub(crate) strict_order: bool,
     /// When it tries again.
@@ -63,7 +63,7 @@ pub(crate) fn read(section: &mut dyn Section, problems: &mut Problems) -> Option
         publisher: publisher?,
         filter: filter.unwrap_or_default(),
         start: start.map(|start| start.value).unwrap_or_default(),
-        partitions: partitions.map_or(1, |partitions| partitions.value),
+        partitions: partitions.map(|partitions| partitions.value),
         strict_order: strict_order.is_some_and(|strict| strict.value),
         retry: retry.unwrap_or_default(),
         call_timeout: call_timeout.map(|limit| limit.value),
@@ -119,8 +119,8 @@ fn envelope(text: &str) -> Result<(), String> {
 }
 
 fn number_of_partitions(text: &str) -> Result<u32, String> {
-    let number = u32::try_from(quantity::count(text)?).ok().filter(|number| (1..=MAX_PARTITIONS).contains(number));
-    number.ok_or_else(|| format!("{text} partitions cannot be; write 1, or up to {MAX_PARTITIONS}"))
+    let number = text.parse().ok().filter(|number| (1..=MAX_PARTITIONS).contains(number));
+    number.ok_or_else(|| format!("{text} partitions cannot be; write 1 to {MAX_PARTITIONS}"))
 }
 
 fn retry(section: &mut dyn Section, problems: &mut Problems) -> Retry {

@@ -142,7 +142,7 @@ retry = { first = \"1m\", max = \"1s\", then = \"drop\" }
         "relay.toml:10: `a week` is not a duration; write a whole number with its unit",
         "relay.toml:11: [[subscription]] has no `name`; write one",
         "relay.toml:12: unknown key `nam`; the nearest is `name`; [[subscription]] has",
-        "relay.toml:13: 800 partitions cannot be; write 1, or up to 256",
+        "relay.toml:13: 800 partitions cannot be; write 1 to 256",
         "relay.toml:14: `lock` is not in this version; write key or strict",
         "relay.toml:15: `raw` is not in this version; write cloudevents",
         "relay.toml:16: `yesterday` is not a start; write beginning, now, position:N",

@@ -59,6 +59,7 @@ fn billing() -> SubscriptionStatus {
         last_error: Some("payload is not JSON".into()),
         parked_keys: 1,
         parked_events: 2,
+        paused: None,
         holes: vec![HoleStatus {
             from: 12,
             to: 15,

@@ -1,0 +1,14 @@
+-- How many dead letters cleanup_forget.sql would remove. Takes no lock in WAL mode. Walks the table, and looks into the others by
+-- their primary keys. ?1 seconds that they are kept.
+SELECT count(*)
+FROM outbox_dead_letter d
+WHERE (julianday('now') - julianday(coalesce(d.settled_at, d.last_failed_at))) * 86400.0 >= ?1
+    AND (
+        d.state IN ('skipped', 'discarded')
+            AND d.position <= (SELECT CAST(value AS INTEGER) FROM outbox_meta WHERE name = 'floor')
+        OR NOT EXISTS (SELECT 1 FROM outbox_checkpoint c WHERE c.subscription = d.subscription)
+            AND NOT EXISTS (
+                SELECT 1 FROM outbox_lease l
+                WHERE l.subscription = d.subscription AND l.expires_at > (julianday('now') - 2440587.5) * 86400.0
+            )
+    );
