@@ -73,12 +73,12 @@ async fn what_three_subscribers_have_not_read_is_never_emptied() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_ended_at_any_place_loses_nothing_on_postgres() {
-    assert_clean(&scenario::kill_matrix(Kind::Postgres, 1).await.unwrap());
+    assert_clean(&scenario::kill_matrix(Kind::Postgres, 2).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_ended_at_any_place_loses_nothing_on_sqlite() {
-    assert_clean(&scenario::kill_matrix(Kind::Sqlite, 1).await.unwrap());
+    assert_clean(&scenario::kill_matrix(Kind::Sqlite, 2).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
