@@ -82,6 +82,14 @@ async fn a_relay_ended_at_any_place_loses_nothing_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn relays_that_were_away_past_their_leases_move_nothing() {
+    let (owned, folder) = (Owned::on_shared_server().await.unwrap(), tempfile::tempdir().unwrap());
+    let verdict = scenario::split_brain(owned.database(), folder.path(), &plan(0, 12, 0), 8).await.unwrap();
+    assert_clean(&verdict);
+    assert_eq!(verdict.faults, 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_control_fails() {
     let cluster = Cluster::start(ClusterOptions::default()).unwrap();
     let database = Database::on(&cluster, "shop").unwrap();
