@@ -218,6 +218,11 @@ impl Relay {
         Ok(())
     }
 
+    /// The file that its log goes to.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// What it said last.
     pub(crate) fn end_of_log(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();

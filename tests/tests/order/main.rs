@@ -90,6 +90,14 @@ async fn relays_that_were_away_past_their_leases_move_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_network_with_every_fault_loses_nothing() {
+    let (owned, folder) = (Owned::on_shared_server().await.unwrap(), tempfile::tempdir().unwrap());
+    let verdict = scenario::network(owned.database(), folder.path(), &plan(0, 15, 0)).await.unwrap();
+    assert_clean(&verdict);
+    assert_eq!(verdict.faults, 15);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_control_fails() {
     let cluster = Cluster::start(ClusterOptions::default()).unwrap();
     let database = Database::on(&cluster, "shop").unwrap();
