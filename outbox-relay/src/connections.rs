@@ -259,11 +259,16 @@ impl Ledger {
         }
         let checkpoints = self.open().await?;
         failpoint::reached(Failpoint::BeforeCheckpoint);
+        steps(&errand.entry).for_each(|(before, _)| failpoint::reached(before));
         failpoint::reached_waiting(Failpoint::CheckpointSent, checkpoints.save(&subscription, &errand.entry)).await?;
         failpoint::reached(Failpoint::AfterCheckpoint);
+        steps(&errand.entry).for_each(|(_, after)| failpoint::reached(after));
         let mut written = Written::default();
         for queue in errand.take {
             let taken = checkpoints.take(&subscription, &queue, errand.letters, errand.bytes).await?;
+            if !taken.letters.is_empty() {
+                failpoint::reached(Failpoint::LettersTaken);
+            }
             written.taken.push((queue, taken));
         }
         if errand.look {
@@ -282,4 +287,16 @@ impl Ledger {
         let given_up = || StoreError::new(StoreErrorKind::Unavailable, "the connection to the database was given up");
         self.checkpoints.as_deref_mut().ok_or_else(given_up)
     }
+}
+
+/// What an entry does with dead letters, by the places before and after it.
+fn steps(entry: &Entry) -> impl Iterator<Item = (Failpoint, Failpoint)> {
+    let step = |some: bool, before, after| some.then_some((before, after));
+    [
+        step(!entry.parked.is_empty(), Failpoint::BeforeParking, Failpoint::Parked),
+        step(!entry.forgiven.is_empty(), Failpoint::LetterSent, Failpoint::LetterRemoved),
+        step(!entry.returned.is_empty(), Failpoint::BeforeReturn, Failpoint::LettersReturned),
+    ]
+    .into_iter()
+    .flatten()
 }

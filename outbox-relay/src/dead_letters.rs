@@ -9,6 +9,8 @@
 use outbox_core::dead_letter::{Decision, Desk, Letter, State};
 use outbox_core::{Payload, Position, Store, StoreError};
 
+use crate::failpoint::{self, Failpoint};
+
 /// Which letters somebody means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
@@ -198,7 +200,9 @@ pub async fn resume(store: &dyn Store, subscription: &str) -> Result<bool, Decis
 
 /// Decides, and says what is the matter with those it did not come to.
 async fn decide(desk: &mut dyn Desk, subscription: &str, decision: &Decision) -> Result<Vec<Position>, DecisionError> {
-    let decided = desk.decide(subscription, decision).await?;
+    failpoint::reached(Failpoint::BeforeDecision);
+    let decided = failpoint::reached_each_wait(Failpoint::DecisionSent, desk.decide(subscription, decision)).await?;
+    failpoint::reached(Failpoint::Decided);
     if !decided.is_empty() {
         return Ok(decided);
     }

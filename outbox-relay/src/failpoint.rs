@@ -58,11 +58,43 @@ pub enum Failpoint {
     EmptyingSent,
     /// A segment was emptied.
     Emptied,
+    /// An archive is written, and has no name yet.
+    ArchiveWritten,
+    /// An archive has its name, and its events are still in the log.
+    Archived,
+    /// Events that will not pass, or wait behind one, are about to be written with a checkpoint.
+    BeforeParking,
+    /// Events were parked, and nobody knows of it.
+    Parked,
+    /// Letters were taken from the table, and nothing was handed over.
+    LettersTaken,
+    /// A letter was published, and is still in the table.
+    LetterSent,
+    /// A letter that was published is no longer in the table.
+    LetterRemoved,
+    /// Letters that were taken are about to wait again, because one before them failed.
+    BeforeReturn,
+    /// Letters wait again that were taken.
+    LettersReturned,
+    /// An operator's command is about to decide.
+    BeforeDecision,
+    /// A decision is on its way; whether the database takes it is open.
+    DecisionSent,
+    /// It was decided, and nobody was told.
+    Decided,
+    /// A replay holds the log, and has handed nothing over.
+    ReplayBegun,
+    /// A page of a replay is on its way; whether the database takes it is open.
+    PageSent,
+    /// A page of a replay is among the letters.
+    PageHandedOver,
+    /// A replay has handed everything over, and still holds the log.
+    ReplayDone,
 }
 
 impl Failpoint {
     /// All of them, in the order in which an event meets them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 41] = [
         Self::AfterRead,
         Self::AfterDispatch,
         Self::BeforePublish,
@@ -88,6 +120,22 @@ impl Failpoint {
         Self::BeforeEmptying,
         Self::EmptyingSent,
         Self::Emptied,
+        Self::ArchiveWritten,
+        Self::Archived,
+        Self::BeforeParking,
+        Self::Parked,
+        Self::LettersTaken,
+        Self::LetterSent,
+        Self::LetterRemoved,
+        Self::BeforeReturn,
+        Self::LettersReturned,
+        Self::BeforeDecision,
+        Self::DecisionSent,
+        Self::Decided,
+        Self::ReplayBegun,
+        Self::PageSent,
+        Self::PageHandedOver,
+        Self::ReplayDone,
     ];
 
     /// Its name, as the variable holds it.
@@ -115,8 +163,15 @@ pub(crate) async fn reached_waiting<T>(_place: Failpoint, future: impl Future<Ou
     future.await
 }
 
+/// Ends the process at one of the future's waits, if the variable says so.
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub(crate) async fn reached_each_wait<T>(_place: Failpoint, future: impl Future<Output = T>) -> T {
+    future.await
+}
+
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::{reached, reached_waiting};
+pub(crate) use armed::{reached, reached_each_wait, reached_waiting};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -158,12 +213,27 @@ mod armed {
 
     /// Ends the process once the future has begun to wait, if the variable says so: what it has to say is on its way.
     pub(crate) async fn reached_waiting<T>(place: Failpoint, future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
         let mut waited = false;
+        at_waits(future, || {
+            if !std::mem::replace(&mut waited, true) {
+                reached(place);
+            }
+        })
+        .await
+    }
+
+    /// Ends the process at one of the future's waits, if the variable says so: each message of it is one.
+    pub(crate) async fn reached_each_wait<T>(place: Failpoint, future: impl Future<Output = T>) -> T {
+        at_waits(future, || reached(place)).await
+    }
+
+    /// Does something whenever the future waits.
+    async fn at_waits<T>(future: impl Future<Output = T>, mut waits: impl FnMut()) -> T {
+        let mut future = pin!(future);
         poll_fn(|context| {
             let polled = future.as_mut().poll(context);
-            if polled.is_pending() && !std::mem::replace(&mut waited, true) {
-                reached(place);
+            if polled.is_pending() {
+                waits();
             }
             polled
         })

@@ -20,6 +20,7 @@ use outbox_core::{Clock, Event, Filter, Position, Store};
 use crate::changelog::ChangeLog;
 use crate::clock::SystemClock;
 use crate::dead_letters::{DecisionError, known};
+use crate::failpoint::{self, Failpoint};
 
 /// So many letters are written at once.
 const CHUNK: usize = 200;
@@ -97,6 +98,7 @@ impl Replay {
         let mut done = Replayed::default();
         let log = ChangeLog::shared(store, self.filter.clone()).after(self.from - 1);
         let mut export = log.export(None).await?;
+        failpoint::reached(Failpoint::ReplayBegun);
         while let Some(rows) = export.next().await? {
             let beyond = rows.last().is_some_and(|row| row.position() > to);
             let events = published(rows, to, &mut done);
@@ -107,6 +109,7 @@ impl Replay {
                 break;
             }
         }
+        failpoint::reached(Failpoint::ReplayDone);
         export.abandon().await;
         Ok(done)
     }
@@ -120,7 +123,8 @@ impl Replay {
     ) -> Result<(), DecisionError> {
         if !self.dry_run {
             self.room(desk, subscription, chunk).await?;
-            desk.replay(subscription, chunk).await?;
+            failpoint::reached_each_wait(Failpoint::PageSent, desk.replay(subscription, chunk)).await?;
+            failpoint::reached(Failpoint::PageHandedOver);
         }
         let position = |letter: Option<&Arc<Parked>>| letter.map(|letter| letter.event.position);
         done.first = done.first.or(position(chunk.first()));

@@ -8,6 +8,7 @@
 mod bulk;
 mod disturber;
 mod pgbench;
+mod steady;
 mod stranger;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use sqlx::{Connection, Executor, PgConnection, Row};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use self::steady::SteadyLoad;
 use crate::database::Database;
 use crate::oracle::Truth;
 
@@ -124,12 +126,7 @@ impl Load {
     ///
     /// When the outbox is missing, the tables exist already, or pgbench cannot be started.
     pub async fn start(database: &Database, options: LoadOptions) -> Result<Self> {
-        let mut session = database.connect().await?;
-        database.make_users().await?;
-        session.execute(TABLES).await?;
-        let counters = sqlx::query("INSERT INTO agg (k) SELECT 'k-' || n FROM generate_series(1, $1) AS n");
-        counters.bind(i32::try_from(options.keys)?).execute(&mut session).await?;
-        session.close().await?;
+        prepare(database, options.keys).await?;
         let context = Arc::new(Context {
             database: database.clone(),
             options,
@@ -213,6 +210,17 @@ impl Load {
         session.close().await?;
         Ok(truth)
     }
+}
+
+/// Creates the users and the business tables, with so many counters.
+async fn prepare(database: &Database, keys: u32) -> Result<()> {
+    let mut session = database.connect().await?;
+    database.make_users().await?;
+    session.execute(TABLES).await?;
+    let counters = sqlx::query("INSERT INTO agg (k) SELECT 'k-' || n FROM generate_series(1, $1) AS n");
+    counters.bind(i32::try_from(keys)?).execute(&mut session).await?;
+    session.close().await?;
+    Ok(())
 }
 
 async fn committed(session: &mut PgConnection) -> Result<u64> {

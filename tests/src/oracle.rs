@@ -2,8 +2,9 @@
 //!
 //! Each business transaction raises the counter of a key and writes an event that tells the new value. So the first
 //! appearances of a key's versions must read 1, 2, 3, … up to the counter: a missing one is lost, one that comes after
-//! a later one is reordered, one that comes again is repeated, one that the database does not hold is a ghost. Nothing
-//! else is trusted, neither positions nor times.
+//! a later one is reordered, one that comes again is repeated, one that the database does not hold is a ghost. What an
+//! operator gave up must not come at all, and what is marked as a replay must have come before. Nothing else is trusted,
+//! neither positions nor times.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -24,6 +25,8 @@ pub struct Sighting {
     pub id: Uuid,
     /// The event's position.
     pub position: u64,
+    /// Whether it is marked as sent once more because somebody asked for it.
+    pub replayed: bool,
 }
 
 /// What the database holds in the end.
@@ -33,6 +36,8 @@ pub struct Truth {
     pub counters: HashMap<String, u64>,
     /// How many positions were drawn.
     pub positions: u64,
+    /// Versions of keys that an operator gave up.
+    pub given_up: HashSet<(String, u64)>,
 }
 
 impl Truth {
@@ -66,16 +71,21 @@ struct Key {
 impl Oracle {
     /// Takes the next sighting, in the order in which they came out.
     pub fn observe(&mut self, sighting: Sighting) {
-        let Sighting { key: name, version, id, position } = sighting;
+        let Sighting { key: name, version, id, position, replayed } = sighting;
         self.positions.insert(position);
         let key = self.keys.entry(name.clone()).or_default();
         match key.seen.insert(version, id) {
+            Some(earlier) if earlier == id && replayed => self.findings.replayed += 1,
             Some(earlier) if earlier == id => self.findings.repeated += 1,
             Some(earlier) => {
                 let text = format!("{name} version {version} came as {earlier} and as {id}");
                 note(&mut self.findings.ghosts, &mut self.findings.examples, text);
             }
             None => {
+                if replayed {
+                    let text = format!("{name} version {version} is marked as a replay and never came before");
+                    note(&mut self.findings.ghosts, &mut self.findings.examples, text);
+                }
                 if !self.ids.insert(id) {
                     let text = format!("{name} version {version} has the id {id} of another event");
                     note(&mut self.findings.ghosts, &mut self.findings.examples, text);
@@ -114,9 +124,15 @@ impl Oracle {
         for (name, &counter) in &truth.counters {
             let seen = self.keys.get(name).map(|key| &key.seen);
             for version in 1..=counter {
-                if seen.is_none_or(|seen| !seen.contains_key(&version)) {
+                let came = seen.is_some_and(|seen| seen.contains_key(&version));
+                let given_up = truth.given_up.contains(&(name.clone(), version));
+                if !came && !given_up {
                     let text = format!("{name} version {version} of {counter} is lost");
                     note(&mut self.findings.lost, &mut self.findings.examples, text);
+                }
+                if came && given_up {
+                    let text = format!("{name} version {version} came although it was given up");
+                    note(&mut self.findings.ghosts, &mut self.findings.examples, text);
                 }
             }
         }
@@ -147,6 +163,8 @@ pub struct Findings {
     pub reordered: u64,
     /// Events that came out again.
     pub repeated: u64,
+    /// Events that came out again because somebody asked for it, and are marked so.
+    pub replayed: u64,
     /// Events that came out and are not in the database.
     pub ghosts: u64,
     /// Lines that are not a whole event.
@@ -161,6 +179,7 @@ impl Findings {
         self.lost += other.lost;
         self.reordered += other.reordered;
         self.repeated += other.repeated;
+        self.replayed += other.replayed;
         self.ghosts += other.ghosts;
         self.torn += other.torn;
     }
@@ -174,6 +193,9 @@ impl Findings {
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "lost={} reordered={} dup={}", self.lost, self.reordered, self.repeated)?;
+        if self.replayed > 0 {
+            write!(f, " replayed={}", self.replayed)?;
+        }
         if self.ghosts + self.torn > 0 {
             write!(f, " ghosts={} torn={}", self.ghosts, self.torn)?;
         }

@@ -19,6 +19,8 @@ struct Line<'a> {
     id: &'a str,
     partitionkey: &'a str,
     sequence: &'a str,
+    #[serde(default)]
+    replayed: bool,
     data: Data<'a>,
 }
 
@@ -38,6 +40,7 @@ pub fn sighting(line: &str) -> Option<Sighting> {
         version: line.data.ver,
         id: Uuid::parse_str(line.id).ok()?,
         position: line.sequence.parse().ok()?,
+        replayed: line.replayed,
     })
 }
 
@@ -164,7 +167,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
         fs::write(&path, text).unwrap();
-        let truth = Truth { counters: [("k-1".to_owned(), 1)].into(), positions: 1 };
+        let truth = Truth { counters: [("k-1".to_owned(), 1)].into(), positions: 1, ..Truth::default() };
         read(&path).unwrap().judge(&truth)
     }
 

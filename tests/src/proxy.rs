@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -19,6 +19,36 @@ pub struct Proxy {
     accepting: JoinHandle<()>,
 }
 
+/// What becomes of all that passes, until it is told otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mood {
+    /// It is forwarded.
+    #[default]
+    Clear,
+    /// It is held back, and forwarded afterwards.
+    Stalled,
+    /// What goes one way is lost, while the connection seems to be there; it is cut afterwards.
+    Swallows(Way),
+    /// A piece is forwarded by half, and the connection is reset.
+    Torn,
+    /// It is forwarded a few bytes at a time.
+    Drips,
+    /// New connections are reset, and so are those that are open once something passes or they are [cut](Proxy::cut).
+    Refused,
+}
+
+/// Where something goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// What the client says.
+    ToServer,
+    /// What the server answers.
+    ToClient,
+}
+
+/// So many bytes drip at a time, and so long after the last ones.
+const DROP: (usize, Duration) = (32, Duration::from_millis(5));
+
 /// What happens to connections; they are numbered in the order they came.
 struct Weather {
     /// Where new connections lead.
@@ -28,6 +58,7 @@ struct Weather {
     /// Connections up to this number forward nothing, and nobody is told.
     silent_to: watch::Sender<u64>,
     delay: Mutex<Duration>,
+    mood: watch::Sender<Mood>,
     trap: Mutex<Option<Trap>>,
     sprung: watch::Sender<u64>,
     accepted: watch::Sender<u64>,
@@ -54,6 +85,7 @@ impl Proxy {
             cut_to: watch::Sender::new(0),
             silent_to: watch::Sender::new(0),
             delay: Mutex::default(),
+            mood: watch::Sender::default(),
             trap: Mutex::default(),
             sprung: watch::Sender::new(0),
             accepted: watch::Sender::new(0),
@@ -89,6 +121,16 @@ impl Proxy {
         *self.weather.delay.lock().unwrap_or_else(PoisonError::into_inner) = delay;
     }
 
+    /// Treats every connection so from now on, those that are open and those to come.
+    pub fn mood(&self, mood: Mood) {
+        self.weather.mood.send_replace(mood);
+    }
+
+    /// Tells how many connections have come.
+    pub fn accepted(&self) -> watch::Receiver<u64> {
+        self.weather.accepted.subscribe()
+    }
+
     /// Lays a trap: the next connection that has sent the text `mark` and then sends a piece that begins with `message`
     /// is cut once the server has answered, and the client never sees the answer.
     pub fn swallow_answer(&self, mark: &'static str, message: u8) {
@@ -110,7 +152,7 @@ impl Drop for Proxy {
 
 async fn accept(listener: TcpListener, weather: Arc<Weather>) {
     let mut connections = JoinSet::new();
-    while let Ok((client, _)) = listener.accept().await {
+    while let Ok((mut client, _)) = listener.accept().await {
         weather.accepted.send_modify(|accepted| *accepted += 1);
         let number = *weather.accepted.borrow();
         let server = weather.server.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -119,19 +161,26 @@ async fn accept(listener: TcpListener, weather: Arc<Weather>) {
             let mut cut = weather.cut_to.subscribe();
             tokio::select! {
                 // An end of either side ends both, whatever the reason.
-                _ = carry(client, &server, number, &weather) => {}
+                _ = carry(&mut client, &server, number, &weather) => {}
                 _ = cut.wait_for(|cut_to| *cut_to >= number) => {}
+            }
+            if matches!(*weather.mood.borrow(), Mood::Refused | Mood::Torn) {
+                // A reset; where the system does not do that, an ordinary end.
+                let _ = client.set_zero_linger();
             }
         });
     }
 }
 
-async fn carry(client: TcpStream, server: &str, number: u64, weather: &Weather) -> io::Result<()> {
-    let server = TcpStream::connect(server).await?;
+async fn carry(client: &mut TcpStream, server: &str, number: u64, weather: &Weather) -> io::Result<()> {
+    if *weather.mood.borrow() == Mood::Refused {
+        return Ok(());
+    }
+    let mut server = TcpStream::connect(server).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_server, mut to_server) = server.split();
     let (mut request, mut answer) = (vec![0; 64 << 10], vec![0; 64 << 10]);
     let mut marked = false;
     loop {
@@ -142,7 +191,9 @@ async fn carry(client: TcpStream, server: &str, number: u64, weather: &Weather) 
                     return Ok(());
                 }
                 weather.hold_back(number).await;
-                to_server.write_all(piece).await?;
+                if !weather.forward(piece, Way::ToServer, &mut to_server).await? {
+                    return Ok(());
+                }
                 if weather.springs_trap(piece, &mut marked) {
                     let _swallowed = from_server.read(&mut answer).await?;
                     weather.sprung.send_modify(|sprung| *sprung += 1);
@@ -155,7 +206,9 @@ async fn carry(client: TcpStream, server: &str, number: u64, weather: &Weather) 
                     return Ok(());
                 }
                 weather.hold_back(number).await;
-                to_client.write_all(piece).await?;
+                if !weather.forward(piece, Way::ToClient, &mut to_client).await? {
+                    return Ok(());
+                }
             }
         }
     }
@@ -169,6 +222,43 @@ impl Weather {
         if *self.silent_to.borrow() >= number {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Does to a piece what the mood is for; whether the connection goes on.
+    async fn forward(&self, piece: &[u8], way: Way, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<bool> {
+        let mood = *self.mood.borrow();
+        match mood {
+            Mood::Stalled => self.until_not(mood).await,
+            Mood::Swallows(swallowed) if swallowed == way => {
+                self.until_not(mood).await;
+                return Ok(false);
+            }
+            Mood::Torn => {
+                to.write_all(&piece[..piece.len() / 2]).await?;
+                return Ok(false);
+            }
+            Mood::Refused => return Ok(false),
+            Mood::Drips => return self.drip(piece, to).await.map(|()| true),
+            Mood::Clear | Mood::Swallows(_) => {}
+        }
+        to.write_all(piece).await?;
+        Ok(true)
+    }
+
+    async fn until_not(&self, mood: Mood) {
+        // The weather outlives every connection, so there is always a sender.
+        let _ = self.mood.subscribe().wait_for(|now| *now != mood).await;
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the pace of a slow network is what it plays")]
+    async fn drip(&self, piece: &[u8], to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        for drop in piece.chunks(DROP.0) {
+            to.write_all(drop).await?;
+            if *self.mood.borrow() == Mood::Drips {
+                tokio::time::sleep(DROP.1).await;
+            }
+        }
+        Ok(())
     }
 
     fn springs_trap(&self, piece: &[u8], marked: &mut bool) -> bool {

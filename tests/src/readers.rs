@@ -108,5 +108,6 @@ fn sighting(row: &PgRow) -> Result<Sighting> {
         version: payload.ver,
         id: row.try_get("event_id")?,
         position: u64::try_from(row.try_get::<i64, _>("position")?)?,
+        replayed: false,
     })
 }

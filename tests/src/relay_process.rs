@@ -46,6 +46,9 @@ pub struct Relay {
     log: PathBuf,
     name: String,
     variables: Vec<(&'static str, String)>,
+    /// Which of several relays it is.
+    of_crew: Option<String>,
+    flags: Vec<String>,
 }
 
 impl Relay {
@@ -91,6 +94,8 @@ impl Relay {
             log: folder.join(format!("{name}.log")),
             name: name.to_owned(),
             variables: Vec::new(),
+            of_crew: None,
+            flags: Vec::new(),
         }
     }
 
@@ -134,8 +139,25 @@ impl Relay {
     }
 
     /// The same with more in its environment.
-    pub fn with(&self, variables: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+    pub fn in_environment(&self, variables: impl IntoIterator<Item = (&'static str, String)>) -> Self {
         Self { variables: variables.into_iter().collect(), ..self.clone() }
+    }
+
+    /// The same with further flags of `run`.
+    pub fn with(&self, flags: &[&str]) -> Self {
+        Self { flags: flags.iter().map(|flag| (*flag).to_owned()).collect(), ..self.clone() }
+    }
+
+    /// One of several relays that share the work and write the same file, with a log of its own. Its sessions are known to
+    /// the server by the setting `torture.relay`.
+    pub fn called(&self, name: &str) -> Self {
+        let url = format!("{}?options[torture.relay]={name}", self.urls.1);
+        Self {
+            urls: (self.urls.0.clone(), url),
+            log: self.log.with_file_name(format!("{name}.log")),
+            of_crew: Some(name.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// Calls a command and waits for its end: its exit code, and all it said.
@@ -183,7 +205,10 @@ impl Relay {
     fn run(&self) -> Result<Command> {
         let mut command = self.command("run", &self.urls.1)?;
         command.arg("--publisher").arg(format!("file:{}", self.output.display()));
-        command.args(["--name", &self.name, "--window-events", &WINDOW.to_string()]);
+        command.args(["--name", &self.name, "--window-events", &WINDOW.to_string()]).args(&self.flags);
+        if let Some(name) = &self.of_crew {
+            command.env("OUTBOX_RELAY_NAME", name);
+        }
         Ok(command)
     }
 
@@ -198,6 +223,11 @@ impl Relay {
     fn must_be_done(&self, what: &str, status: ExitStatus) -> Result<()> {
         ensure!(status.success(), "outbox-relay {what} ended with {status}: …{}", self.end_of_log());
         Ok(())
+    }
+
+    /// The file that its log goes to.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
     }
 
     /// What it said last.
@@ -249,15 +279,31 @@ impl RelayProcess {
         Ok((status.code(), self.relay.end_of_log()))
     }
 
+    /// Stops it where it stands.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn hold_up(&self) -> Result<()> {
+        signal(&self.child, Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn go_on(&self) -> Result<()> {
+        signal(&self.child, Signal::CONT)
+    }
+
     /// Asks it to finish what is in flight and end.
     ///
     /// # Errors
     ///
     /// When it takes too long or ends with anything but "done".
     pub async fn stop(mut self) -> Result<()> {
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let id = id.with_context(|| format!("outbox-relay ended by itself: …{}", self.relay.end_of_log()))?;
-        kill_process(id, Signal::TERM)?;
+        signal(&self.child, Signal::TERM)?;
         let ended = timeout(SHUTDOWN, self.child.wait()).await;
         let status = ended.with_context(|| format!("outbox-relay does not end: …{}", self.relay.end_of_log()))??;
         self.relay.must_be_done("run, asked to end,", status)
@@ -296,14 +342,17 @@ impl CleanerProcess {
         timeout(SHUTDOWN, self.0.wait()).await.context("outbox-relay cleanup does not end")?.map_err(Into::into)
     }
 
-    fn signal(&mut self, signal: Signal) -> Result<bool> {
-        if self.0.try_wait()?.is_some() {
-            return Ok(false);
-        }
-        let Some(id) = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else {
-            return Ok(false);
-        };
-        kill_process(id, signal)?;
-        Ok(true)
+    fn signal(&mut self, order: Signal) -> Result<bool> {
+        let runs = self.0.try_wait()?.is_none();
+        signal(&self.0, order)?;
+        Ok(runs)
+    }
+}
+
+/// Sends a signal to a process, unless it was seen to end.
+pub(crate) fn signal(process: &Child, signal: Signal) -> Result<()> {
+    match process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+        Some(id) => kill_process(id, signal).context("the process cannot be told"),
+        None => Ok(()),
     }
 }

@@ -5,8 +5,10 @@ mod controls;
 mod disk;
 mod kill_matrix;
 mod kills;
+mod network;
 mod order;
 mod restarts;
+mod split_brain;
 pub mod wake;
 
 use std::time::Duration;
@@ -16,8 +18,10 @@ pub use self::controls::{Controls, controls};
 pub use self::disk::{disk_of_sqlite, disk_of_the_file, disk_of_the_server};
 pub use self::kill_matrix::{Kind, kill_matrix};
 pub use self::kills::kills;
+pub use self::network::network;
 pub use self::order::order;
 pub use self::restarts::{ghosts, restarts};
+pub use self::split_brain::split_brain;
 pub use self::wake::wake;
 use crate::load::LoadOptions;
 use crate::oracle::{Findings, Truth};
@@ -33,7 +37,8 @@ pub struct Plan {
     pub faults: u64,
     /// When it is cut short, though never before the first fault.
     pub at_most: Duration,
-    /// How soon after the server accepts connections something must be published.
+    /// How soon after a fault things must be well again: the server accepts connections and something is published, the
+    /// network carries again, partitions have another relay.
     pub publish_within: Duration,
 }
 
@@ -43,6 +48,13 @@ fn figures(plan: &Plan, truth: &Truth, findings: &Findings) -> Vec<String> {
     let mut notes = vec![format!("events={events} dead_ids={dead}% bulk_committed={bulk} bulk_rolled_back={bulk}")];
     notes.extend(findings.examples.iter().cloned());
     notes
+}
+
+/// Median and maximum.
+fn spread(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let millis = |time: Option<&Duration>| time.map_or(0, Duration::as_millis);
+    format!("median={}ms max={}ms", millis(times.get(times.len() / 2)), millis(times.last()))
 }
 
 /// Lets time pass until the next fault or look: that it comes at any moment whatever is what a scenario is about.

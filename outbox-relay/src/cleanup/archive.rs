@@ -14,6 +14,7 @@ use outbox_core::frontier::Frontier;
 use outbox_core::source::Row;
 use outbox_core::{Clock, Event, Filter, Payload, PositionSet, Store, StoreError};
 
+use crate::failpoint::{self, Failpoint};
 use crate::worker::source_of;
 
 /// So many events, and so many bytes of them, are read at a time.
@@ -77,10 +78,12 @@ pub(super) async fn write(store: &dyn Store, clock: &dyn Clock, folder: &Path, e
             clock.sleep(LOOK).await;
         }
     }
+    failpoint::reached(Failpoint::ArchiveWritten);
     let whole = path.clone();
     blocking(move || finish(&file, &part, &whole))
         .await
         .map_err(|cause| Failure::File { path: path.clone(), cause })?;
+    failpoint::reached(Failpoint::Archived);
     Ok(path)
 }
 

@@ -1,9 +1,9 @@
 //! The long form of the tests, called by `cargo xtask torture`.
 //!
-//! Nine parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
+//! Eleven parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
 //! kills of the relay; 50 crashes of the server; 50 more while no commit waits for the disk; 1,000 emptyings of segments; 25
-//! ends at each failpoint; 20 full disks of each kind; 20,000 times that a relay falls asleep, with controls of its own. Each
-//! adds its line to the report.
+//! ends at each failpoint; 300 pauses of three relays that share 32 partitions; 500 faults of the network; 20 full disks of
+//! each kind; 20,000 times that a relay falls asleep, with controls of its own. Each adds its line to the report.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -26,6 +26,12 @@ use xtask::postgres::{Cluster, ClusterOptions};
 
 /// How soon after the server accepts connections the relay publishes again.
 const PUBLISH_WITHIN: Duration = Duration::from_secs(2);
+
+/// How soon each partition has another relay after one was stopped: twice the length of a lease.
+const OWNED_WITHIN: Duration = Duration::from_secs(2);
+
+/// How soon the relay publishes again after the network carries again.
+const CARRIED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How soon the relay publishes again after a full disk has room again, and the server with it.
 const ROOM_WITHIN: Duration = Duration::from_secs(10);
@@ -68,6 +74,8 @@ enum Part {
     Ghosts,
     Cleanup,
     KillMatrix,
+    SplitBrain,
+    Network,
     Disk,
     Wake,
 }
@@ -137,11 +145,30 @@ impl Torture {
                 clean &= self.report.verdict(&scenario::kill_matrix(kind, 25).await?)?;
             }
         }
+        clean &= self.leases_and_lines().await?;
         if self.has(Part::Wake) {
             clean &= self.wake().await?;
         }
         if self.has(Part::Disk) {
             clean &= self.disks().await?;
+        }
+        Ok(clean)
+    }
+
+    /// Whether relays got over being stopped, and being cut off from their database.
+    async fn leases_and_lines(&mut self) -> Result<bool> {
+        let mut clean = true;
+        if self.has(Part::SplitBrain) {
+            let mut plan = self.plan(0, 300, 100);
+            (plan.load.keys, plan.load.bulk, plan.publish_within) = (300, 0, OWNED_WITHIN);
+            let Stage { database, folder, cluster: _cluster } = Stage::set()?;
+            clean &= self.report.verdict(&scenario::split_brain(&database, folder.path(), &plan, 32).await?)?;
+        }
+        if self.has(Part::Network) {
+            let mut plan = self.plan(0, 500, 100);
+            (plan.load.keys, plan.load.bulk, plan.publish_within) = (300, 0, CARRIED_WITHIN);
+            let Stage { database, folder, cluster: _cluster } = Stage::set()?;
+            clean &= self.report.verdict(&scenario::network(&database, folder.path(), &plan).await?)?;
         }
         Ok(clean)
     }

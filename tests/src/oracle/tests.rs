@@ -2,12 +2,12 @@ use super::*;
 
 fn sighting(key: &str, version: u64) -> Sighting {
     let number = u128::from(version) + key.bytes().fold(0, |sum, byte| sum * 1000 + u128::from(byte)) * 1000;
-    Sighting { key: key.to_owned(), version, id: Uuid::from_u128(number), position: version * 10 }
+    Sighting { key: key.to_owned(), version, id: Uuid::from_u128(number), position: version * 10, replayed: false }
 }
 
 fn truth(counters: &[(&str, u64)]) -> Truth {
     let counters = counters.iter().map(|&(key, counter)| (key.to_owned(), counter));
-    Truth { counters: counters.collect(), positions: 0 }
+    Truth { counters: counters.collect(), ..Truth::default() }
 }
 
 fn judged(sightings: &[(&str, u64)], counters: &[(&str, u64)]) -> Findings {
@@ -83,4 +83,26 @@ fn a_torn_line_is_found() {
     assert_eq!(findings.torn, 1);
     assert!(!findings.is_clean(0));
     assert_eq!(findings.to_string(), "lost=0 reordered=0 dup=0 ghosts=0 torn=1");
+}
+
+#[test]
+fn what_is_sent_once_more_is_marked_and_came_before() {
+    let mut oracle = Oracle::default();
+    let replayed = |version| Sighting { replayed: true, ..sighting("a", version) };
+    for sighting in [sighting("a", 1), replayed(1), replayed(1), replayed(2)] {
+        oracle.observe(sighting);
+    }
+    let findings = oracle.judge(&truth(&[("a", 2)]));
+    assert_eq!((findings.replayed, findings.repeated, findings.ghosts), (2, 0, 1), "{findings:?}");
+}
+
+#[test]
+fn what_was_given_up_is_not_missed_and_must_not_come() {
+    let given_up = Truth { given_up: [("a".to_owned(), 2), ("a".to_owned(), 3)].into(), ..truth(&[("a", 4)]) };
+    let mut oracle = Oracle::default();
+    for version in [1, 3] {
+        oracle.observe(sighting("a", version));
+    }
+    let findings = oracle.judge(&given_up);
+    assert_eq!((findings.lost, findings.ghosts), (1, 1), "{findings:?}");
 }

@@ -9,7 +9,7 @@ use sqlx::{Executor, PgConnection};
 use tokio::task::spawn_blocking;
 use xtask::postgres::{Cluster, StopMode};
 
-use super::{Plan, figures, pause};
+use super::{Plan, figures, pause, spread};
 use crate::conformance::waiting::between_looks;
 use crate::database::Database;
 use crate::load::Load;
@@ -115,13 +115,6 @@ async fn restart(cluster: &Arc<Cluster>, database: &Database, relay: &Relay, num
     let probe = accepted.elapsed();
     starting.await??;
     Ok(Recovery { anything, probe })
-}
-
-/// Median and maximum.
-fn spread(mut times: Vec<Duration>) -> String {
-    times.sort_unstable();
-    let millis = |time: Option<&Duration>| time.map_or(0, Duration::as_millis);
-    format!("median={}ms max={}ms", millis(times.get(times.len() / 2)), millis(times.last()))
 }
 
 /// The first session that the server gives.

@@ -38,7 +38,7 @@ async fn jump(stage: &Stage, clock: &MovedClock, seconds: i64) -> Result<()> {
 }
 
 fn named(relay: &Relay, name: &str) -> Relay {
-    relay.with([("OUTBOX_RELAY_NAME", name.to_owned())])
+    relay.in_environment([("OUTBOX_RELAY_NAME", name.to_owned())])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +71,7 @@ async fn a_relay_whose_clock_is_wrong_publishes_as_ever() -> Result<()> {
     let folder = open_folder()?;
     let clock = block_in_place(|| MovedClock::in_folder(folder.path()))?;
     let mut stage = Stage::set().await?;
-    stage.relay = stage.relay.with(clock.variables());
+    stage.relay = stage.relay.in_environment(clock.variables());
     stage.write(20).await?;
     let mut process = stage.publishing(20).await?;
     let mut written = 20;

@@ -56,7 +56,7 @@ fn event(key: &str, version: i64) -> [(String, i64); 1] {
 }
 
 fn truth(counters: impl IntoIterator<Item = (String, u64)>) -> Truth {
-    Truth { counters: counters.into_iter().collect(), positions: 0 }
+    Truth { counters: counters.into_iter().collect(), ..Truth::default() }
 }
 
 #[tokio::test]

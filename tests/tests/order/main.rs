@@ -73,12 +73,28 @@ async fn what_three_subscribers_have_not_read_is_never_emptied() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_ended_at_any_place_loses_nothing_on_postgres() {
-    assert_clean(&scenario::kill_matrix(Kind::Postgres, 1).await.unwrap());
+    assert_clean(&scenario::kill_matrix(Kind::Postgres, 2).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_ended_at_any_place_loses_nothing_on_sqlite() {
-    assert_clean(&scenario::kill_matrix(Kind::Sqlite, 1).await.unwrap());
+    assert_clean(&scenario::kill_matrix(Kind::Sqlite, 2).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relays_that_were_away_past_their_leases_move_nothing() {
+    let (owned, folder) = (Owned::on_shared_server().await.unwrap(), tempfile::tempdir().unwrap());
+    let verdict = scenario::split_brain(owned.database(), folder.path(), &plan(0, 12, 0), 8).await.unwrap();
+    assert_clean(&verdict);
+    assert_eq!(verdict.faults, 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_with_every_fault_loses_nothing() {
+    let (owned, folder) = (Owned::on_shared_server().await.unwrap(), tempfile::tempdir().unwrap());
+    let verdict = scenario::network(owned.database(), folder.path(), &plan(0, 15, 0)).await.unwrap();
+    assert_clean(&verdict);
+    assert_eq!(verdict.faults, 15);
 }
 
 #[tokio::test(flavor = "multi_thread")]

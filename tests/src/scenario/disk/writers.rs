@@ -172,6 +172,6 @@ impl Shop {
             }
         };
         let counters = counters.into_iter().map(|(key, version)| (key, version.unsigned_abs()));
-        Ok(Truth { counters: counters.collect(), positions: 0 })
+        Ok(Truth { counters: counters.collect(), ..Truth::default() })
     }
 }

@@ -1,18 +1,21 @@
 //! The business of one case: a few keys whose counters rise, each time with an event.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::{AnyPool, AssertSqlSafe};
 
-use super::{file, truth};
+use super::case::file;
 use crate::database::Owned;
 use crate::oracle::Truth;
 
 const KEYS: u64 = 6;
+
+/// The key whose events may be torn, and then will not pass until somebody has mended them.
+pub(super) const TORN: &str = "k-1";
 
 /// On which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,23 +58,90 @@ impl Shop {
         &self.url
     }
 
-    /// Raises every counter so many times; what is true afterwards.
-    pub(super) async fn write(&self, times: u32) -> Result<Truth> {
+    /// Raises every counter so many times.
+    pub(super) async fn write(&self, times: u32) -> Result<()> {
         for _ in 0..times {
-            for key in 1..=KEYS {
-                let mut tx = self.pool.begin().await?;
-                let raise = format!("UPDATE agg SET ver = ver + 1 WHERE k = 'k-{key}' RETURNING ver");
-                let version: i64 = sqlx::query_scalar(AssertSqlSafe(raise)).fetch_one(&mut *tx).await?;
-                let event = format!(
-                    "INSERT INTO outbox_event (topic, event_key, payload)
-                    VALUES ('torture', 'k-{key}', '{{\"k\":\"k-{key}\",\"ver\":{version}}}')"
-                );
-                sqlx::query(AssertSqlSafe(event)).execute(&mut *tx).await?;
-                tx.commit().await?;
-            }
+            let tell = "INSERT INTO outbox_event (topic, event_key, payload)
+                SELECT 'torture', k, '{\"k\":\"' || k || '\",\"ver\":' || ver || '}' FROM agg";
+            self.raise("UPDATE agg SET ver = ver + 1", tell).await?;
         }
+        Ok(())
+    }
+
+    /// Writes an event that will not pass, for its payload lacks the last brace.
+    pub(super) async fn tear(&self) -> Result<()> {
+        let tell = "INSERT INTO outbox_event (topic, event_key, payload)
+            SELECT 'torture', k, '{\"k\":\"' || k || '\",\"ver\":' || ver FROM agg WHERE k = 'k-1'";
+        self.raise("UPDATE agg SET ver = ver + 1 WHERE k = 'k-1'", tell).await
+    }
+
+    async fn raise(&self, counters: &'static str, tell: &'static str) -> Result<()> {
+        let mut tx = self.pool.begin().await?;
+        sqlx::query(counters).execute(&mut *tx).await?;
+        sqlx::query(tell).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The payload that the parked event should have had.
+    pub(super) async fn mended(&self) -> Result<String> {
+        let torn = self.texts("SELECT payload FROM outbox_dead_letter WHERE state = 'parked'").await?;
+        Ok(format!("{}}}", torn.first().context("nothing is parked")?))
+    }
+
+    /// Whether an event waits for somebody to decide.
+    pub(super) async fn is_parked(&self) -> Result<bool> {
+        self.some("SELECT count(*) FROM outbox_dead_letter WHERE state = 'parked'").await
+    }
+
+    /// Whether something is still to become of a letter.
+    pub(super) async fn has_letters(&self) -> Result<bool> {
+        self.some("SELECT count(*) FROM outbox_dead_letter WHERE state NOT IN ('skipped', 'discarded')").await
+    }
+
+    /// Whether the first rounds are done with, so that they can be replayed.
+    pub(super) async fn has_passed(&self, rounds: u64) -> Result<bool> {
+        let passed = "SELECT count(*) FROM outbox_checkpoint WHERE subscription = 'default' AND position >= ";
+        self.some(&format!("{passed}{}", rounds * KEYS)).await
+    }
+
+    /// A subscription that has read nothing and been silent for an hour.
+    pub(super) async fn add_dead_subscription(&self) -> Result<()> {
+        let dead = "INSERT INTO outbox_checkpoint (subscription, partition_id, position, updated_at)
+            VALUES ('dead', 0, 0, clock_timestamp() - interval '1 hour')";
+        sqlx::query(dead).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// The versions of all keys that are in the log.
+    pub(super) async fn log(&self) -> Result<HashSet<(String, u64)>> {
+        self.texts("SELECT payload FROM outbox_event").await?.iter().map(|payload| version(payload)).collect()
+    }
+
+    /// What the database holds in the end.
+    pub(super) async fn truth(&self) -> Result<Truth> {
         let counters: Vec<(String, i64)> = sqlx::query_as("SELECT k, ver FROM agg").fetch_all(&self.pool).await?;
         let counters: HashMap<_, _> = counters.into_iter().map(|(key, ver)| (key, ver.unsigned_abs())).collect();
-        Ok(truth(counters))
+        let given_up = "SELECT payload FROM outbox_dead_letter WHERE state IN ('skipped', 'discarded')";
+        let given_up = self.texts(given_up).await?.iter().map(|payload| version(payload)).collect::<Result<_>>()?;
+        Ok(Truth { positions: counters.values().sum(), counters, given_up })
     }
+
+    async fn texts(&self, sql: &str) -> Result<Vec<String>> {
+        Ok(sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&self.pool).await?)
+    }
+
+    async fn some(&self, count: &str) -> Result<bool> {
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(count.to_owned())).fetch_one(&self.pool).await?;
+        Ok(count > 0)
+    }
+}
+
+/// Key and version of a payload, torn or whole.
+fn version(payload: &str) -> Result<(String, u64)> {
+    let read = || {
+        let (key, version) = payload.strip_prefix("{\"k\":\"")?.split_once("\",\"ver\":")?;
+        Some((key.to_owned(), version.trim_end_matches('}').parse().ok()?))
+    };
+    read().with_context(|| format!("a payload that nobody wrote: {payload}"))
 }
