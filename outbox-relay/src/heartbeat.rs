@@ -103,9 +103,10 @@ impl Heartbeat {
             };
             self.seats.iter().for_each(|seat| seat.vitals.beat(trouble.is_none(), self.clock.now() + pause));
             tokio::select! {
-                () = self.clock.sleep(pause) => {}
-                () = self.hurry.notified(), if trouble.is_none() => {}
+                biased;
                 () = self.end.cancelled() => {}
+                () = self.hurry.notified(), if trouble.is_none() => {}
+                () = self.clock.sleep(pause) => {}
             }
         }
         if let Some(leases) = leases

@@ -367,6 +367,7 @@ impl Whole {
         let mut outcome = Ok(Outcome::default());
         loop {
             let part = tokio::select! {
+                biased;
                 worker = workers.join_next() => match worker {
                     None => break,
                     Some(Ok(ended)) => ended,

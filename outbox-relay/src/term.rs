@@ -166,19 +166,11 @@ pub(crate) async fn run(
         }
         let (wake, reshaping) = (term.next_timer(now), term.reshaping);
         mandate.seat.vitals.comes_round(wake);
+        // In a fixed order, so that the same circumstances always come out the same. What others say comes first: it is
+        // rare, and each of it is heard once. The database comes before the calls, so that a statement is sent before they
+        // are seen to; neither can go on for ever without them, for the window would be full.
         tokio::select! {
-            outcome = poll_if_some(&mut term.reading) => term.read_done(outcome, clock.now())?,
-            Some(call) = term.calls.next() => term.calls_done(call, clock.now())?,
-            outcome = poll_if_some(&mut term.writing) => {
-                if term.write_done(outcome, clock.now())? == Some(End::Lost) {
-                    return Ok(End::Lost);
-                }
-            }
-            () = timer.until(wake) => {}
-            () = mandate.seat.trusted(), if !trusted => {}
-            Ok(()) = bell.changed() => term.pace.heard(*bell.borrow_and_update(), clock.now()),
-            Ok(()) = orders.changed() => term.letters.ask(),
-            Ok(()) = drains.changed() => term.drain_asked(*drains.borrow_and_update(), clock.now()),
+            biased;
             granted = grants.wait_for(|grant| !grant.holds(held) || (!reshaping && grant.work() != held)) => {
                 if granted.is_ok_and(|grant| grant.holds(held)) {
                     term.reshape(clock.now());
@@ -191,6 +183,18 @@ pub(crate) async fn run(
                 term.stopping_since = Some(clock.now());
                 term.reshaping = false;
             }
+            Ok(()) = drains.changed() => term.drain_asked(*drains.borrow_and_update(), clock.now()),
+            Ok(()) = orders.changed() => term.letters.ask(),
+            Ok(()) = bell.changed() => term.pace.heard(*bell.borrow_and_update(), clock.now()),
+            () = mandate.seat.trusted(), if !trusted => {}
+            outcome = poll_if_some(&mut term.writing) => {
+                if term.write_done(outcome, clock.now())? == Some(End::Lost) {
+                    return Ok(End::Lost);
+                }
+            }
+            outcome = poll_if_some(&mut term.reading) => term.read_done(outcome, clock.now())?,
+            Some(call) = term.calls.next() => term.calls_done(call, clock.now())?,
+            () = timer.until(wake) => {}
         }
     }
 }

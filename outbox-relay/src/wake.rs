@@ -194,8 +194,9 @@ impl Sleeping {
         let _deaf = Deafen(Arc::clone(&self.bell));
         loop {
             let kept = tokio::select! {
-                kept = self.keep(&mut trouble, &mut schedule) => kept,
+                biased;
                 () = self.end.cancelled() => return,
+                kept = self.keep(&mut trouble, &mut schedule) => kept,
             };
             self.bell.ring_in(Phase::Deaf);
             let Err(error) = kept else { return };
@@ -205,8 +206,9 @@ impl Sleeping {
             }
             trouble = Some(reason);
             tokio::select! {
-                () = self.clock.sleep(schedule.next_delay()) => {}
+                biased;
                 () = self.end.cancelled() => return,
+                () = self.clock.sleep(schedule.next_delay()) => {}
             }
         }
     }
@@ -269,6 +271,7 @@ impl Night<'_> {
     /// Waits until the log is quiet, sleeps, and wakes everybody.
     async fn pass(&mut self) -> Result<(), StoreError> {
         tokio::select! {
+            biased;
             // Whoever told while everybody was awake is heard too: until the relay disarms, others go on telling.
             told = self.wake.told() => {
                 told?;

@@ -39,9 +39,10 @@ async fn work_terms(mandate: &Mandate) -> Result<u64, RelayError> {
     ask_partitions(mandate).await;
     loop {
         let held = tokio::select! {
+            biased;
+            () = mandate.stop.cancelled() => return Ok(0),
             granted = grants.wait_for(|grant| !grant.work().is_empty()) => granted.map(|grant| grant.work()).unwrap_or_default(),
             () = change_partitions(mandate) => continue,
-            () = mandate.stop.cancelled() => return Ok(0),
             () = patience.run_out() => return Err(patience.error()),
         };
         if held.is_empty() {
@@ -84,8 +85,9 @@ async fn work_terms(mandate: &Mandate) -> Result<u64, RelayError> {
             report.last_error = Some(reason);
         });
         tokio::select! {
-            () = mandate.settings.clock.sleep(schedule.next_delay()) => {}
+            biased;
             () = mandate.stop.cancelled() => return Ok(0),
+            () = mandate.settings.clock.sleep(schedule.next_delay()) => {}
             () = patience.run_out() => return Err(patience.error()),
         }
     }
@@ -135,9 +137,10 @@ async fn others_emptied(mandate: &Mandate, held: &[Held], target: Position) -> R
             return Ok(true);
         }
         tokio::select! {
+            biased;
+            () = mandate.stop.cancelled() => return Ok(false),
             _ = grants.wait_for(|grant| grant.work() != held) => return Ok(false),
             () = mandate.settings.clock.sleep(CHANGE_PAUSE) => {}
-            () = mandate.stop.cancelled() => return Ok(false),
             () = patience.run_out() => return Ok(false),
         }
     }

@@ -367,7 +367,7 @@ impl Dispatch {
             let Aside { open, taken, taking, fresh, .. } = lane.aside;
             (open && taken == 0 && !taking && !fresh && !listed.contains(order)).then(|| order.clone())
         };
-        let gone: Vec<_> = self.lanes.iter().filter_map(gone).collect();
+        let gone: BTreeSet<_> = self.lanes.iter().filter_map(gone).collect();
         for order in gone {
             if let Some(lane) = self.lanes.get_mut(&order) {
                 lane.aside = Aside::default();
