@@ -84,13 +84,14 @@ impl Metrics {
             listen = listen.or(layer.listen);
             token = token.or(layer.token);
         }
-        let (address, place) = match listen {
-            None if ends => return None,
-            None => (DEFAULT, None),
+        let served = match listen {
             Some(Placed { value: Listen::Off, .. }) => return None,
-            Some(Placed { value: Listen::At(address), place }) => (address, Some(place)),
+            Some(Placed { value: Listen::At(address), place }) => Some((address, Some(place))),
+            None => (!ends).then_some((DEFAULT, None)),
         };
+        // Read also where nothing is served this time, so that a wrong one shows at once.
         let token = token.and_then(|token| Some(token.read(environment, problems)?.parse(problems, token_of)?.value));
+        let (address, place) = served?;
         if let (Some(place), None, false) = (&place, &token, address.ip().to_canonical().is_loopback()) {
             let message = format!(
                 "{address} can be reached from elsewhere; write metrics.token_file = \"/run/secrets/metrics\" or set \

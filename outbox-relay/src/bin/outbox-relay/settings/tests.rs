@@ -375,6 +375,7 @@ fn metrics_that_cannot_be_served_are_refused() {
         ("listen = 8269", "relay.toml:2: `listen` is a text, not an integer; write it in quotes, such as \"127.0"),
     ] {
         refused(line, &[], &format!("[metrics]\n{written}"), expected);
+        refused(&format!("{line} --until-empty"), &[], &format!("[metrics]\n{written}"), expected);
     }
     refused(
         RUN,
