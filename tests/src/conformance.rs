@@ -302,6 +302,7 @@ macro_rules! conformance {
                 of_many_operators_one_is_first,
                 parking_and_the_checkpoint_are_one_write,
                 a_key_with_too_many_letters_stops_its_partition,
+                too_many_keys_with_letters_stop_their_partition,
                 an_outage_that_looks_like_refusals_parks_few,
                 a_paused_subscription_hands_nothing_over,
                 a_subscription_that_skips_passes_on,
