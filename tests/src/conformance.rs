@@ -309,6 +309,7 @@ macro_rules! conformance {
                 a_key_in_trouble_spills_and_comes_back,
                 a_call_that_hangs_is_given_up_and_made_again,
                 what_was_published_is_sent_once_more_marked_and_in_order,
+                a_replay_counts_what_it_hands_over,
                 a_replay_survives_a_restart_and_waits_for_a_relay,
             }
             $crate::behaviours! { $backend, stopping:

@@ -492,6 +492,21 @@ pub async fn what_was_published_is_sent_once_more_marked_and_in_order<B: Backend
     assert_eq!(first, (1..=340).collect::<Vec<_>>(), "first deliveries in order");
 }
 
+pub async fn a_replay_counts_what_it_hands_over<B: Backend>(backend: &B) {
+    let sink = Sink::new();
+    park(backend, &sink, 4).await;
+    discard(&backend.store(), SUBSCRIPTION, &key("a"), &by("ann")).await.unwrap();
+    let store: Arc<dyn Store> = Arc::new(backend.store());
+    let replay = Replay::new(Filter::default());
+    for replay in [replay.clone().dry_run(true), replay] {
+        let done = within("the replay", replay.run(store.clone(), SUBSCRIPTION)).await.unwrap();
+        let counted = (done.events, done.letters, done.unreadable, done.first, done.last);
+        assert_eq!(counted, (5, 3, 0, Some(1), Some(8)), "what was given up stays given up");
+    }
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!(sink.taken().len(), 10);
+}
+
 pub async fn a_replay_survives_a_restart_and_waits_for_a_relay<B: Backend>(backend: &B) {
     let sink = Sink::new();
     write(backend, &["a", "b"], 1, 500).await;
