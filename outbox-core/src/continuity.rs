@@ -14,6 +14,7 @@
 
 mod place;
 mod plan;
+mod sight;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +23,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 pub use self::place::{Place, Register, address};
-pub use self::plan::{Break, Log, Plan, Raise, Reader, asked_for, judge};
+pub use self::plan::{Break, Log, Plan, Raise, Reader, asked_for};
+pub use self::sight::Sight;
 use crate::doctor::Finding;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::partition::named;

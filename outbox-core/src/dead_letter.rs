@@ -21,6 +21,7 @@
 //!
 //! The queue belongs to the key, whoever works its partition: the column `partition_id` is 0 for all.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -224,6 +225,13 @@ pub trait Desk: Send {
     ///
     /// [`StoreError`] as for [`Desk::letters`].
     async fn letter(&mut self, subscription: &str, position: Position) -> Result<Option<Letter>, StoreError>;
+
+    /// Which of these positions have a letter, in whatever state.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Desk::letters`].
+    async fn known(&mut self, subscription: &str, positions: &[Position]) -> Result<BTreeSet<Position>, StoreError>;
 
     /// What a letter carries.
     ///

@@ -32,8 +32,8 @@ use outbox_core::source::{Row, Unreadable};
 use outbox_core::{Event, Position, PositionSet};
 
 use crate::retry::{Retry, Then};
-pub(crate) use aside::LETTERS;
 use aside::Letters;
+pub(crate) use aside::{Cap, LETTERS};
 pub(crate) use breaker::Breaker;
 use lane::{Lane, LaneState, Order, Trouble, order_of};
 

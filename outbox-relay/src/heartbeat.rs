@@ -254,7 +254,9 @@ impl Heartbeat {
             if !lost.is_empty() {
                 let (subscription, partitions) = (&seat.subscription, partitions(&lost));
                 tracing::warn!(subscription, epochs = epochs(&lost), "lease of {partitions} lost to another relay");
-                lost.iter().for_each(|_| seat.metrics.lost_lease());
+                for _ in &lost {
+                    seat.metrics.lost_lease();
+                }
             }
             // Of a share some of which is lost nothing is trusted, until its worker has begun anew.
             let trusted = if lost.is_empty() { asked_at + self.length * 9 / 10 } else { Duration::ZERO };

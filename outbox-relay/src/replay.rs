@@ -45,12 +45,14 @@ pub struct Replay {
 /// What was replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Replayed {
-    /// So many events.
+    /// So many events were handed to the relay, or would be.
     pub events: u64,
     /// Where the first stands.
     pub first: Option<Position>,
     /// Where the last stands.
     pub last: Option<Position>,
+    /// Events that were left out because they are among the dead letters: parked, given up, or to be sent already.
+    pub letters: u64,
     /// Rows that cannot become events and were left out.
     pub unreadable: u64,
 }
@@ -123,12 +125,18 @@ impl Replay {
     ) -> Result<(), DecisionError> {
         if !self.dry_run {
             self.room(desk, subscription, chunk).await?;
-            failpoint::reached_each_wait(Failpoint::PageSent, desk.replay(subscription, chunk)).await?;
+        }
+        let positions: Vec<_> = chunk.iter().map(|letter| letter.event.position).collect();
+        let known = desk.known(subscription, &positions).await?;
+        let chunk: Vec<_> = chunk.iter().filter(|letter| !known.contains(&letter.event.position)).cloned().collect();
+        done.letters += known.len() as u64;
+        let (Some(first), Some(last)) = (chunk.first(), chunk.last()) else { return Ok(()) };
+        if !self.dry_run {
+            failpoint::reached_each_wait(Failpoint::PageSent, desk.replay(subscription, &chunk)).await?;
             failpoint::reached(Failpoint::PageHandedOver);
         }
-        let position = |letter: Option<&Arc<Parked>>| letter.map(|letter| letter.event.position);
-        done.first = done.first.or(position(chunk.first()));
-        done.last = position(chunk.last());
+        done.first = done.first.or(Some(first.event.position));
+        done.last = Some(last.event.position);
         done.events += chunk.len() as u64;
         if let Some(rate) = self.rate.filter(|_| !self.dry_run) {
             let events = u32::try_from(chunk.len()).unwrap_or(u32::MAX);

@@ -19,6 +19,9 @@ pub struct Retry {
     pub then: Then,
     /// A key has at most so many dead letters; then nothing more is read until some are gone. Default 10,000.
     pub max_parked: u64,
+    /// When a relay knows so many keys for their dead letters alone, it reads nothing more until some of them are free; it holds
+    /// each such key in memory. What it has read by then may bring some more. Default 10,000.
+    pub max_parked_keys: u64,
 }
 
 /// What becomes of an event that will not pass.
@@ -42,6 +45,7 @@ impl Default for Retry {
             budget: Duration::from_hours(1),
             then: Then::default(),
             max_parked: 10_000,
+            max_parked_keys: 10_000,
         }
     }
 }

@@ -147,7 +147,7 @@ pub(crate) async fn run(
         Err(error) => return Err(RelayError::Store(error)),
     };
     let clock = mandate.settings.clock.as_ref();
-    if mandate.seat.is_paused() {
+    if mandate.seat.is_paused() || term.dispatch.cap().is_some() {
         term.report(clock.now());
     }
     let mut timer = Timer::new(clock);

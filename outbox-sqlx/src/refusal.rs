@@ -2,6 +2,7 @@
 
 use outbox_core::checkpoint::EXPORT;
 use outbox_core::{Position, StoreError, StoreErrorKind};
+use sqlx::{Database, Transaction};
 
 /// Why a subscription or an export cannot go on from its checkpoint: events were removed that it had not passed.
 pub(crate) fn lost(
@@ -33,4 +34,17 @@ pub(crate) fn overtaken(subscription: &str) -> StoreError {
     let message =
         format!("cleanup removed the events at which `{subscription}` was to start; looking for its start again");
     StoreError::new(StoreErrorKind::Unavailable, message)
+}
+
+/// Commits what was done; what was refused leaves no transaction open.
+pub(crate) async fn settle<T, D: Database>(
+    tx: Transaction<'_, D>,
+    outcome: Result<T, StoreError>,
+) -> Result<Result<T, StoreError>, sqlx::Error> {
+    if outcome.is_ok() {
+        tx.commit().await?;
+    } else {
+        tx.rollback().await?;
+    }
+    Ok(outcome)
 }

@@ -302,12 +302,14 @@ macro_rules! conformance {
                 of_many_operators_one_is_first,
                 parking_and_the_checkpoint_are_one_write,
                 a_key_with_too_many_letters_stops_its_partition,
+                too_many_keys_with_letters_stop_their_partition,
                 an_outage_that_looks_like_refusals_parks_few,
                 a_paused_subscription_hands_nothing_over,
                 a_subscription_that_skips_passes_on,
                 a_key_in_trouble_spills_and_comes_back,
                 a_call_that_hangs_is_given_up_and_made_again,
                 what_was_published_is_sent_once_more_marked_and_in_order,
+                a_replay_counts_what_it_hands_over,
                 a_replay_survives_a_restart_and_waits_for_a_relay,
             }
             $crate::behaviours! { $backend, stopping:

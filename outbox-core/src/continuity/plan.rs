@@ -148,7 +148,7 @@ impl Plan {
 }
 
 /// Whether each reader would find the log as it left it.
-pub fn judge(readers: &[Reader], log: &Log) -> Vec<ReaderContinuity> {
+pub(super) fn judge(readers: &[Reader], log: &Log) -> Vec<ReaderContinuity> {
     let judged = |reader: &Reader| ReaderContinuity {
         subscription: reader.subscription.clone(),
         partition: reader.partition,

@@ -32,6 +32,15 @@ const KEYS: usize = 8;
 /// So many events are written together.
 const WRITTEN: usize = 2000;
 
+/// What there is too much of among the dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cap {
+    /// A key has as many as may be, so that its later events fill the window.
+    Letters,
+    /// So many keys have some, and each takes memory.
+    Keys(u64),
+}
+
 /// How often an event was tried before, and whether the log has nothing to do with it any more.
 #[derive(Debug, Clone, Copy)]
 struct Known {
@@ -409,8 +418,13 @@ impl Dispatch {
         self.letters.alone + self.lanes.values().map(|lane| lane.aside.stored).sum::<u64>()
     }
 
-    /// A key whose letters are as many as may be, so that its later events fill the window.
-    pub(crate) fn capped(&self) -> bool {
-        !self.letters.capped.is_empty()
+    /// What there is too much of among the dead letters for anything more to be read.
+    pub(crate) fn cap(&self) -> Option<Cap> {
+        if !self.letters.capped.is_empty() {
+            return Some(Cap::Letters);
+        }
+        // Every other lane has an event here. So one more is missed for each that shares a lane: at most the window.
+        let keys = self.lanes.len().saturating_sub(self.events) as u64;
+        (keys >= self.retry.max_parked_keys).then_some(Cap::Keys(keys))
     }
 }

@@ -27,6 +27,7 @@ const RETRY: Retry = Retry {
     budget: Duration::from_hours(1),
     then: Then::Block,
     max_parked: 1000,
+    max_parked_keys: 1000,
 };
 
 fn event(position: Position, key: &str) -> Event {

@@ -84,7 +84,7 @@ impl Term<'_> {
         if let Some(number) = self.drain_done() {
             self.drain_answer(number, false, now);
         } else if self.drain.seen.is_none()
-            && (self.is_full() || self.dispatch.capped())
+            && (self.is_full() || self.dispatch.cap().is_some())
             && self.dispatch.only_blocked_left()
         {
             self.drain_answer(self.drain.asked, true, now);

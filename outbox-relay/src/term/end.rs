@@ -38,7 +38,7 @@ impl Term<'_> {
         let (Some(target), Some(limit)) = (self.target, self.mandate.settings.until_empty) else { return Ok(None) };
         let holes_closed = self.frontier.first_open().is_none_or(|open| open > target);
         let passed = self.dispatch.open().first().is_none_or(|open| open > target) || self.dispatch.only_blocked_left();
-        let full = (self.is_full() || self.dispatch.capped()) && self.dispatch.only_blocked_left();
+        let full = (self.is_full() || self.dispatch.cap().is_some()) && self.dispatch.only_blocked_left();
         let drained = !self.dispatch.is_draining();
         if ((self.seen_all && holes_closed && passed && drained) || full) && settled {
             let others = (!self.share.is_whole()).then_some(target);

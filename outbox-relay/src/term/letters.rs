@@ -33,6 +33,11 @@ impl Letters {
         self.asked = true;
     }
 
+    /// Whether letters may be taken at all.
+    pub(super) fn are_within_reach(&self) -> bool {
+        self.after.is_none()
+    }
+
     /// Notes that a read saw everything up to this position, or everything there is.
     pub(super) fn saw(&mut self, to: Option<Position>) {
         if to.is_none_or(|to| self.after.is_some_and(|after| to >= after)) {
@@ -64,7 +69,7 @@ impl Term<'_> {
     /// Whether letters are to be taken now.
     pub(super) fn may_take_letters(&self) -> bool {
         let free = self.stopping_since.is_none() && !self.mandate.seat.is_paused();
-        free && self.letters.after.is_none() && self.dispatch.wants_letters()
+        free && self.letters.are_within_reach() && self.dispatch.wants_letters()
     }
 
     /// Puts into the next entry what goes over to the dead letters, and takes it out of what is open.

@@ -26,11 +26,14 @@ impl Term<'_> {
         if room == 0 || room_bytes == 0 || !enough || now < self.pace.read_at || self.stopping_since.is_some() {
             return;
         }
-        if self.dispatch.capped() || self.mandate.seat.is_paused() {
+        let capped = self.dispatch.cap().is_some();
+        if capped && self.letters.are_within_reach() || self.mandate.seat.is_paused() {
             return;
         }
         let Some(reader) = self.reader.take() else { return };
         let most = self.share.rows_for(room.min(self.pace.read_size(room_bytes))).min(READ_AT_MOST);
+        // No more than it takes until letters may be taken back: without them it would stay so.
+        let most = if capped { 1 } else { most };
         // Half the window at a time: while one half is being read the other is on its way out.
         let bytes = room_bytes.min(settings.window_bytes.div_ceil(2));
         let request = self.frontier.request(u32::try_from(most).unwrap_or(u32::MAX), bytes);

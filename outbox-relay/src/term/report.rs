@@ -8,6 +8,8 @@ use outbox_core::status::{ReportedHolder, ReportedHole};
 use time::OffsetDateTime;
 
 use super::Term;
+use crate::dispatch::Cap;
+use crate::retry::Retry;
 
 /// So many holes are reported; more help nobody.
 const HOLES: usize = 100;
@@ -69,12 +71,13 @@ impl Term<'_> {
         if self.mandate.seat.is_paused() {
             return Some(("paused", None));
         }
-        if self.dispatch.capped() {
-            let most = self.mandate.subscription.retry.max_parked;
-            return Some((
-                "blocked",
-                Some(format!("a key has {most} dead letters, the most it may have; nothing more is read")),
-            ));
+        if let Some(cap) = self.dispatch.cap() {
+            let Retry { max_parked, max_parked_keys, .. } = self.mandate.subscription.retry;
+            let full = match cap {
+                Cap::Letters => format!("a key has {max_parked} dead letters, the most it may have"),
+                Cap::Keys(keys) => format!("{keys} keys have dead letters, of {max_parked_keys} that may"),
+            };
+            return Some(("blocked", Some(format!("{full}; nothing more is read until some are decided about"))));
         }
         self.dispatch.is_broken().then(|| {
             let last = self.mandate.seat.last_error().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Where operators decide about dead letters, and pause subscriptions.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,6 +20,7 @@ use super::row;
 
 const COPY: &str = outbox_core::sql::postgres::DESK_COPY;
 const DECIDE: &str = outbox_core::sql::postgres::DESK_DECIDE;
+const KNOWN: &str = outbox_core::sql::postgres::DESK_KNOWN;
 const LETTERS: &str = outbox_core::sql::postgres::DESK_LETTERS;
 const PARK: &str = outbox_core::sql::postgres::CHECKPOINT_PARK;
 const PAUSE: &str = outbox_core::sql::postgres::DESK_PAUSE;
@@ -57,6 +59,12 @@ impl Desk for PgDesk {
 
     async fn letter(&mut self, subscription: &str, position: Position) -> Result<Option<Letter>, StoreError> {
         Ok(self.find(subscription, None, Some(position)).await?.pop())
+    }
+
+    async fn known(&mut self, subscription: &str, positions: &[Position]) -> Result<BTreeSet<Position>, StoreError> {
+        let query = sqlx::query(statement(&self.names, KNOWN)).bind(subscription).bind(positions);
+        let rows = self.link.all(READ, query).await?;
+        rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(store_error)
     }
 
     async fn copy(&mut self, subscription: &str, position: Position) -> Result<Option<LogRow>, StoreError> {

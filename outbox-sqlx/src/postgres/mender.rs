@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoint;
-use outbox_core::continuity::{
-    Adoption, Continuity, Log, Mender, Plan, Reader, ReaderContinuity, Signature, asked_for, judge,
-};
+use outbox_core::continuity::{Adoption, Continuity, Log, Mender, Plan, Reader, Sight, Signature, asked_for};
 use outbox_core::{Names, Position, StoreError};
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -16,6 +14,7 @@ use uuid::Uuid;
 use super::connection::{Link, READ, WALK, once, statement};
 use super::fault::{precondition, store_error};
 use super::place::{self, Here};
+use crate::refusal::settle;
 
 const READERS: &str = outbox_core::sql::postgres::CONTINUITY_READERS;
 const LOG: &str = outbox_core::sql::postgres::CONTINUITY_LOG;
@@ -36,16 +35,12 @@ pub(super) struct PgMender {
     address: String,
 }
 
-/// What readers and log look like at one moment.
-struct Sight {
-    readers: Vec<Reader>,
-    /// Subscription and partition of rows that cannot be read, and why.
-    damaged: Vec<(String, i32, StoreError)>,
-    log: Log,
-    /// The statement that lets this user raise positions, where it may not.
-    grant_raise: Option<String>,
-    /// The same for moving an event to another position.
-    grant_move: Option<String>,
+/// The statements that let this user mend, where it may not.
+struct Grants {
+    /// Raise positions.
+    raise: Option<String>,
+    /// Move an event to another position.
+    moves: Option<String>,
 }
 
 impl PgMender {
@@ -94,31 +89,12 @@ pub(super) async fn examine(link: &mut Link, names: &Names, address: &str) -> Re
     })
 }
 
-impl Sight {
-    /// What there is to mend; a row that cannot be read is one for a person.
-    fn plan(&self, subscription: Option<&str>) -> Result<Plan, StoreError> {
-        let asked = |named: &str| subscription.is_none_or(|asked| asked == named);
-        match self.damaged.iter().find(|(named, ..)| asked(named)) {
-            Some((.., error)) => Err(StoreError::new(error.kind(), error.to_string())),
-            None => Ok(Plan::new(&self.readers, &self.log, subscription)),
-        }
-    }
-
-    fn judge(&self) -> Vec<ReaderContinuity> {
-        let damaged = self.damaged.iter().map(|(subscription, partition, error)| ReaderContinuity {
-            subscription: subscription.clone(),
-            partition: *partition,
-            broken: Some(error.to_string()),
-        });
-        judge(&self.readers, &self.log).into_iter().chain(damaged).collect()
-    }
-}
-
 async fn look(link: &mut Link, names: &Names) -> Result<Sight, StoreError> {
-    link.call(READ, async |connection| sight(connection, names).await).await
+    let (sight, _) = link.call(READ, async |connection| sight(connection, names).await).await?;
+    Ok(sight)
 }
 
-async fn sight(connection: &mut PgConnection, names: &Names) -> Result<Sight, sqlx::Error> {
+async fn sight(connection: &mut PgConnection, names: &Names) -> Result<(Sight, Grants), sqlx::Error> {
     let rows = reader_rows(connection, names).await?;
     let (mut readers, mut damaged) = (Vec::new(), Vec::new());
     for row in &rows {
@@ -142,8 +118,8 @@ async fn sight(connection: &mut PgConnection, names: &Names) -> Result<Sight, sq
         Some(true) => Ok(None),
         _ => row.try_get(grant),
     };
-    let (grant_raise, grant_move) = (grant("may_raise", "grant_raise")?, grant("may_move", "grant_move")?);
-    Ok(Sight { readers, damaged, log, grant_raise, grant_move })
+    let grants = Grants { raise: grant("may_raise", "grant_raise")?, moves: grant("may_move", "grant_move")? };
+    Ok((Sight { readers, damaged, log }, grants))
 }
 
 /// The events that stand at these positions.
@@ -193,7 +169,7 @@ fn reader(row: &PgRow) -> Result<Reader, StoreError> {
     })
 }
 
-/// Mends in one transaction; what is refused leaves none open.
+/// Mends in one transaction.
 async fn repair(
     connection: &mut PgConnection,
     names: &Names,
@@ -202,12 +178,7 @@ async fn repair(
 ) -> Result<Result<Plan, StoreError>, sqlx::Error> {
     let mut tx = connection.begin().await?;
     let outcome = mend(&mut tx, names, subscription, signature).await?;
-    if outcome.is_ok() {
-        tx.commit().await?;
-    } else {
-        tx.rollback().await?;
-    }
-    Ok(outcome)
+    settle(tx, outcome).await
 }
 
 /// Looks again behind the lock, and mends.
@@ -218,7 +189,7 @@ async fn mend(
     signature: &Signature,
 ) -> Result<Result<Plan, StoreError>, sqlx::Error> {
     once(statement(names, LOCK)).execute(&mut *tx).await?;
-    let sight = sight(tx, names).await?;
+    let (sight, grants) = sight(tx, names).await?;
     let mut plan = match sight.plan(subscription) {
         Ok(plan) => plan,
         Err(damaged) => return Ok(Err(damaged)),
@@ -228,8 +199,8 @@ async fn mend(
     if let Err(refused) = plan.refuse_at_work() {
         return Ok(Err(refused));
     }
-    let raise = sight.grant_raise.filter(|_| plan.positions.is_some());
-    if let Some(grant) = raise.or(sight.grant_move.filter(|_| plan.doubles > 0)) {
+    let raise = grants.raise.filter(|_| plan.positions.is_some());
+    if let Some(grant) = raise.or(grants.moves.filter(|_| plan.doubles > 0)) {
         let message = format!("the user may not change positions; as the owner of the tables run: {grant}");
         return Ok(Err(precondition(message)));
     }

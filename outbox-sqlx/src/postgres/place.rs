@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::connection::{CALL, Link, once, statement};
 use super::fault::{precondition, store_error};
 use super::mender;
+use crate::refusal::settle;
 
 const PLACE: &str = outbox_core::sql::postgres::CONTINUITY_PLACE;
 const CLUSTER: &str = outbox_core::sql::postgres::CONTINUITY_CLUSTER;
@@ -107,7 +108,7 @@ pub(super) async fn adopt(
     Ok(adoption)
 }
 
-/// Records it in one transaction; what is refused leaves none open.
+/// Records it in one transaction.
 async fn record(
     connection: &mut PgConnection,
     names: &Names,
@@ -117,12 +118,7 @@ async fn record(
 ) -> Result<Result<(), StoreError>, sqlx::Error> {
     let mut tx = connection.begin().await?;
     let outcome = write(&mut tx, names, adoption, server, signature).await?;
-    if outcome.is_ok() {
-        tx.commit().await?;
-    } else {
-        tx.rollback().await?;
-    }
-    Ok(outcome)
+    settle(tx, outcome).await
 }
 
 async fn write(

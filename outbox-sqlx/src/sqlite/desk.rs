@@ -1,5 +1,6 @@
 //! Where operators decide about dead letters, and pause subscriptions.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use super::{dead_letter, row};
 
 const COPY: &str = outbox_core::sql::sqlite::DESK_COPY;
 const DECIDE: &str = outbox_core::sql::sqlite::DESK_DECIDE;
+const KNOWN: &str = outbox_core::sql::sqlite::DESK_KNOWN;
 const LETTERS: &str = outbox_core::sql::sqlite::DESK_LETTERS;
 const PARK: &str = outbox_core::sql::sqlite::CHECKPOINT_PARK;
 const PAUSE: &str = outbox_core::sql::sqlite::DESK_PAUSE;
@@ -83,6 +85,11 @@ impl Desk for SqliteDesk {
 
     async fn letter(&mut self, subscription: &str, position: Position) -> Result<Option<Letter>, StoreError> {
         Ok(self.find(subscription, None, Some(position)).await?.pop())
+    }
+
+    async fn known(&mut self, subscription: &str, positions: &[Position]) -> Result<BTreeSet<Position>, StoreError> {
+        let query = sqlx::query_scalar(self.sql(KNOWN)).bind(subscription).bind(json_list(positions));
+        Ok(bounded(CALL, query.fetch_all(&mut self.connection)).await?.into_iter().collect())
     }
 
     async fn copy(&mut self, subscription: &str, position: Position) -> Result<Option<LogRow>, StoreError> {

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use outbox_core::checkpoint::Checkpoint;
-use outbox_core::continuity::{
-    Adoption, Continuity, Log, Mender, Plan, Reader, ReaderContinuity, Signature, asked_for, judge,
-};
+use outbox_core::continuity::{Adoption, Continuity, Log, Mender, Plan, Reader, Sight, Signature, asked_for};
 use outbox_core::{Names, Position, StoreError};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row};
@@ -16,6 +14,7 @@ use uuid::Uuid;
 use super::connection::{BEGIN_WRITE, CALL, bounded, json_list, statement, store_error};
 use super::place::{self, Here};
 use super::row;
+use crate::refusal::settle;
 
 const READERS: &str = outbox_core::sql::sqlite::CONTINUITY_READERS;
 const LOG: &str = outbox_core::sql::sqlite::CONTINUITY_LOG;
@@ -32,14 +31,6 @@ pub(super) struct SqliteMender {
     connection: SqliteConnection,
     names: Names,
     file: PathBuf,
-}
-
-/// What readers and log look like at one moment.
-struct Sight {
-    readers: Vec<Reader>,
-    /// Subscription and partition of rows that cannot be read, and why.
-    damaged: Vec<(String, i32, StoreError)>,
-    log: Log,
 }
 
 impl SqliteMender {
@@ -85,26 +76,6 @@ pub(super) async fn examine(
         address: place.address,
         readers: sight.judge(),
     })
-}
-
-impl Sight {
-    /// What there is to mend; a row that cannot be read is one for a person.
-    fn plan(&self, subscription: Option<&str>) -> Result<Plan, StoreError> {
-        let asked = |named: &str| subscription.is_none_or(|asked| asked == named);
-        match self.damaged.iter().find(|(named, ..)| asked(named)) {
-            Some((.., error)) => Err(StoreError::new(error.kind(), error.to_string())),
-            None => Ok(Plan::new(&self.readers, &self.log, subscription)),
-        }
-    }
-
-    fn judge(&self) -> Vec<ReaderContinuity> {
-        let damaged = self.damaged.iter().map(|(subscription, partition, error)| ReaderContinuity {
-            subscription: subscription.clone(),
-            partition: *partition,
-            broken: Some(error.to_string()),
-        });
-        judge(&self.readers, &self.log).into_iter().chain(damaged).collect()
-    }
 }
 
 async fn sight(connection: &mut SqliteConnection, names: &Names) -> Result<Sight, sqlx::Error> {
@@ -168,7 +139,7 @@ fn reader(row: &SqliteRow) -> Result<Reader, StoreError> {
     })
 }
 
-/// Mends in one transaction; what is refused leaves none open.
+/// Mends in one transaction.
 async fn repair(
     connection: &mut SqliteConnection,
     names: &Names,
@@ -177,12 +148,7 @@ async fn repair(
 ) -> Result<Result<Plan, StoreError>, sqlx::Error> {
     let mut tx = connection.begin_with(BEGIN_WRITE).await?;
     let outcome = mend(&mut tx, names, subscription, signature).await?;
-    if outcome.is_ok() {
-        tx.commit().await?;
-    } else {
-        tx.rollback().await?;
-    }
-    Ok(outcome)
+    settle(tx, outcome).await
 }
 
 /// Looks again with the write lock in hand, and mends.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::connection::{BEGIN_WRITE, CALL, bounded, statement, store_error};
 use super::mender;
+use crate::refusal::settle;
 
 const PLACE: &str = outbox_core::sql::sqlite::CONTINUITY_PLACE;
 const ADDRESS: &str = outbox_core::sql::sqlite::CONTINUITY_ADDRESS;
@@ -93,7 +94,7 @@ pub(super) async fn adopt(
     Ok(adoption)
 }
 
-/// Records it in one transaction; what is refused leaves none open.
+/// Records it in one transaction.
 async fn record(
     connection: &mut SqliteConnection,
     names: &Names,
@@ -103,12 +104,7 @@ async fn record(
 ) -> Result<Result<(), StoreError>, sqlx::Error> {
     let mut tx = connection.begin_with(BEGIN_WRITE).await?;
     let outcome = write(&mut tx, names, adoption, server, signature).await?;
-    if outcome.is_ok() {
-        tx.commit().await?;
-    } else {
-        tx.rollback().await?;
-    }
-    Ok(outcome)
+    settle(tx, outcome).await
 }
 
 async fn write(

@@ -2,10 +2,9 @@
 
 use std::str::FromStr;
 
-use outbox_core::checkpoint::{Checkpoints, DeadLetter, Entry, Held};
 use outbox_core::lease::{RelayIdentity, Renewal, Report};
 use outbox_core::source::{Evidence, Read, ReadRequest, Row, Source};
-use outbox_core::{Filter, Position, PositionSet, Store, StoreError, schema};
+use outbox_core::{Filter, Position, PositionSet, Store, schema};
 use outbox_sqlx::{Names, PgStore};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
@@ -169,18 +168,4 @@ pub(crate) fn relay(name: &str) -> RelayIdentity {
 /// A renewal of the first partition's lease.
 pub(crate) fn renewal(subscription: &str, epoch: i64, report: Report) -> Renewal {
     Renewal { subscription: subscription.to_owned(), partition: 0, epoch, report }
-}
-
-/// Records and forgives with the checkpoint as it is.
-pub(crate) async fn letters(
-    checkpoints: &mut dyn Checkpoints,
-    subscription: &str,
-    epoch: i64,
-    recorded: &[DeadLetter],
-    forgiven: &[Position],
-) -> Result<(), StoreError> {
-    let checkpoint = checkpoints.claim_one(subscription, epoch).await?.expect("a checkpoint");
-    let (recorded, forgiven) = (recorded.to_vec(), forgiven.to_vec());
-    let held = vec![(Held { partition: 0, epoch }, checkpoint)];
-    checkpoints.save(subscription, &Entry { checkpoints: held, recorded, forgiven, ..Entry::default() }).await
 }

@@ -13,10 +13,9 @@ mod types;
 
 use std::time::Duration;
 
-use outbox_core::checkpoint::{Checkpoints, DeadLetter, Entry, Held};
 use outbox_core::lease::{RelayIdentity, Renewal, Report};
 use outbox_core::source::{Evidence, Read, ReadRequest, Row, Source};
-use outbox_core::{Event, Filter, Names, NewEvent, Position, PositionSet, Store, StoreError};
+use outbox_core::{Event, Filter, Names, NewEvent, Position, PositionSet, Store};
 use outbox_sqlx::{SqliteOutbox, SqliteStore};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
@@ -108,18 +107,4 @@ fn relay(name: &str) -> RelayIdentity {
 /// A renewal of the first partition's lease.
 fn renewal(subscription: &str, epoch: i64, report: Report) -> Renewal {
     Renewal { subscription: subscription.to_owned(), partition: 0, epoch, report }
-}
-
-/// Records and forgives with the checkpoint as it is.
-async fn letters(
-    checkpoints: &mut dyn Checkpoints,
-    subscription: &str,
-    epoch: i64,
-    recorded: &[DeadLetter],
-    forgiven: &[Position],
-) -> Result<(), StoreError> {
-    let checkpoint = checkpoints.claim_one(subscription, epoch).await?.expect("a checkpoint");
-    let (recorded, forgiven) = (recorded.to_vec(), forgiven.to_vec());
-    let held = vec![(Held { partition: 0, epoch }, checkpoint)];
-    checkpoints.save(subscription, &Entry { checkpoints: held, recorded, forgiven, ..Entry::default() }).await
 }

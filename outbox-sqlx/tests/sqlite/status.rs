@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use outbox_core::Store;
-use outbox_core::checkpoint::{Checkpoint, DeadLetter};
+use outbox_core::checkpoint::{Checkpoint, DeadLetter, Entry, Held};
 use outbox_core::lease::{Claim, Report};
 use uuid::Uuid;
 
-use crate::{Shop, letters, numbered, relay, renewal};
+use crate::{Shop, numbered, relay, renewal};
 
 #[tokio::test]
 async fn status_shows_lag_owner_and_what_will_not_pass() {
@@ -28,7 +28,12 @@ async fn status_shows_lag_owner_and_what_will_not_pass() {
         reason: "no".into(),
         attempts: 1,
     };
-    letters(checkpoints.as_mut(), "orders", epoch, &[letter(2, "x"), letter(3, "x")], &[]).await.unwrap();
+    let entry = Entry {
+        checkpoints: vec![(Held { partition: 0, epoch }, checkpoint)],
+        recorded: vec![letter(2, "x"), letter(3, "x")],
+        ..Entry::default()
+    };
+    checkpoints.save("orders", &entry).await.unwrap();
     let report =
         Report { publisher: "file:out".into(), state: "blocked".into(), last_error: Some("no".into()), holes: vec![] };
     leases.renew(&a, Duration::from_mins(1), &[], &[renewal("orders", epoch, report)]).await.unwrap();

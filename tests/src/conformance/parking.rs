@@ -262,6 +262,35 @@ pub async fn a_key_with_too_many_letters_stops_its_partition<B: Backend>(backend
     assert_eq!(sink.by_key()["b"], [1]);
 }
 
+pub async fn too_many_keys_with_letters_stop_their_partition<B: Backend>(backend: &B) {
+    let sink = Sink::new();
+    let keys = ["a", "b", "c", "d", "e"];
+    write(backend, &keys, 1, 1).await;
+    let few = Retry { max_parked_keys: 3, ..Retry::default() };
+    let wary =
+        sink.with_script(|delivery| if delivery.event.key == "z" { Answer::Published } else { reject("poison") });
+    let outcome = drain(relay(backend.store()).subscription(subscription(wary).retry(few))).await.unwrap();
+    assert_eq!(outcome, Outcome { blocked: 5 });
+
+    write(backend, &["z"], 1, 3).await;
+    let store = backend.store();
+    let running = quick(backend.store()).subscription(subscription(sink.clone()).retry(few)).start().await.unwrap();
+    let status = async || store.status().await.unwrap().subscriptions.remove(0);
+    let full =
+        |said: &Option<String>| said.as_ref().is_some_and(|said| said.contains("5 keys have dead letters, of 3"));
+    eventually("the reason", status, |status| status.state == "blocked" && full(&status.last_error)).await;
+    for (freed, keys) in [("a", 4), ("b", 3)] {
+        discard(&store, SUBSCRIPTION, &key(freed), &by("ann")).await.unwrap();
+        let known = |said: &Option<String>| said.as_ref().is_some_and(|said| said.starts_with(&format!("{keys} keys")));
+        eventually("the decision to be seen", status, |status| known(&status.last_error)).await;
+    }
+    assert!(sink.taken().len() <= 1, "nothing is read beyond the first");
+    requeue(&store, SUBSCRIPTION, &key("c"), None, &by("ann")).await.unwrap();
+    sink.until_taken(4).await;
+    within("the relay to stop", running.stop()).await.unwrap();
+    assert_eq!((sink.by_key()["c"].len(), sink.by_key()["z"].clone()), (1, vec![1, 2, 3]));
+}
+
 pub async fn a_dead_letter_table_that_refuses_loses_nothing<B: SqlBackend>(backend: &B) {
     let sink = Sink::new();
     let wary = sink.with_script(|delivery| if is(delivery, "a", 2) { reject("poison") } else { Answer::Published });
@@ -461,6 +490,21 @@ pub async fn what_was_published_is_sent_once_more_marked_and_in_order<B: Backend
     let mut firsts = std::collections::BTreeSet::new();
     let first: Vec<_> = taken.iter().filter(|n| firsts.insert(**n)).copied().collect();
     assert_eq!(first, (1..=340).collect::<Vec<_>>(), "first deliveries in order");
+}
+
+pub async fn a_replay_counts_what_it_hands_over<B: Backend>(backend: &B) {
+    let sink = Sink::new();
+    park(backend, &sink, 4).await;
+    discard(&backend.store(), SUBSCRIPTION, &key("a"), &by("ann")).await.unwrap();
+    let store: Arc<dyn Store> = Arc::new(backend.store());
+    let replay = Replay::new(Filter::default());
+    for replay in [replay.clone().dry_run(true), replay] {
+        let done = within("the replay", replay.run(store.clone(), SUBSCRIPTION)).await.unwrap();
+        let counted = (done.events, done.letters, done.unreadable, done.first, done.last);
+        assert_eq!(counted, (5, 3, 0, Some(1), Some(8)), "what was given up stays given up");
+    }
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!(sink.taken().len(), 10);
 }
 
 pub async fn a_replay_survives_a_restart_and_waits_for_a_relay<B: Backend>(backend: &B) {

@@ -234,6 +234,13 @@ impl Desk for MemoryDesk {
         Ok(letter.map(StoredLetter::listed))
     }
 
+    async fn known(&mut self, subscription: &str, positions: &[Position]) -> Result<BTreeSet<Position>, StoreError> {
+        let tables = self.store.tables();
+        let letters = tables.dead_letters.get(subscription);
+        let has_one = |position: &&Position| letters.is_some_and(|letters| letters.contains_key(position));
+        Ok(positions.iter().filter(has_one).copied().collect())
+    }
+
     async fn copy(&mut self, subscription: &str, position: Position) -> Result<Option<Row>, StoreError> {
         let tables = self.store.tables();
         let letter = tables.dead_letters.get(subscription).and_then(|letters| letters.get(&position));

@@ -90,6 +90,7 @@ impl Model {
             budget,
             then: Then::Block,
             max_parked: 1000,
+            max_parked_keys: 1000,
         };
         let rows = log(&mut chance, rejecting);
         Self {

@@ -96,6 +96,7 @@ fn parking(discipline: Discipline, attempts: u32) -> Dispatch {
         budget: Duration::MAX,
         then: Then::Park,
         max_parked: 1000,
+        max_parked_keys: 1000,
     };
     Dispatch::new(discipline, retry, []).with_spill(2)
 }

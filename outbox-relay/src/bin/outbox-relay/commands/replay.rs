@@ -49,10 +49,10 @@ fn rate(text: &str) -> Option<u32> {
 }
 
 fn told(flags: &Replay, done: Replayed) -> String {
-    let Replayed { events, first, last, unreadable } = done;
+    let Replayed { events, first, last, letters, unreadable } = done;
     let told = serde_json::json!({
         "subscription": flags.of.subscription, "dry_run": flags.dry_run,
-        "events": events, "first": first, "last": last, "unreadable": unreadable,
+        "events": events, "first": first, "last": last, "dead_letters": letters, "unreadable": unreadable,
     });
     format!("{}\n", printable_json(&told.to_string()))
 }
@@ -66,6 +66,10 @@ fn said(flags: &Replay, done: Replayed) -> String {
     };
     let what = if flags.dry_run { "would be sent again" } else { "handed to its relay to be sent again, marked" };
     let mut text = format!("subscription {name}: {events} {what}{range}\n");
+    if done.letters > 0 {
+        let are = if done.letters == 1 { "that is a dead letter" } else { "that are dead letters" };
+        _ = writeln!(text, "{} left out {are}", counted(done.letters, "event"));
+    }
     if done.unreadable > 0 {
         _ = writeln!(text, "{} left out that cannot become events", counted(done.unreadable, "row"));
     }

@@ -130,6 +130,7 @@ fn retry(section: &mut dyn Section, problems: &mut Problems) -> Retry {
     let budget = parsed(section, "budget", problems, quantity::positive_duration);
     let then = parsed(section, "then", problems, then);
     let max_parked = section.number("max_parked", problems).and_then(|n| n.parse(problems, quantity::count));
+    let max_parked_keys = section.number("max_parked_keys", problems).and_then(|n| n.parse(problems, quantity::count));
     section.finish(problems);
     let default = Retry::default();
     let place = first.as_ref().or(max.as_ref()).map(|placed| placed.place.clone());
@@ -140,6 +141,7 @@ fn retry(section: &mut dyn Section, problems: &mut Problems) -> Retry {
         budget: budget.map_or(default.budget, |budget| budget.value),
         then: then.map_or(default.then, |then| then.value),
         max_parked: max_parked.map_or(default.max_parked, |most| most.value),
+        max_parked_keys: max_parked_keys.map_or(default.max_parked_keys, |most| most.value),
     };
     if let Some(place) = place.filter(|_| retry.first > retry.max) {
         problems.at(

@@ -59,7 +59,7 @@ fn a_whole_file_is_understood() {
         order = "strict"
         filter = { topics = ["shop.*"], tables = ["orders"], tenants = [], operations = ["insert", "delete"] }
         publisher = { url = "file:out.jsonl" }
-        retry = { first = "200ms", max = "10s", attempts = 5, budget = "2h", then = "block", max_parked = 500 }
+        retry = { first = "200ms", max = "10s", attempts = 5, budget = "2h", then = "block", max_parked = 500, max_parked_keys = 90 }
         call_timeout = "5s"
         [[subscription]]
         name = "audit"
@@ -78,6 +78,7 @@ fn a_whole_file_is_understood() {
     assert!(billing.strict_order && !audit.strict_order);
     assert_eq!(billing.retry.budget, Duration::from_hours(2));
     assert_eq!((billing.retry.then, billing.retry.max_parked), (Then::Block, 500));
+    assert_eq!((billing.retry.max_parked_keys, audit.retry.max_parked_keys), (90, 10_000));
     assert_eq!((audit.retry.then, audit.call_timeout), (Then::Park, None));
     assert_eq!(billing.call_timeout, Some(Duration::from_secs(5)));
     assert_eq!(billing.start, Start::Time(time::macros::datetime!(2026-01-31 11:00 UTC)));
@@ -375,6 +376,7 @@ fn metrics_that_cannot_be_served_are_refused() {
         ("listen = 8269", "relay.toml:2: `listen` is a text, not an integer; write it in quotes, such as \"127.0"),
     ] {
         refused(line, &[], &format!("[metrics]\n{written}"), expected);
+        refused(&format!("{line} --until-empty"), &[], &format!("[metrics]\n{written}"), expected);
     }
     refused(
         RUN,
