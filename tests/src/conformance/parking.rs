@@ -15,6 +15,7 @@ use outbox_relay::{Outcome, RelayBuilder, Replay, Retry, Then};
 
 use super::interposed::Interposed;
 use super::log::{SUBSCRIPTION, drain, event, number, numbered, relay, subscription, write};
+use super::postgres::Postgres;
 use super::sink::{ORDERED, Sink, reject, retry};
 use super::waiting::{eventually, within};
 use super::{Backend, Business, SqlBackend};
@@ -159,6 +160,29 @@ pub async fn a_corrected_payload_goes_under_the_same_id<B: Backend>(backend: &B)
     assert_eq!((sent.event_id, sent.payload.as_ref().unwrap().as_bytes()), (id, payload.as_slice()));
 }
 
+pub async fn a_payload_for_another_event_of_its_key_is_refused<B: SqlBackend>(backend: &B) {
+    write(backend, &["a"], 1, 3).await;
+    let wary = Sink::scripted(|delivery| if is(delivery, "a", 2) { reject("poison") } else { Answer::Published });
+    drain(relay(backend.store()).subscription(subscription(wary))).await.unwrap();
+    let (store, payload) = (backend.store(), br#"{"n":3,"mended":true}"#.to_vec());
+    let third = async || requeue(&store, SUBSCRIPTION, &Which::Position(3), Some(payload.clone()), &by("ann")).await;
+    let late = third().await;
+    assert!(matches!(&late, Err(DecisionError::Late(say)) if say.contains("waits behind another event")), "{late:?}");
+    // A relay parks one event of a key and lets the others wait; a person may have done otherwise.
+    backend.admin("UPDATE outbox_dead_letter SET state = 'parked' WHERE position = 3").await;
+    let refused = third().await;
+    let Err(DecisionError::Refused(say)) = &refused else { panic!("{refused:?}") };
+    assert!(say.contains("position 2 of the same key is parked first"), "{say}");
+    let untouched = letters(backend).await;
+    assert!(untouched.iter().all(|letter| letter.state == State::Parked && !letter.corrected), "{untouched:?}");
+    assert_eq!(skip(&store, SUBSCRIPTION, &Which::Position(2), &by("ann")).await.unwrap(), [2], "as it was told");
+    assert_eq!(third().await.unwrap(), [3]);
+    let sink = Sink::new();
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    let sent: Vec<_> = sink.taken().iter().map(|event| event.payload.clone().unwrap().as_bytes().to_vec()).collect();
+    assert_eq!((sink.positions(), sent), (vec![3], vec![payload]));
+}
+
 pub async fn what_is_given_up_is_recorded_and_the_rest_goes_on<B: Backend>(backend: &B) {
     let sink = Sink::new();
     park(backend, &sink, 5).await;
@@ -280,6 +304,41 @@ pub async fn a_dead_letter_table_that_refuses_loses_nothing<B: SqlBackend>(backe
     within("the relay to stop", running.stop()).await.unwrap();
     assert_eq!(sink.by_key()["a"], [1]);
     assert_eq!(states(backend).await.len(), 99);
+}
+
+/// As where the disk is full: what would not pass can be written nowhere, so nothing is passed over for it.
+pub async fn dead_letters_that_find_no_room_stop_the_checkpoint_and_say_why(backend: &Postgres) {
+    let sink = Sink::new();
+    let wary = sink.with_script(|delivery| if is(delivery, "a", 2) { reject("poison") } else { Answer::Published });
+    backend
+        .admin(
+            "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE 'could not extend file: no space left on device' USING ERRCODE = 'disk_full'; END $$;
+            CREATE TRIGGER no_room BEFORE INSERT ON outbox_dead_letter EXECUTE FUNCTION no_room()",
+        )
+        .await;
+    let running = quick(backend.store()).subscription(subscription(wary)).start().await.unwrap();
+    write(backend, &["a", "b"], 1, 5).await;
+    let told = async || backend.store().status().await.unwrap().subscriptions.first().cloned();
+    let seen = eventually("the reason", told, |seen| {
+        seen.as_ref().and_then(|seen| seen.last_error.as_ref()).is_some_and(|said| said.contains("no space left"))
+    });
+    assert_eq!(seen.await.unwrap().state, "retrying");
+    let position = async || backend.ask("SELECT CAST(position AS text) FROM outbox_checkpoint").await;
+    let stands = position().await;
+    write(backend, &["b"], 6, 10).await;
+    sink.until_taken(1 + 10).await;
+    assert_eq!((position().await, states(backend).await), (stands, vec![]), "nothing is passed over");
+    backend.admin("DROP TRIGGER no_room ON outbox_dead_letter").await;
+    eventually("the letters", async || states(backend).await.len(), |letters| *letters == 4).await;
+    within("the relay to stop", running.stop()).await.unwrap();
+    requeue(&backend.store(), SUBSCRIPTION, &key("a"), None, &by("ann")).await.unwrap();
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!(
+        (&sink.by_key()["a"], sink.by_key()["b"].len()),
+        (&vec![1, 2, 3, 4, 5], 10),
+        "nothing lost, nothing twice"
+    );
 }
 
 pub async fn an_outage_that_looks_like_refusals_parks_few<B: Backend>(backend: &B) {
