@@ -35,7 +35,7 @@ mod postgres_alone {
     outbox_tests::behaviours! { Postgres, relay:
         no_transaction_stays_open_while_something_is_published,
     }
-    outbox_tests::behaviours! { Postgres, parking:
+    outbox_tests::behaviours! { Postgres, trouble:
         dead_letters_that_find_no_room_stop_the_checkpoint_and_say_why,
     }
 
