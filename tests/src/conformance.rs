@@ -265,6 +265,7 @@ macro_rules! conformance {
                 a_silent_owner_is_waited_out,
                 a_dead_process_of_the_same_name_is_taken_over_at_once,
                 a_lost_lease_stops_publishing_and_checkpoints,
+                a_publisher_that_hangs_costs_no_lease,
             }
             $crate::behaviours! { $backend, relay:
                 everything_is_published_once_and_in_key_order,
@@ -369,6 +370,7 @@ macro_rules! sql_conformance {
                 a_schema_of_another_version_is_refused,
             }
             $crate::behaviours! { $backend, parking:
+                a_payload_for_another_event_of_its_key_is_refused,
                 a_dead_letter_table_that_refuses_loses_nothing,
                 parked_events_outlive_the_log,
             }

@@ -29,6 +29,14 @@ mod postgres_alone {
         the_relay_that_started_last_decides_the_number,
         a_relay_that_ends_when_all_is_published_counts_the_others,
         a_blocked_key_holds_up_no_other_partition,
+        relays_whose_leases_differ_in_length_share,
+        a_silent_relay_has_its_share_for_its_own_lease,
+    }
+    outbox_tests::behaviours! { Postgres, relay:
+        no_transaction_stays_open_while_something_is_published,
+    }
+    outbox_tests::behaviours! { Postgres, trouble:
+        dead_letters_that_find_no_room_stop_the_checkpoint_and_say_why,
     }
 
     outbox_tests::behaviours! { Postgres, commit_order:

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Renewal, Report};
 use outbox_core::{Store, StoreErrorKind};
+use outbox_relay::publisher::channel;
 use uuid::Uuid;
 
 use super::Backend;
 use super::interposed::Interposed;
-use super::log::{SUBSCRIPTION, numbered, relay, subscription, write};
+use super::log::{SUBSCRIPTION, number, numbered, relay, subscription, write};
 use super::sink::Sink;
 use super::waiting::{eventually, within};
 
@@ -193,4 +194,32 @@ pub async fn a_lost_lease_stops_publishing_and_checkpoints<B: Backend>(backend: 
     assert_eq!(error.kind(), StoreErrorKind::Fenced);
     let first_of_each: BTreeSet<_> = sink.positions().into_iter().collect();
     assert_eq!(first_of_each, (1..=20).collect());
+}
+
+/// The heartbeat has a task and a connection of its own, so no publisher, however slow, delays it.
+pub async fn a_publisher_that_hangs_costs_no_lease<B: Backend>(backend: &B) {
+    write(backend, &["k"], 1, 5).await;
+    let (sender, mut receiver) = channel(10);
+    let second = Sink::new();
+    let (hangs, waits) = (Interposed::new(backend.store()), Interposed::new(backend.store()));
+    let a =
+        relay(hangs.clone()).lease(Duration::from_secs(1)).subscription(subscription(sender)).start().await.unwrap();
+    let first = within("an event", receiver.recv()).await.unwrap();
+    let b = relay(waits.clone()).name("relay-b").lease(Duration::from_secs(1));
+    let b = b.subscription(subscription(second.clone())).start().await.unwrap();
+    // Three beats are a lease.
+    eventually("three lengths of the lease", async || (hangs.looks(), waits.looks()), |(a, b)| *a.min(b) >= 9).await;
+    assert_eq!(owner(backend).await.as_deref(), Some("relay-a"));
+    assert_eq!(number(first.event()), 1);
+    first.acknowledge();
+    for n in 2..=5 {
+        let next = within("the next event", receiver.recv()).await.unwrap();
+        assert_eq!((number(next.event()), next.delivery.attempt), (n, 1));
+        next.acknowledge();
+    }
+    within("the first relay to stop", a.stop()).await.unwrap();
+    write(backend, &["k"], 6, 6).await;
+    second.until_taken(1).await;
+    within("the second relay to stop", b.stop()).await.unwrap();
+    assert_eq!(second.by_key(), numbered(&["k"], 6, 6), "nothing came twice");
 }

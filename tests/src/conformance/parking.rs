@@ -23,11 +23,11 @@ fn is(delivery: &Delivery, key: &str, n: u64) -> bool {
     delivery.event.key == key && number(&delivery.event) == n
 }
 
-fn key(key: &str) -> Which {
+pub(super) fn key(key: &str) -> Which {
     Which::Key(key.to_owned())
 }
 
-fn by(actor: &str) -> By {
+pub(super) fn by(actor: &str) -> By {
     By { actor: Some(actor.to_owned()), reason: Some("the far side was mended".to_owned()) }
 }
 
@@ -36,12 +36,12 @@ async fn letters<B: Backend>(backend: &B) -> Vec<Letter> {
 }
 
 /// Position and state of each letter.
-async fn states<B: Backend>(backend: &B) -> Vec<(i64, State)> {
+pub(super) async fn states<B: Backend>(backend: &B) -> Vec<(i64, State)> {
     letters(backend).await.iter().map(|letter| (letter.position, letter.state)).collect()
 }
 
 /// A relay that notices soon what operators do.
-fn quick(store: impl Store) -> RelayBuilder {
+pub(super) fn quick(store: impl Store) -> RelayBuilder {
     relay(store).lease(Duration::from_secs(1))
 }
 
@@ -157,6 +157,29 @@ pub async fn a_corrected_payload_goes_under_the_same_id<B: Backend>(backend: &B)
     let taken = sink.taken();
     let sent = taken.iter().find(|event| event.position == 3).unwrap();
     assert_eq!((sent.event_id, sent.payload.as_ref().unwrap().as_bytes()), (id, payload.as_slice()));
+}
+
+pub async fn a_payload_for_another_event_of_its_key_is_refused<B: SqlBackend>(backend: &B) {
+    write(backend, &["a"], 1, 3).await;
+    let wary = Sink::scripted(|delivery| if is(delivery, "a", 2) { reject("poison") } else { Answer::Published });
+    drain(relay(backend.store()).subscription(subscription(wary))).await.unwrap();
+    let (store, payload) = (backend.store(), br#"{"n":3,"mended":true}"#.to_vec());
+    let third = async || requeue(&store, SUBSCRIPTION, &Which::Position(3), Some(payload.clone()), &by("ann")).await;
+    let late = third().await;
+    assert!(matches!(&late, Err(DecisionError::Late(say)) if say.contains("waits behind another event")), "{late:?}");
+    // A relay parks one event of a key and lets the others wait; a person may have done otherwise.
+    backend.admin("UPDATE outbox_dead_letter SET state = 'parked' WHERE position = 3").await;
+    let refused = third().await;
+    let Err(DecisionError::Refused(say)) = &refused else { panic!("{refused:?}") };
+    assert!(say.contains("position 2 of the same key is parked first"), "{say}");
+    let untouched = letters(backend).await;
+    assert!(untouched.iter().all(|letter| letter.state == State::Parked && !letter.corrected), "{untouched:?}");
+    assert_eq!(skip(&store, SUBSCRIPTION, &Which::Position(2), &by("ann")).await.unwrap(), [2], "as it was told");
+    assert_eq!(third().await.unwrap(), [3]);
+    let sink = Sink::new();
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    let sent: Vec<_> = sink.taken().iter().map(|event| event.payload.clone().unwrap().as_bytes().to_vec()).collect();
+    assert_eq!((sink.positions(), sent), (vec![3], vec![payload]));
 }
 
 pub async fn what_is_given_up_is_recorded_and_the_rest_goes_on<B: Backend>(backend: &B) {

@@ -12,10 +12,11 @@ use outbox_core::partition::{Change, partition_of};
 use outbox_relay::{RunningRelay, Subscription};
 use uuid::Uuid;
 
-use super::Backend;
+use super::interposed::Interposed;
 use super::log::{SUBSCRIPTION, drain, numbered, relay, subscription, write};
 use super::sink::{ORDERED, Sink};
 use super::waiting::{eventually, within};
+use super::{Backend, SqlBackend};
 
 const KEYS: [&str; 24] = [
     "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w",
@@ -162,6 +163,58 @@ pub async fn a_relay_that_ends_when_all_is_published_counts_the_others<B: Backen
     drain(relay(backend.store()).name("b").lease(SHORT).subscription(shared(&sink, 4))).await.unwrap();
     assert_eq!(sink.by_key(), numbered(&KEYS, 1, 20));
     within("a to stop", a.stop()).await.unwrap();
+}
+
+/// A relay is there for as long as it says itself, whatever others say of themselves.
+pub async fn relays_whose_leases_differ_in_length_share<B: SqlBackend>(backend: &B) {
+    let (sink, long) = (Sink::new(), Duration::from_secs(6));
+    let a = relay(backend.store()).name("a").lease(long).subscription(shared(&sink, 8)).start().await.unwrap();
+    write(backend, &KEYS, 1, 5).await;
+    until_owned(backend, &[("a", 8)]).await;
+    let b = start(backend, "b", shared(&sink, 8)).await;
+    until_owned(backend, &[("a", 4), ("b", 4)]).await;
+    let epochs = async || {
+        backend.ask("SELECT CAST(sum(epoch) AS text) || ' ' || CAST(max(epoch) AS text) FROM outbox_lease").await
+    };
+    let seen = async || backend.ask("SELECT CAST(seen_at AS text) FROM outbox_relay WHERE relay_name = 'a'").await;
+    let before = epochs().await;
+    // It says so rarely that it lives that the other's lease would have ended in between.
+    for n in 6..=7 {
+        let last = seen().await;
+        write(backend, &KEYS, n, n).await;
+        eventually("a to say that it lives", seen, |now| *now != last).await;
+    }
+    assert_eq!(epochs().await, before, "no partition changes hands");
+    sink.until_taken(KEYS.len() * 7).await;
+    within("b to stop", b.stop()).await.unwrap();
+    until_owned(backend, &[("a", 8)]).await;
+    within("a to stop", a.stop()).await.unwrap();
+    assert_eq!(sink.by_key(), numbered(&KEYS, 1, 7));
+}
+
+/// Whoever has been silent for longer than another's lease, and not for its own, keeps its share, also of what is free.
+pub async fn a_silent_relay_has_its_share_for_its_own_lease<B: Backend>(backend: &B) {
+    let (sink, store, long) = (Sink::new(), Interposed::new(backend.store()), Duration::from_hours(1));
+    let b = relay(store.clone()).name("b").lease(SHORT).subscription(shared(&sink, 8)).start().await.unwrap();
+    until_owned(backend, &[("b", 8)]).await;
+    let (silent, mut leases) = (stranger(), backend.store().leases().await.unwrap());
+    leases.renew(&silent, long, &[SUBSCRIPTION.to_owned()], &[]).await.unwrap();
+    until_owned(backend, &[("b", 4), ("", 4)]).await;
+    let claims = leases.acquire(&silent, SUBSCRIPTION, &[4, 5, 6, 7], long).await.unwrap();
+    let held = claims.iter().zip(4..).filter_map(|(claim, partition)| match claim {
+        Claim::Held { epoch } => Some(Held { partition, epoch: *epoch }),
+        Claim::Taken { .. } => None,
+    });
+    let held: Vec<_> = held.collect();
+    let (back, kept) = held.split_at(held.len() / 2);
+    leases.give_back(&silent, SUBSCRIPTION, back).await.unwrap();
+    let looks = store.looks();
+    // Three beats are a lease: two, and it would have been silent for too long.
+    eventually("b to look twice as often as its lease lasts", async || store.looks(), |now| *now >= looks + 7).await;
+    until_owned(backend, &[("b", 4), ("stranger", kept.len()), ("", 4 - kept.len())]).await;
+    leases.release(&silent).await.unwrap();
+    until_owned(backend, &[("b", 8)]).await;
+    within("b to stop", b.stop()).await.unwrap();
 }
 
 fn stranger() -> RelayIdentity {

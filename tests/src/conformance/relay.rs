@@ -13,8 +13,9 @@ use outbox_relay::{Outcome, RelayError, Subscription};
 
 use super::interposed::Interposed;
 use super::log::{SUBSCRIPTION, drain, event, numbered, relay, subscription, write};
+use super::postgres::Postgres;
 use super::sink::{ORDERED, Sink};
-use super::waiting::within;
+use super::waiting::{eventually, within};
 use super::{Backend, Business, Order, SqlBackend};
 
 const KEYS: [&str; 3] = ["a", "b", "c"];
@@ -167,4 +168,25 @@ pub async fn a_schema_of_another_version_is_refused<B: SqlBackend>(backend: &B) 
     }
     backend.admin("UPDATE outbox_meta SET value = '1' WHERE name = 'schema_version'").await;
     drain(relay(backend.store()).subscription(subscription(Sink::new()))).await.unwrap();
+}
+
+/// One that stays open holds vacuum back, on every table of the database.
+pub async fn no_transaction_stays_open_while_something_is_published(backend: &Postgres) {
+    write(backend, &["k"], 1, 2).await;
+    let (sender, mut receiver) = channel(10);
+    let store = Interposed::new(backend.store());
+    let running = relay(store.clone()).lease(Duration::from_secs(1)).subscription(subscription(sender));
+    let running = running.start().await.unwrap();
+    let held = within("an event", receiver.recv()).await.unwrap();
+    let since = backend.ask("SELECT clock_timestamp()::text").await.unwrap();
+    let looks = store.looks();
+    eventually("the relay to go on meanwhile", async || store.looks(), |now| *now >= looks + 3).await;
+    let open = format!(
+        "SELECT string_agg(query, '; ') FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name = 'outbox-relay' AND xact_start <= '{since}'"
+    );
+    assert_eq!(backend.ask(&open).await, None);
+    held.acknowledge();
+    within("the next event", receiver.recv()).await.unwrap().acknowledge();
+    within("the relay to stop", running.stop()).await.unwrap();
 }

@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use outbox_core::Store;
 use outbox_core::publisher::{Answer, Delivery, Discipline, PublishError, PublishErrorKind};
+use outbox_relay::dead_letters::requeue;
 use outbox_relay::{Outcome, RelayError, Retry, Then};
 
-use super::Backend;
 use super::interposed::Interposed;
 use super::log::{SUBSCRIPTION, blocking, drain, number, numbered, relay, subscription, write};
+use super::parking::{by, key, quick, states};
+use super::postgres::Postgres;
 use super::sink::{ORDERED, Sink, reject, retry};
 use super::waiting::{eventually, within};
+use super::{Backend, SqlBackend};
 
 fn is(delivery: &Delivery, key: &str, n: u64) -> bool {
     delivery.event.key == key && number(&delivery.event) == n
@@ -173,4 +176,39 @@ pub async fn an_unknown_outcome_of_a_checkpoint_repeats_nothing<B: Backend>(back
     drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
     assert_eq!(sink.by_key(), numbered(&["a", "b"], 1, 8));
     assert_eq!(backend.store().status().await.unwrap().subscriptions[0].lag_events, Some(0));
+}
+
+/// As where the disk is full: what would not pass can be written nowhere, so nothing is passed over for it.
+pub async fn dead_letters_that_find_no_room_stop_the_checkpoint_and_say_why(backend: &Postgres) {
+    let sink = Sink::new();
+    let wary = sink.with_script(|delivery| if is(delivery, "a", 2) { reject("poison") } else { Answer::Published });
+    backend
+        .admin(
+            "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE 'could not extend file: no space left on device' USING ERRCODE = 'disk_full'; END $$;
+            CREATE TRIGGER no_room BEFORE INSERT ON outbox_dead_letter EXECUTE FUNCTION no_room()",
+        )
+        .await;
+    let running = quick(backend.store()).subscription(subscription(wary)).start().await.unwrap();
+    write(backend, &["a", "b"], 1, 5).await;
+    let told = async || backend.store().status().await.unwrap().subscriptions.first().cloned();
+    let seen = eventually("the reason", told, |seen| {
+        seen.as_ref().and_then(|seen| seen.last_error.as_ref()).is_some_and(|said| said.contains("no space left"))
+    });
+    assert_eq!(seen.await.unwrap().state, "retrying");
+    let position = async || backend.ask("SELECT CAST(position AS text) FROM outbox_checkpoint").await;
+    let stands = position().await;
+    write(backend, &["b"], 6, 10).await;
+    sink.until_taken(1 + 10).await;
+    assert_eq!((position().await, states(backend).await), (stands, vec![]), "nothing is passed over");
+    backend.admin("DROP TRIGGER no_room ON outbox_dead_letter").await;
+    eventually("the letters", async || states(backend).await.len(), |letters| *letters == 4).await;
+    within("the relay to stop", running.stop()).await.unwrap();
+    requeue(&backend.store(), SUBSCRIPTION, &key("a"), None, &by("ann")).await.unwrap();
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!(
+        (&sink.by_key()["a"], sink.by_key()["b"].len()),
+        (&vec![1, 2, 3, 4, 5], 10),
+        "nothing lost, nothing twice"
+    );
 }
