@@ -164,14 +164,15 @@ pub(crate) async fn run(
         if let Some(end) = term.end(now)? {
             return Ok(end);
         }
-        let (wake, reshaping) = (term.next_timer(now), term.reshaping);
+        // Whoever winds down already has nothing to begin for another share.
+        let (wake, winds_down) = (term.next_timer(now), term.stopping_since.is_some());
         mandate.seat.vitals.comes_round(wake);
         // In a fixed order, so that the same circumstances always come out the same. What others say comes first: it is
         // rare, and each of it is heard once. The database comes before the calls, so that a statement is sent before they
         // are seen to; neither can go on for ever without them, for the window would be full.
         tokio::select! {
             biased;
-            granted = grants.wait_for(|grant| !grant.holds(held) || (!reshaping && grant.work() != held)) => {
+            granted = grants.wait_for(|grant| !grant.holds(held) || (!winds_down && grant.work() != held)) => {
                 if granted.is_ok_and(|grant| grant.holds(held)) {
                     term.reshape(clock.now());
                 } else {
