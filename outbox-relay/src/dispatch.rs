@@ -106,6 +106,12 @@ impl Dispatch {
         Self { spill, ..self }
     }
 
+    /// The same where events up to the position go to the dead letters however many their key has.
+    pub(crate) fn with_uncapped(mut self, to: Position) -> Self {
+        self.letters.uncap(to);
+        self
+    }
+
     /// Takes in rows in position order.
     pub(crate) fn admit(&mut self, rows: Vec<Row>) {
         self.open.insert_all(rows.iter().filter(|row| !matches!(row, Row::Filtered(_))).map(Row::position));

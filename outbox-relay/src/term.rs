@@ -23,9 +23,10 @@ mod pace;
 mod read;
 mod report;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -158,20 +159,21 @@ pub(crate) async fn run(
         let now = clock.now();
         term.note_letters(now);
         term.start_read(now);
-        let trusted = term.start_calls(now);
+        let trusted = term.start_calls(now).await?;
         term.start_write(now);
         term.drain_settle(now);
         if let Some(end) = term.end(now)? {
             return Ok(end);
         }
-        let (wake, reshaping) = (term.next_timer(now), term.reshaping);
+        // Whoever winds down already has nothing to begin for another share.
+        let (wake, winds_down) = (term.next_timer(now), term.stopping_since.is_some());
         mandate.seat.vitals.comes_round(wake);
         // In a fixed order, so that the same circumstances always come out the same. What others say comes first: it is
         // rare, and each of it is heard once. The database comes before the calls, so that a statement is sent before they
         // are seen to; neither can go on for ever without them, for the window would be full.
         tokio::select! {
             biased;
-            granted = grants.wait_for(|grant| !grant.holds(held) || (!reshaping && grant.work() != held)) => {
+            granted = grants.wait_for(|grant| !grant.holds(held) || (!winds_down && grant.work() != held)) => {
                 if granted.is_ok_and(|grant| grant.holds(held)) {
                     term.reshape(clock.now());
                 } else {
@@ -282,20 +284,30 @@ impl<'m> Term<'m> {
     }
 
     /// Hands ready events to the publisher, while the lease is surely held, and returns whether it is.
-    fn start_calls(&mut self, now: Instant) -> bool {
+    ///
+    /// Each call is polled at once. One that waited here while the answer of an earlier one is taken would look to the
+    /// publisher as if it had been made afterwards, and it would publish later events of a key that has just failed.
+    async fn start_calls(&mut self, now: Instant) -> Result<bool, RelayError> {
         let trusted = self.mandate.seat.is_trusted(self.mandate.settings.clock.since_boot());
         let stopping = self.stopping_since.is_some() || self.mandate.stop.is_cancelled();
-        if stopping || now < self.pace.call_at || !trusted || self.mandate.seat.is_paused() {
-            return trusted;
+        if stopping || !trusted || self.mandate.seat.is_paused() {
+            return Ok(trusted);
         }
-        while let Some(call) = self.dispatch.next_call(now) {
+        while now >= self.pace.call_at
+            && let Some(call) = self.dispatch.next_call(now)
+        {
             failpoint::reached(Failpoint::BeforePublish);
             let publisher = Arc::clone(&self.mandate.subscription.publisher);
             let (clock, limit) = (self.mandate.settings.clock.clone(), self.mandate.subscription.call_timeout);
             let call = deliver(publisher, call, clock, limit);
-            self.calls.push(Box::pin(self.mandate.seat.metrics.calls.time(&self.mandate.settings.clock, now, call)));
+            let mut call: Call =
+                Box::pin(self.mandate.seat.metrics.calls.time(&self.mandate.settings.clock, now, call));
+            match poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
+                Poll::Ready(done) => self.call_done(done, now)?,
+                Poll::Pending => self.calls.push(call),
+            }
         }
-        trusted
+        Ok(trusted)
     }
 
     /// Takes in a call that has come back, and all others that have.

@@ -66,6 +66,8 @@ pub(super) struct Letters {
     filling: BTreeSet<Order>,
     /// Keys whose letters are as many as may be.
     capped: BTreeSet<Order>,
+    /// Events up to here are written however many letters their key has.
+    uncapped: Position,
     /// Keys whose letters may be taken.
     takeable: VecDeque<Order>,
     /// Keys that have letters on their way back.
@@ -85,6 +87,10 @@ impl Letters {
     /// Whether the event was taken from the table.
     pub(super) fn is_taken(&self, position: Position) -> bool {
         self.known.get(&position).is_some_and(|known| known.taken)
+    }
+
+    pub(super) fn uncap(&mut self, to: Position) {
+        self.uncapped = to;
     }
 
     pub(super) fn is_uncapped(&self) -> bool {
@@ -240,7 +246,7 @@ impl Dispatch {
                 lane.aside.stored += 1;
                 self.events -= 1;
                 self.bytes -= delivery.event.size();
-            } else if lane.aside.stored >= self.retry.max_parked {
+            } else if lane.aside.stored >= self.retry.max_parked && position > self.letters.uncapped {
                 lane.waiting.insert(position, delivery);
                 self.letters.capped.insert(order.clone());
                 continue;
@@ -318,6 +324,10 @@ impl Dispatch {
         let Some(lane) = self.lanes.get_mut(order) else { return };
         let last = taken.letters.last().map_or(0, |letter| letter.row.position());
         lane.aside.stored = lane.aside.stored.saturating_sub(taken.letters.len() as u64);
+        if self.letters.capped.remove(order) {
+            // There is room again.
+            self.letters.filling.insert(order.clone());
+        }
         if !lane.aside.parked {
             lane.barrier = taken.more.then_some(last + 1);
             lane.aside.open = taken.more;

@@ -47,7 +47,9 @@ impl Letters {
 }
 
 /// Tells a new dispatch of the keys that have letters.
-pub(super) fn known(mut dispatch: Dispatch, queues: Vec<Queue>, share: &Share) -> Dispatch {
+pub(super) fn known(dispatch: Dispatch, queues: Vec<Queue>, share: &Share) -> Dispatch {
+    // No letter is taken before all of that is read, so nothing could make room for it.
+    let mut dispatch = dispatch.with_uncapped(share.reached());
     dispatch.look(owned(queues, share));
     dispatch
 }
@@ -100,11 +102,12 @@ impl Term<'_> {
     /// Takes in what a write brought back.
     pub(super) fn letters_written(&mut self, written: Written) {
         self.dispatch.parked(&self.entry.parked);
-        if let Some(queues) = written.queues {
-            self.dispatch.look(owned(queues, &self.share));
-        }
         for (queue, taken) in written.taken {
             self.dispatch.taken(&queue, Some(taken), &self.mandate.subscription.filter);
+        }
+        // In the order in which the database did it: a key that was found empty and is not listed is free.
+        if let Some(queues) = written.queues {
+            self.dispatch.look(owned(queues, &self.share));
         }
         self.letters.taking.clear();
         self.letters.looking = false;

@@ -1,0 +1,112 @@
+//! Whole relays against a simulated database, far side and clock; every run repeats itself from one number.
+//!
+//! See `docs/design/simulation.md` for what is modelled.
+
+mod director;
+mod log;
+mod mutant;
+mod oracle;
+mod plan;
+mod process;
+mod publisher;
+mod relays;
+mod store;
+mod sweep;
+mod trace;
+mod world;
+mod writers;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use fastrand::Rng;
+
+pub use mutant::Mutant;
+pub use oracle::{Found, Violation};
+pub use sweep::{Fault, Single};
+pub use world::Op;
+
+use director::Director;
+use plan::Plan;
+use world::World;
+
+/// What came of a run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// What the run repeats itself from.
+    pub seed: u64,
+    /// What was wrong, if anything.
+    pub found: Option<Found>,
+    /// Equal for equal runs.
+    pub hash: u64,
+    /// So many things happened.
+    pub steps: u64,
+    /// How often each call was made.
+    pub calls: BTreeMap<Op, u64>,
+    /// How long it took by the simulated clock, in milliseconds.
+    pub simulated: u64,
+    /// What the seed made of the settings.
+    pub plan: String,
+    /// The last things that happened.
+    pub trace: Vec<String>,
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.trace {
+            writeln!(f, "{line}")?;
+        }
+        writeln!(f, "{}", self.plan)?;
+        match &self.found {
+            None => write!(f, "seed {}: nothing wrong", self.seed),
+            Some(Found { violation, detail, at }) => {
+                write!(f, "seed {}: {violation:?} at {at} ms: {detail}", self.seed)
+            }
+        }
+    }
+}
+
+/// Runs a seed, with a mistake planted if there is to be one.
+pub fn run(seed: u64, mutant: Option<Mutant>) -> Run {
+    let mut chance = Rng::with_seed(seed);
+    let plan = Plan::draw(&mut chance);
+    play((seed, chance), plan, (mutant, None))
+}
+
+/// Runs the fixed scenario, with one fault if there is to be one.
+pub fn run_fixed(single: Option<Single>) -> Run {
+    play((0, Rng::with_seed(0)), Plan::fixed(), (None, single))
+}
+
+fn play((seed, chance): (u64, Rng), plan: Plan, (mutant, single): (Option<Mutant>, Option<Single>)) -> Run {
+    // Back-off draws from the generator of the thread.
+    fastrand::seed(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime needs nothing that could be missing");
+    runtime.block_on(async move {
+        let world = Arc::new(World::new((seed, chance), plan, mutant));
+        world.state().single = single;
+        let mut director = Director::new(&world);
+        let mut writers = tokio::task::JoinSet::new();
+        for session in 1..=world.plan.writers {
+            writers.spawn(writers::write(world.clone(), session));
+        }
+        director.trouble().await;
+        world.state().closing = true;
+        while writers.join_next().await.is_some() {}
+        director.settle().await;
+        let simulated = world.now();
+        let mut state = world.state();
+        Run {
+            seed,
+            found: state.oracle.found.take(),
+            hash: state.trace.hash(),
+            steps: state.trace.steps,
+            calls: std::mem::take(&mut state.calls),
+            simulated,
+            plan: format!("{:?}", world.plan),
+            trace: state.trace.lines(),
+        }
+    })
+}
