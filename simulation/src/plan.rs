@@ -153,6 +153,7 @@ impl SubscriptionPlan {
             budget: Duration::from_secs(5),
             then,
             max_parked: chance.pick(&[2, 10_000]),
+            max_parked_keys: 10_000,
         };
         let keeps_order = chance.u32(..4) == 0;
         let discipline = Discipline { keeps_order, batch: chance.pick(&[1, 3, 20]), calls: chance.pick(&[1, 4, 1000]) };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held};
 use outbox_core::dead_letter::{Queue, Taken};
+use outbox_core::partition::Change;
 use outbox_core::status::PartitionStatus;
 use outbox_core::{Position, PositionSet, Store as _, StoreError, StoreErrorKind, async_trait};
 
@@ -91,7 +92,7 @@ impl Checkpoints for SimCheckpoints {
         self.line.call(Op::AskPartitions, call).await
     }
 
-    async fn repartition(&mut self, subscription: &str) -> Result<bool, StoreError> {
+    async fn repartition(&mut self, subscription: &str) -> Result<Change, StoreError> {
         let (world, process) = (self.line.world.clone(), self.line.process.clone());
         let subscription = subscription.to_owned();
         self.line.call(Op::Repartition, async move { repartition(&world, &process, &subscription) }).await
@@ -200,7 +201,7 @@ fn note_saved(world: &World, process: &Process, entry: &Entry) {
     state.oracle.saved(process, entry, &state.log);
 }
 
-fn repartition(world: &World, process: &Process, subscription: &str) -> Result<bool, StoreError> {
+fn repartition(world: &World, process: &Process, subscription: &str) -> Result<Change, StoreError> {
     let mut table = table(world)?;
     let before = at_once(table.claim(subscription, &[]))?.partitioning;
     let changed = at_once(table.repartition(subscription))?;

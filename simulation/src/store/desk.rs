@@ -1,5 +1,6 @@
 //! Where the operator of a run decides.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use outbox_core::dead_letter::{Decision, Desk, Letter, Parked, State};
@@ -22,6 +23,10 @@ impl Desk for SimDesk {
 
     async fn letter(&mut self, subscription: &str, position: Position) -> Result<Option<Letter>, StoreError> {
         self.desk.letter(subscription, position).await
+    }
+
+    async fn known(&mut self, subscription: &str, positions: &[Position]) -> Result<BTreeSet<Position>, StoreError> {
+        self.desk.known(subscription, positions).await
     }
 
     async fn copy(&mut self, subscription: &str, position: Position) -> Result<Option<Row>, StoreError> {
