@@ -274,7 +274,7 @@ pub(crate) struct SubscriptionFlags {
     /// How events are written: cloudevents [default: cloudevents]
     #[arg(long, value_name = "E")]
     pub(crate) envelope: Option<String>,
-    /// How many ordered streams its keys fall into, which relays share: 1 to 256 [default: as before, at first 1]
+    /// How many ordered streams its keys fall into: 1 to 256 [default: as many as before, at first 1]
     #[arg(long, value_name = "N")]
     pub(crate) partitions: Option<String>,
 }

@@ -410,13 +410,15 @@ impl World {
             && self.table.values().all(|stored| stored.state.is_over())
     }
 
-    fn judge(&self) {
+    fn judge(&mut self) {
         let table: Vec<_> = self.table.iter().map(|(at, stored)| (at, stored.state)).collect();
         assert!(self.is_done(), "never done: {table:?} {:?} {}", self.dispatch, self.told);
         let left: Vec<_> =
             self.log.keys().filter(|at| !self.published.contains(at) && !self.given_up.contains(at)).collect();
         assert!(left.is_empty(), "{left:?} are lost {}", self.told);
         assert_eq!((self.dispatch.events(), self.dispatch.bytes()), (0, 0), "{}", self.told);
+        self.dispatch.look(self.queues());
+        assert!(self.dispatch.lanes.is_empty(), "keys are remembered for nothing: {:?} {}", self.dispatch, self.told);
         for (at, stored) in &self.table {
             assert!(self.odd.contains(at) || stored.event == event(*at, &self.log[at]), "{}", self.told);
         }
