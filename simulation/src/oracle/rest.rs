@@ -20,7 +20,7 @@ impl Oracle {
         let mut late = None;
         for account in self.accounts.values() {
             let waits = |written: &&Written| account.waits(written);
-            let within = |written: &Written| if written.told { SOON } else { nap + SOON };
+            let within = |written: &Written| if written.looked { SOON } else { nap + SOON };
             late = log
                 .events()
                 .filter(waits)
@@ -33,7 +33,7 @@ impl Oracle {
         let stranger = |began_at: Moment| began_at <= late.committed_at;
         let violation = if log.unfinished().any(|each| stranger(each.began_at) && each.number < late.transaction) {
             Violation::Withheld
-        } else if late.told {
+        } else if late.looked {
             Violation::WokenLate
         } else {
             Violation::NeverWoken
