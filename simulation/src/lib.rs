@@ -56,9 +56,13 @@ pub struct Run {
     pub trace: Vec<String>,
 }
 
+/// So many of the last steps are shown where nobody asks for all that were kept.
+const SHOWN: usize = 60;
+
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in &self.trace {
+        let shown = if f.alternate() { self.trace.len() } else { SHOWN };
+        for line in self.trace.iter().skip(self.trace.len().saturating_sub(shown)) {
             writeln!(f, "{line}")?;
         }
         writeln!(f, "{}", self.plan)?;

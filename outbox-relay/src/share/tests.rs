@@ -40,12 +40,15 @@ fn whoever_takes_a_share_up_finds_what_was_left_and_nothing_else() {
             let Some(start) = share.start() else { continue };
             let mut position = start.position;
             let mut open: BTreeSet<Position> = start.open.ranges().cloned().flatten().collect();
-            open.retain(|each| share.is_due(&key(*each), *each));
+            // A hole is open until a read shows whose it is.
+            let mut unread: BTreeSet<_> = open.extract_if(.., |each| !share.is_due(&key(*each), *each)).collect();
             for _ in 0..rng.usize(0..30) {
                 if rng.bool() && position < 60 {
                     position += 1;
                     if share.is_due(&key(position), position) {
                         open.insert(position);
+                    } else if rng.bool() {
+                        unread.insert(position);
                     }
                 }
                 if let Some(each) = rng.choice(open.iter().copied().collect::<Vec<_>>()) {
@@ -53,10 +56,13 @@ fn whoever_takes_a_share_up_finds_what_was_left_and_nothing_else() {
                     open.remove(&each);
                 }
                 if rng.u8(..4) == 0 {
-                    save(&mut share, &mut stored, position, &open);
+                    unread.clear();
+                }
+                if rng.u8(..4) == 0 {
+                    save(&mut share, &mut stored, position, &(&open | &unread));
                 }
             }
-            save(&mut share, &mut stored, position, &open);
+            save(&mut share, &mut stored, position, &(&open | &unread));
         }
         for position in 1..=60 {
             let row = &stored[&outbox_core::partition::partition_of(&key(position), position, count)];
