@@ -17,7 +17,8 @@ pub struct Retry {
     pub budget: Duration,
     /// What becomes of an event that will not pass. Default [`Then::Park`].
     pub then: Then,
-    /// A key has at most so many dead letters; then nothing more is read until some are gone. Default 10,000.
+    /// A key has at most so many dead letters; then nothing more is read until some are gone. Default 10,000. What a relay
+    /// finds between the checkpoints of partitions that it takes over is written beyond that.
     pub max_parked: u64,
     /// When a relay knows so many keys for their dead letters alone, it reads nothing more until some of them are free; it holds
     /// each such key in memory. What it has read by then may bring some more. Default 10,000.

@@ -2,8 +2,9 @@
 //!
 //! They are read together, as one stream from the lowest of their checkpoints. An event is taken in when the checkpoint of
 //! its partition has not done with it. What is open in the end is the same for all, so each row gets the same checkpoint:
-//! open positions of another partition do no harm in a row, whoever reads them finds that they are not his. Only while the
-//! stream is still below a checkpoint it was joined with, that row says what it said, less what has been done since.
+//! open positions of another partition do no harm in a row, whoever reads them finds that they are not his. But what a row
+//! was done with when it was joined it never owes again, though another row did and no read has shown yet whose it is. And
+//! while the stream is still below a checkpoint it was joined with, that row says what it said, less what has been done since.
 
 mod gaps;
 
@@ -120,23 +121,42 @@ impl Share {
         events: &[(Position, Uuid)],
     ) -> Vec<(Held, Checkpoint)> {
         let all = Checkpoint { position, open: self.gaps.join(open), events: events.to_vec() };
-        let trimmed = all.clone().trimmed();
-        self.parts.iter_mut().map(|part| (part.held, part.checkpoint(&all, &trimmed))).collect()
+        self.parts.iter_mut().map(|part| (part.held, part.checkpoint(&all))).collect()
     }
 }
 
 impl Part {
     /// Never back: a position once written is kept, with what is open below it.
-    fn checkpoint(&mut self, all: &Checkpoint, trimmed: &Checkpoint) -> Checkpoint {
+    fn checkpoint(&mut self, all: &Checkpoint) -> Checkpoint {
         let checkpoint = if all.position < self.start.position {
             self.behind(all)
-        } else if trimmed.position >= self.written {
-            trimmed.clone()
         } else {
-            all.clone()
+            let own = Checkpoint { open: self.owed(&all.open), ..all.clone() };
+            let trimmed = own.clone().trimmed();
+            if trimmed.position >= self.written { trimmed } else { own }
         };
         self.written = checkpoint.position;
         checkpoint
+    }
+
+    /// What is open, less what the checkpoint it was joined with had done.
+    fn owed(&self, open: &PositionSet) -> PositionSet {
+        let Checkpoint { position, open: owed, .. } = &self.start;
+        let mut left = open.clone();
+        if open.first().is_none_or(|first| first > *position) {
+            return left;
+        }
+        let mut next = Position::MIN;
+        for range in owed.ranges() {
+            if next < *range.start() {
+                left.remove(next..=range.start() - 1);
+            }
+            next = range.end() + 1;
+        }
+        if next <= *position {
+            left.remove(next..=*position);
+        }
+        left
     }
 
     /// The checkpoint it was joined with, less what the stream has done of it.

@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let run = run(seed, mutant);
         (simulated, steps) = (simulated + run.simulated, steps + run.steps);
         if count == 1 {
-            println!("{run}");
+            println!("{run:#}");
         }
         if let Some(what) = run.found {
             found.entry(what.violation).or_insert_with(Vec::new).push(seed);

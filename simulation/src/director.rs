@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
-use outbox_core::Store as _;
 use outbox_core::dead_letter::{Letter, Parked, State};
+use outbox_core::{Event, Store as _};
 use outbox_relay::Then;
 use outbox_relay::dead_letters::{self, By, Which};
-use std::sync::Arc as Shared;
 
 use super::plan::Pick as _;
 use super::process::{Moment, Process, pass};
 use super::relays::Running;
 use super::store::SimStore;
 use super::trace::Step;
-use super::world::World;
+use super::world::{self, World};
 
 /// After so long without trouble everything must be done with.
 const REST_WITHIN: Moment = 90_000;
@@ -79,7 +78,7 @@ impl Director {
             if self.world.now() >= end {
                 let letters = self.told_letters().await;
                 let mut guard = self.world.state();
-                let super::world::State { oracle, log, .. } = &mut *guard;
+                let world::State { oracle, log, .. } = &mut *guard;
                 oracle.judge_unrest(log, self.world.now(), &letters);
             }
         }
@@ -94,7 +93,7 @@ impl Director {
         pass(self.chance.u64(20..90)).await;
         let now = self.world.now();
         let mut guard = self.world.state();
-        let super::world::State { oracle, log, .. } = &mut *guard;
+        let world::State { oracle, log, .. } = &mut *guard;
         oracle.judge_lateness(log, now);
     }
 
@@ -208,32 +207,32 @@ impl Director {
 
     /// What is among the dead letters, for people.
     async fn told_letters(&self) -> String {
-        let mut told = String::new();
+        let mut told = Vec::new();
         for subscription in &self.world.plan.subscriptions {
             for letter in self.letters(&subscription.name).await {
-                told += &format!(" {}:{}:{}:{}", subscription.name, letter.key, letter.position, letter.state);
+                told.push(format!("{}:{}:{}:{}", subscription.name, letter.key, letter.position, letter.state));
             }
         }
-        told
+        told.join(" ")
     }
 
     /// Sends a few events once more that everybody has done with.
     async fn replay(&mut self, subscription: &str) {
         let events: Vec<_> = {
             let mut guard = self.world.state();
-            let super::world::State { oracle, log, .. } = &mut *guard;
+            let world::State { oracle, log, .. } = &mut *guard;
             let account = oracle.account(subscription);
             let lowest = account.stored.values().map(|stored| stored.checkpoint.lowest()).min().unwrap_or_default();
             let done = log.events().filter(|written| written.event.position < lowest && account.wants(written));
             done.map(|written| written.event.clone()).collect()
         };
         let first = events.len() - self.chance.usize(..=events.len().min(4));
-        let letter = |event: &Box<outbox_core::Event>| {
+        let letter = |event: Box<Event>| {
             let reason = "to be sent once more".to_owned();
-            let (event, state) = (event.clone(), State::Waiting);
-            Shared::new(Parked { event, readable: true, state, reason, attempts: 0, replayed: true })
+            let state = State::Waiting;
+            Arc::new(Parked { event, readable: true, state, reason, attempts: 0, replayed: true })
         };
-        let letters: Vec<_> = events[first..].iter().map(letter).collect();
+        let letters: Vec<_> = events.into_iter().skip(first).map(letter).collect();
         if let Ok(mut desk) = self.operator.desk().await {
             let _ = desk.replay(subscription, &letters).await;
         }

@@ -2,6 +2,7 @@
 //!
 //! See `docs/design/simulation.md` for what is modelled.
 
+mod campaign;
 mod director;
 mod log;
 mod mutant;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 
+pub use campaign::{Campaign, hunt, seeds, sweep};
 pub use mutant::Mutant;
 pub use oracle::{Found, Violation};
 pub use sweep::{Fault, Single};
@@ -36,6 +38,8 @@ use world::World;
 pub struct Run {
     /// What the run repeats itself from.
     pub seed: u64,
+    /// The one fault of a run that has no other.
+    pub single: Option<Single>,
     /// What was wrong, if anything.
     pub found: Option<Found>,
     /// Equal for equal runs.
@@ -52,17 +56,36 @@ pub struct Run {
     pub trace: Vec<String>,
 }
 
+/// So many of the last steps are shown where nobody asks for all that were kept.
+const SHOWN: usize = 60;
+
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in &self.trace {
+        let shown = if f.alternate() { self.trace.len() } else { SHOWN };
+        for line in self.trace.iter().skip(self.trace.len().saturating_sub(shown)) {
             writeln!(f, "{line}")?;
         }
         writeln!(f, "{}", self.plan)?;
-        match &self.found {
-            None => write!(f, "seed {}: nothing wrong", self.seed),
-            Some(Found { violation, detail, at }) => {
-                write!(f, "seed {}: {violation:?} at {at} ms: {detail}", self.seed)
-            }
+        f.write_str(&self.verdict())
+    }
+}
+
+impl Run {
+    /// What was wrong, if anything.
+    pub fn violation(&self) -> Option<Violation> {
+        self.found.as_ref().map(|found| found.violation)
+    }
+
+    /// The seed and what came of it, in one line.
+    pub fn verdict(&self) -> String {
+        let Self { seed, single, found, .. } = self;
+        let what = match single {
+            None => format!("seed {seed}"),
+            Some(Single { op, number, fault }) => format!("{fault:?} at {op:?} number {number}"),
+        };
+        match found {
+            None => format!("{what}: nothing wrong"),
+            Some(Found { violation, detail, at }) => format!("{what}: {violation:?} at {at} ms: {detail}"),
         }
     }
 }
@@ -100,6 +123,7 @@ fn play((seed, chance): (u64, Rng), plan: Plan, (mutant, single): (Option<Mutant
         let mut state = world.state();
         Run {
             seed,
+            single,
             found: state.oracle.found.take(),
             hash: state.trace.hash(),
             steps: state.trace.steps,

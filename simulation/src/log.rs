@@ -24,8 +24,8 @@ pub(crate) struct Written {
     pub(crate) durable_at: Moment,
     /// Whether its transaction had been prepared.
     pub(crate) prepared: bool,
-    /// Whether its writer told the relays that slept.
-    pub(crate) told: bool,
+    /// Whether its writer looked if a relay was to be told.
+    pub(crate) looked: bool,
     pub(crate) segment: i16,
     pub(crate) removed: bool,
 }
@@ -169,6 +169,7 @@ impl Log {
         let prepared = transaction.stage == Stage::Prepared;
         transaction.stage = Stage::Ended(now + number % 3);
         let (rows, tells) = (std::mem::take(&mut transaction.rows), transaction.tells);
+        let looked = !transaction.silent;
         let holder = transaction.holder.clone();
         self.past_holders.push(holder);
         if !commit {
@@ -182,7 +183,7 @@ impl Log {
                 committed_at: now,
                 durable_at: if prepared { now } else { durable_at },
                 prepared,
-                told: tells,
+                looked,
                 segment,
                 removed: false,
                 event,

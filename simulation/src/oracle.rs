@@ -58,9 +58,9 @@ pub enum Violation {
     TwoOwners,
     /// Cleanup removed an event that a reader was not done with.
     EmptiedOwed,
-    /// An event was late though its writer told.
+    /// An event was late though its writer looked whether somebody was to be told.
     WokenLate,
-    /// An event whose writer did not tell was later than the safety poll.
+    /// An event whose writer did not look was later than the safety poll.
     NeverWoken,
     /// An event waited for a transaction it had nothing to do with.
     Withheld,

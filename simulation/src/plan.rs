@@ -25,6 +25,7 @@ pub(crate) struct Rates {
 }
 
 /// The settings of one run.
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     /// Nothing goes wrong, one relay works, and every event must be published soon.

@@ -1,6 +1,6 @@
 //! The far side: it takes its time, refuses, falls silent, and what it was sent it may hold without a word.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -197,22 +197,24 @@ impl Call {
         }
     }
 
-    /// Takes in the events; all of them where the far side acts after it has given up on answering.
-    fn take(&self, late: bool) -> Vec<Answer> {
-        self.batch.iter().map(|delivery| self.take_one(delivery, late)).collect()
+    /// Takes in the events; where nobody hears the answers, nothing is broken by those that it refuses.
+    fn take(&self, unheard: bool) -> Vec<Answer> {
+        let mut refused = BTreeSet::new();
+        self.batch.iter().map(|delivery| self.take_one(delivery, unheard, &mut refused)).collect()
     }
 
-    fn take_one(&self, delivery: &Delivery, late: bool) -> Answer {
+    fn take_one(&self, delivery: &Delivery, unheard: bool, refused: &mut BTreeSet<String>) -> Answer {
         let key = &delivery.event.key;
         let mut broken = self.pipeline.broken();
-        let is_held =
-            self.keeps_order && !late && !self.world.has(Mutant::LieAboutOrder) && broken.holds(self.number, key);
-        if is_held {
+        let keeps_order = self.keeps_order && !key.is_empty() && !self.world.has(Mutant::LieAboutOrder);
+        if keeps_order && (refused.contains(key) || broken.holds(self.number, key)) {
             return Answer::Retry { after: None, reason: "an event before it failed".to_owned() };
         }
-        let refusal = self.refusal(delivery.event.position);
-        if let Some(refusal) = refusal {
-            if self.keeps_order && !late && !key.is_empty() {
+        if let Some(refusal) = self.refusal(delivery.event.position) {
+            if keeps_order {
+                refused.insert(key.clone());
+            }
+            if keeps_order && !unheard {
                 broken.keys.entry((self.number, key.clone())).or_insert(u64::MAX);
             }
             return refusal;
@@ -283,10 +285,10 @@ impl Pipeline {
 }
 
 impl Broken {
-    /// Whether an event of the key failed before this call, and the relay did not know it when it made it.
+    /// Whether an event of the key failed in an earlier call, and the relay did not know it when it made this one.
     fn holds(&self, number: u64, key: &str) -> bool {
-        let broken = |((failed, of), until): (&(u64, String), &u64)| of == key && *failed <= number && number <= *until;
-        !key.is_empty() && self.keys.iter().any(broken)
+        let broken = |((failed, of), until): (&(u64, String), &u64)| of == key && *failed < number && number <= *until;
+        self.keys.iter().any(broken)
     }
 }
 

@@ -1,5 +1,6 @@
 //! One fault at the n-th operation of a run that has no other.
 
+use super::run_fixed;
 use super::world::Op;
 
 /// What goes wrong with one call.
@@ -22,9 +23,22 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What may happen to any call.
-    pub const OF_ALL: [Self; 6] =
-        [Self::Refuse, Self::LoseAnswer, Self::Hang, Self::Late, Self::CrashBefore, Self::CrashAfter];
+    /// What may happen to such a call.
+    fn of(op: Op) -> &'static [Self] {
+        match op {
+            Op::Acknowledge => &[Self::LoseAnswer, Self::CrashBefore],
+            Op::Publish => &[
+                Self::Refuse,
+                Self::LoseAnswer,
+                Self::Hang,
+                Self::Late,
+                Self::Miscount,
+                Self::CrashBefore,
+                Self::CrashAfter,
+            ],
+            _ => &[Self::Refuse, Self::LoseAnswer, Self::Hang, Self::Late, Self::CrashBefore, Self::CrashAfter],
+        }
+    }
 }
 
 /// One fault at one place.
@@ -39,6 +53,13 @@ pub struct Single {
 }
 
 impl Single {
+    /// Every fault at every call of the fixed scenario.
+    pub fn all() -> Vec<Self> {
+        let calls = run_fixed(None).calls.into_iter();
+        let of_call = |op, number| Fault::of(op).iter().map(move |fault| Self { op, number, fault: *fault });
+        calls.flat_map(|(op, count)| (1..=count).flat_map(move |number| of_call(op, number))).collect()
+    }
+
     pub(crate) fn is(&self, op: Op, number: u64) -> bool {
         self.op == op && self.number == number
     }

@@ -10,7 +10,7 @@ use super::sweep::Fault;
 use super::world::Op;
 
 /// So many of the last steps are kept.
-const KEPT: usize = 60;
+const KEPT: usize = 2_000;
 
 /// One thing that happened.
 #[derive(Debug, Clone, Copy)]

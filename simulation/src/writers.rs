@@ -82,6 +82,8 @@ fn end(world: &World, number: u64, commit: bool, chance: &mut Rng) {
         trace.note(now, 0, Step::Commit(log.last_position, count));
     }
     if tells {
-        listeners.iter().for_each(|listener| listener.notify_one());
+        for listener in listeners {
+            listener.notify_one();
+        }
     }
 }

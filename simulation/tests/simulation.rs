@@ -1,6 +1,19 @@
-//! Whole relays in a simulation: see `docs/design/simulation.md`.
+//! Whole relays in a simulation: see `docs/design/simulation.md`. A seed that fails is run again by
+//! `cargo run -p outbox-simulation --example replay -- SEED`.
 
-use outbox_simulation::run;
+use std::collections::BTreeSet;
+
+use outbox_simulation::{Campaign, Mutant, Single, hunt, run, seeds, sweep};
+
+/// Every mutant is found by then.
+const WITHIN: u64 = 10_000;
+
+fn assert_clean(campaign: &Campaign) {
+    if let Some(run) = campaign.wrong.iter().min_by_key(|run| run.seed) {
+        panic!("{run}\n{} of {} runs", campaign.wrong.len(), campaign.runs);
+    }
+    println!("{} runs, {} steps, {:?} simulated", campaign.runs, campaign.steps, campaign.simulated);
+}
 
 #[test]
 fn a_seed_repeats_itself() {
@@ -12,8 +25,20 @@ fn a_seed_repeats_itself() {
 
 #[test]
 fn nothing_is_wrong() {
-    for seed in 0..300 {
-        let run = run(seed, None);
-        assert!(run.found.is_none(), "{run}");
+    assert_clean(&seeds(0..2_000));
+}
+
+#[test]
+fn any_single_fault_is_survived() {
+    assert_clean(&sweep(&Single::all()));
+}
+
+#[test]
+fn every_mutant_is_found_by_an_assertion_of_its_own() {
+    let assertions: BTreeSet<_> = Mutant::ALL.iter().map(|mutant| mutant.killed_by()).collect();
+    assert_eq!(assertions.len(), Mutant::ALL.len(), "two mutants share an assertion");
+    for mutant in Mutant::ALL {
+        let run = hunt(mutant, 0..WITHIN).unwrap_or_else(|| panic!("{mutant:?} got through"));
+        println!("{mutant:?} is found by seed {}: {:?}", run.seed, mutant.killed_by());
     }
 }

@@ -42,12 +42,17 @@ fn whoever_takes_a_share_up_finds_what_was_left_and_nothing_else() {
             let Some(start) = share.start() else { continue };
             let mut position = start.position;
             let mut open: BTreeSet<Position> = start.open.ranges().cloned().flatten().collect();
-            open.retain(|each| share.is_due(&key(*each), *each));
+            // A hole is open until a read shows whose it is.
+            let mut unread: BTreeSet<_> = open.extract_if(.., |each| !share.is_due(&key(*each), *each)).collect();
             for _ in 0..rng.usize(0..30) {
                 if rng.bool() && position < 60 {
                     position += 1;
                     let due = share.is_due(&key(position), position);
-                    share.gaps.follow(position, due);
+                    if due || rng.bool() {
+                        share.gaps.follow(position, due);
+                    } else {
+                        unread.insert(position);
+                    }
                     if due {
                         open.insert(position);
                     }
@@ -57,10 +62,13 @@ fn whoever_takes_a_share_up_finds_what_was_left_and_nothing_else() {
                     open.remove(&each);
                 }
                 if rng.u8(..4) == 0 {
-                    save(&mut share, &mut stored, position, &open);
+                    unread.clear();
+                }
+                if rng.u8(..4) == 0 {
+                    save(&mut share, &mut stored, position, &(&open | &unread));
                 }
             }
-            save(&mut share, &mut stored, position, &open);
+            save(&mut share, &mut stored, position, &(&open | &unread));
         }
         for position in 1..=60 {
             let row = &stored[&outbox_core::partition::partition_of(&key(position), position, count)];

@@ -138,7 +138,7 @@ impl Oracle {
         let now = by.now();
         for Delivery { event, replayed, .. } in batch {
             let position = event.position;
-            if !log.written.get(&position).is_some_and(|written| written.durable_at <= now) {
+            if log.written.get(&position).is_none_or(|written| written.durable_at > now) {
                 self.accuse(Violation::Invented, now, || format!("{by:?} hands over position {position}"));
             }
             let partition = self.account(&by.subscription).partition(&event.key, position);

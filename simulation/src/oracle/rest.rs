@@ -20,7 +20,7 @@ impl Oracle {
         let mut late = None;
         for account in self.accounts.values() {
             let waits = |written: &&Written| account.waits(written);
-            let within = |written: &Written| if written.told { SOON } else { nap + SOON };
+            let within = |written: &Written| if written.looked { SOON } else { nap + SOON };
             late = log
                 .events()
                 .filter(waits)
@@ -33,7 +33,7 @@ impl Oracle {
         let stranger = |began_at: Moment| began_at <= late.committed_at;
         let violation = if log.unfinished().any(|each| stranger(each.began_at) && each.number < late.transaction) {
             Violation::Withheld
-        } else if late.told {
+        } else if late.looked {
             Violation::WokenLate
         } else {
             Violation::NeverWoken
@@ -51,19 +51,14 @@ impl Oracle {
     /// Says what kept a run from coming to rest.
     pub(crate) fn judge_unrest(&mut self, log: &Log, now: Moment, letters: &str) {
         let stuck = self.accounts.values().find_map(|account| account.unfinished(log));
-        match stuck.map(|written| (written.event.position, written.event.key.clone())) {
-            Some((position, key)) => {
-                self.accuse(Violation::Stuck, now, || {
-                    format!("position {position} of key `{key}` was never published; dead letters:{letters}")
-                });
-            }
-            None => {
-                let told: Vec<_> =
-                    self.accounts.iter().map(|(name, account)| format!("{name}: {}", account.told())).collect();
-                let last = log.last_position;
-                self.accuse(Violation::HoleCarried, now, || format!("the last is {last}; {}", told.join("; ")));
-            }
-        }
+        let Some((position, key)) = stuck.map(|written| (written.event.position, written.event.key.clone())) else {
+            let told = self.accounts.iter().map(|(name, account)| format!("{name}: {}", account.told()));
+            let (told, last) = (told.collect::<Vec<_>>().join("; "), log.last_position);
+            return self.accuse(Violation::HoleCarried, now, || format!("the last is {last}; {told}"));
+        };
+        self.accuse(Violation::Stuck, now, || {
+            format!("position {position} of key `{key}` was never published; dead letters: {letters}")
+        });
     }
 }
 

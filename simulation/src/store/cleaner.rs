@@ -131,8 +131,8 @@ fn judge(state: &mut State, process: &Process, (number, last): (i16, Position)) 
         };
         removed().find(owes).map(|written| written.event.position)
     };
-    let lost = state.oracle.accounts.iter().find_map(|(name, account)| Some((name.clone(), owed(account)?)));
-    if let Some((name, position)) = lost {
+    let gone = state.oracle.accounts.iter().find_map(|(name, account)| Some((name.clone(), owed(account)?)));
+    if let Some((name, position)) = gone {
         state.oracle.accuse(Violation::EmptiedOwed, process.now(), || {
             format!("{process:?} emptied segment {number} up to {last} with position {position}, which `{name}` owes")
         });

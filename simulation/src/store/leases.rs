@@ -35,7 +35,7 @@ impl Leases for SimLeases {
                 match claim {
                     Claim::Held { epoch } => {
                         let leased = Leased { process: process.number, epoch: *epoch, expires_at };
-                        state.oracle.leased(&process, (subscription.clone(), *partition), leased);
+                        state.oracle.leased((subscription.clone(), *partition), leased);
                     }
                     Claim::Taken { owner, .. } => state.show(owner),
                 }
@@ -128,10 +128,10 @@ impl State {
 
 impl Oracle {
     /// A relay got a lease.
-    fn leased(&mut self, process: &Process, row: (String, u32), leased: Leased) {
-        // Whoever takes what another did not give back begins with what that one had in flight.
+    fn leased(&mut self, row: (String, u32), leased: Leased) {
+        // Whoever takes what nobody gave back begins with what was in flight.
         let before = self.leases.insert(row, leased);
-        self.excused |= before.is_some_and(|before| before.process != process.number && before.expires_at > 0);
+        self.excused |= before.is_some_and(|before| before.expires_at > 0);
     }
 
     fn end_lease(&mut self, row: &(String, u32), is_it: impl FnOnce(&Leased) -> bool) {

@@ -23,7 +23,7 @@ impl SimSource {
 }
 
 /// The rows of one snapshot.
-struct Rows {
+struct Snapshot {
     rows: Vec<Row>,
     complete: bool,
     durable_at: Moment,
@@ -51,7 +51,7 @@ impl Source for SimSource {
             } else {
                 asleep.filter(|_| world.has(Mutant::WakeWithoutReread)).unwrap_or(commits)
             };
-            let Rows { rows, complete, durable_at } =
+            let Snapshot { rows, complete, durable_at } =
                 snapshot(&world, &process.subscription, &request, &filter, visible);
             if !world.has(Mutant::ReadBeforeDurable) {
                 pass(durable_at.saturating_sub(world.now())).await;
@@ -118,7 +118,9 @@ fn sample(world: &World) -> Evidence {
     let mut state = world.state();
     let mut holders = state.log.holders(world.now());
     if world.has(Mutant::ForgetPrepared) {
-        holders.iter_mut().for_each(|holder| holder.prepared = false);
+        for holder in &mut holders {
+            holder.prepared = false;
+        }
     }
     if world.has(Mutant::HoldersNeverEnd) {
         holders.extend(state.log.past_holders.iter().cloned());
@@ -127,7 +129,7 @@ fn sample(world: &World) -> Evidence {
 }
 
 /// The rows asked for that so many commits had made visible.
-fn snapshot(world: &World, subscription: &str, request: &ReadRequest, filter: &Filter, commits: u64) -> Rows {
+fn snapshot(world: &World, subscription: &str, request: &ReadRequest, filter: &Filter, commits: u64) -> Snapshot {
     let mut state = world.state();
     let oldest = state.log.unfinished().map(|each| each.number).min().filter(|_| world.has(Mutant::WaitForStrangers));
     let asked = |written: &&Written| {
@@ -151,7 +153,7 @@ fn snapshot(world: &World, subscription: &str, request: &ReadRequest, filter: &F
     }
     let complete = cut.is_empty();
     state.oracle.account(subscription).cut.extend(cut);
-    Rows { rows, complete, durable_at }
+    Snapshot { rows, complete, durable_at }
 }
 
 impl Log {

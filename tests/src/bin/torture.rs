@@ -1,9 +1,10 @@
 //! The long form of the tests, called by `cargo xtask torture`.
 //!
-//! Eleven parts, each on a private server: the controls, which must fail, or else the run is void; 200,000 events; 200
+//! Twelve parts, all but the last on private servers: the controls, which must fail, or else the run is void; 200,000 events; 200
 //! kills of the relay; 50 crashes of the server; 50 more while no commit waits for the disk; 1,000 emptyings of segments; 25
 //! ends at each failpoint; 300 pauses of three relays that share 32 partitions; 500 faults of the network; 20 full disks of
-//! each kind; 20,000 times that a relay falls asleep, with controls of its own. Each adds its line to the report.
+//! each kind; 20,000 times that a relay falls asleep, with controls of its own; 100,000 seeds of the simulation, whose controls
+//! are its mutants. Each adds its line to the report.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use outbox_simulation::{Campaign, Mutant, Single, hunt, seeds, sweep};
 use outbox_tests::database::Database;
 use outbox_tests::load::LoadOptions;
 use outbox_tests::scenario::wake::{Outcome, Protocol, Race};
@@ -44,6 +46,13 @@ const BULK_UNDER_FAULTS: u32 = 10_000;
 
 /// So many relays fall asleep beside one another.
 const LANES: usize = 8;
+
+/// So many seeds of the simulation are run, and so many of them between two looks at the time.
+const SEEDS: u64 = 100_000;
+const SEEDS_AT_ONCE: usize = 1_000;
+
+/// Every mutant of the simulation is found by then.
+const MUTANTS_WITHIN: u64 = 10_000;
 
 /// What one part may take where nobody says how long.
 const UNBOUNDED: Duration = Duration::from_hours(2);
@@ -78,6 +87,7 @@ enum Part {
     Network,
     Disk,
     Wake,
+    Simulation,
 }
 
 /// What the parts share.
@@ -108,7 +118,8 @@ impl Torture {
 
     /// Whether every part came out as it must.
     async fn run(&mut self) -> Result<bool> {
-        if !self.controls().await? {
+        // The controls of the simulation are its mutants.
+        if self.only != Some(Part::Simulation) && !self.controls().await? {
             self.report.line("# void: a control came out clean")?;
             return Ok(false);
         }
@@ -151,6 +162,9 @@ impl Torture {
         }
         if self.has(Part::Disk) {
             clean &= self.disks().await?;
+        }
+        if self.has(Part::Simulation) {
+            clean &= self.simulation()?;
         }
         Ok(clean)
     }
@@ -205,6 +219,38 @@ impl Torture {
         let outcome = self.race(Protocol::Sound, 20_000).await?;
         self.report.line(&format!("{outcome} {}", circumstances(self.seed, start.elapsed())))?;
         Ok(outcome.missed == 0 && outcome.lost == 0)
+    }
+
+    /// Whether every mutant was found, and nothing wrong in the relay.
+    fn simulation(&mut self) -> Result<bool> {
+        let start = Instant::now();
+        let at_most = self.plan(0, 0, 100).at_most;
+        self.report.line("# simulation: whole relays against a simulated database, far side and clock")?;
+        for mutant in Mutant::ALL {
+            let Some(run) = hunt(mutant, 0..MUTANTS_WITHIN) else {
+                self.report.line(&format!("# void: {mutant:?} got through {MUTANTS_WITHIN} seeds"))?;
+                return Ok(false);
+            };
+            self.report.line(&format!("# mutant {mutant:?}: {:?} at seed {}", mutant.killed_by(), run.seed))?;
+        }
+        let swept = sweep(&Single::all());
+        let mut whole = Campaign::default();
+        for first in (self.seed..self.seed + SEEDS).step_by(SEEDS_AT_ONCE) {
+            if start.elapsed() < at_most {
+                whole.join(seeds(first..first + SEEDS_AT_ONCE as u64));
+            }
+        }
+        for run in swept.wrong.iter().chain(&whole.wrong) {
+            self.report.line(&format!("# {}", run.verdict()))?;
+        }
+        let (faults, survived) = (swept.runs, swept.runs - swept.wrong.len());
+        let (runs, steps, hours) = (whole.runs, whole.steps, whole.simulated.as_secs() / 3600);
+        let wrong = whole.wrong.len();
+        let told = circumstances(self.seed, start.elapsed());
+        self.report.line(&format!(
+            "single_faults={faults} survived={survived} runs={runs} violations={wrong} steps={steps} simulated={hours}h {told}"
+        ))?;
+        Ok(swept.wrong.is_empty() && whole.wrong.is_empty())
     }
 
     /// One race on a server of its own.
