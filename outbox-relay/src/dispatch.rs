@@ -23,10 +23,13 @@ mod aside;
 mod breaker;
 mod lane;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use outbox_core::checkpoint::DeadLetter;
+use outbox_core::dead_letter::Parked;
 use outbox_core::publisher::{Answer, Delivery, Discipline};
 use outbox_core::source::{Row, Unreadable};
 use outbox_core::{Event, Position, PositionSet};
@@ -458,6 +461,15 @@ impl Dispatch {
     /// Positions admitted and not published.
     pub(crate) fn open(&self) -> &PositionSet {
         &self.open
+    }
+
+    /// The same, once these are written to the dead letters.
+    pub(crate) fn owed(&self, parked: &[Arc<Parked>]) -> Cow<'_, PositionSet> {
+        let mut owed = Cow::Borrowed(&self.open);
+        if !parked.is_empty() {
+            owed.to_mut().remove_all(parked.iter().map(|letter| letter.event.position));
+        }
+        owed
     }
 
     /// Events held.

@@ -113,14 +113,17 @@ impl Share {
         self.parts.iter().find(|part| part.held.partition == partition)
     }
 
-    /// The checkpoints to write when everything up to the position is done but for the open ones.
+    /// The checkpoints to write when everything up to the position is done but for the missing ones and those not yet done
+    /// with.
     pub(crate) fn checkpoints(
         &mut self,
         position: Position,
+        mut missing: PositionSet,
         open: &PositionSet,
         events: &[(Position, Uuid)],
     ) -> Vec<(Held, Checkpoint)> {
-        let all = Checkpoint { position, open: self.gaps.join(open), events: events.to_vec() };
+        self.gaps.join(open).into_iter().for_each(|range| missing.insert(range));
+        let all = Checkpoint { position, open: missing, events: events.to_vec() };
         self.parts.iter_mut().map(|part| (part.held, part.checkpoint(&all))).collect()
     }
 }

@@ -375,16 +375,13 @@ impl<'m> Term<'m> {
             return;
         }
         let Some(ledger) = self.ledger.take() else { return };
-        let mut open = self.frontier.open();
-        for range in self.dispatch.open().ranges() {
-            open.insert(range.clone());
-        }
-        let events = self.trail.events();
         let unrecorded = self.dispatch.take_unrecorded();
         self.mandate.seat.metrics.parked(unrecorded.len());
         self.entry.recorded.extend(unrecorded);
-        self.collect_letters(&mut open);
-        self.entry.checkpoints = self.share.checkpoints(self.frontier.position(), &open, &events);
+        self.collect_letters();
+        let (missing, owed) = (self.frontier.open(), self.dispatch.owed(&self.entry.parked));
+        let (position, events) = (self.frontier.position(), self.trail.events());
+        self.entry.checkpoints = self.share.checkpoints(position, missing, &owed, &events);
         let errand = self.errand();
         self.being_saved = self.unsaved;
         self.dirty_since = None;

@@ -6,7 +6,8 @@
 //! not due. One that was due and is done is never covered, for it would be published again; nor is a missing one, for it would
 //! have to be buried again.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use outbox_core::{Position, PositionSet};
 
@@ -16,8 +17,8 @@ const NEAR: Position = 1_000;
 /// Where joining is harmless.
 #[derive(Debug)]
 pub(super) struct Gaps {
-    /// For a due position, the last one before it that was due or missing; only where others lie between.
-    barriers: BTreeMap<Position, Position>,
+    /// Due positions, ascending, each with the last one before it that was due or missing; only where others lie between.
+    barriers: VecDeque<(Position, Position)>,
     /// The last position that was due or missing.
     barrier: Position,
     /// The last position seen.
@@ -27,7 +28,7 @@ pub(super) struct Gaps {
 impl Gaps {
     /// Of a stream of which nothing is known up to this position.
     pub(super) fn new(unknown: Position) -> Self {
-        Self { barriers: BTreeMap::new(), barrier: unknown, seen: unknown }
+        Self { barriers: VecDeque::new(), barrier: unknown, seen: unknown }
     }
 
     /// Notes the next row of a read, in position order, and whether it is due. One that filled a hole changes nothing.
@@ -41,23 +42,26 @@ impl Gaps {
         self.seen = position;
         if due {
             if position > self.barrier + 1 {
-                self.barriers.insert(position, self.barrier);
+                self.barriers.push_back((position, self.barrier));
             }
             self.barrier = position;
         }
     }
 
-    /// The open positions as fewer ranges.
-    pub(super) fn join(&mut self, open: &PositionSet) -> PositionSet {
-        let mut joined = open.clone();
-        self.barriers.retain(|position, _| open.contains(*position));
-        if self.barriers.is_empty() {
-            return joined;
-        }
-        for (one, next) in open.ranges().zip(open.ranges().skip(1)) {
-            let (end, start) = (*one.end(), *next.start());
-            if start - end <= NEAR && self.barriers.get(&start).is_some_and(|barrier| *barrier <= end) {
-                joined.insert(end + 1..=start - 1);
+    /// The open positions as fewer ranges, ascending. One pass over both: there may be as many of them as the window holds.
+    pub(super) fn join(&mut self, open: &PositionSet) -> Vec<RangeInclusive<Position>> {
+        let mut joined: Vec<RangeInclusive<Position>> = Vec::new();
+        let mut barriers = std::mem::take(&mut self.barriers).into_iter().peekable();
+        for range in open.ranges() {
+            let (start, end) = (*range.start(), *range.end());
+            while barriers.next_if(|(position, _)| *position < start).is_some() {}
+            let barrier = barriers.next_if(|(position, _)| *position == start).map(|(_, barrier)| barrier);
+            self.barriers.extend(barrier.map(|barrier| (start, barrier)));
+            match joined.last_mut() {
+                Some(last) if start - last.end() <= NEAR && barrier.is_some_and(|barrier| barrier <= *last.end()) => {
+                    *last = *last.start()..=end;
+                }
+                _ => joined.push(range.clone()),
             }
         }
         joined
@@ -72,6 +76,10 @@ mod tests {
         positions.iter().map(|each| *each..=*each).collect()
     }
 
+    fn joined(gaps: &mut Gaps, open: &[Position]) -> String {
+        gaps.join(&set(open)).into_iter().collect::<PositionSet>().to_string()
+    }
+
     /// Follows positions, of which these are due.
     fn followed(positions: impl IntoIterator<Item = Position>, due: &[Position]) -> Gaps {
         let mut gaps = Gaps::new(0);
@@ -82,27 +90,29 @@ mod tests {
     #[test]
     fn foreign_positions_are_covered_and_done_ones_are_not() {
         let due = [2, 5, 8, 9, 14];
-        assert_eq!(followed(1..=20, &due).join(&set(&due)).to_string(), "{[2,14]}");
-        assert_eq!(followed(1..=20, &due).join(&set(&[2, 8, 9, 14])).to_string(), "{[2,2],[8,14]}");
-        assert_eq!(followed(1..=20, &due).join(&set(&[5])).to_string(), "{[5,5]}");
+        assert_eq!(joined(&mut followed(1..=20, &due), &due), "{[2,14]}");
+        assert_eq!(joined(&mut followed(1..=20, &due), &[2, 8, 9, 14]), "{[2,2],[8,14]}");
+        assert_eq!(joined(&mut followed(1..=20, &due), &[5]), "{[5,5]}");
     }
 
     #[test]
     fn nothing_is_covered_that_is_missing_or_unknown_or_far_away() {
         let missing = (1..=20).filter(|each| *each != 4);
-        assert_eq!(followed(missing, &[2, 6]).join(&set(&[2, 6])).to_string(), "{[2,2],[6,6]}");
+        assert_eq!(joined(&mut followed(missing, &[2, 6]), &[2, 6]), "{[2,2],[6,6]}");
         let mut gaps = Gaps::new(5);
         (3..=9).for_each(|each| gaps.follow(each, [3, 8].contains(&each)));
-        assert_eq!(gaps.join(&set(&[3, 8])).to_string(), "{[3,3],[8,8]}");
+        assert_eq!(joined(&mut gaps, &[3, 8]), "{[3,3],[8,8]}");
         let due = [1, 2 + NEAR];
-        assert_eq!(followed(1..=2 + NEAR, &due).join(&set(&due)).range_count(), 2);
+        assert_eq!(followed(1..=2 + NEAR, &due).join(&set(&due)).len(), 2);
     }
 
     #[test]
     fn what_is_no_longer_open_is_forgotten() {
         let due = [2, 5, 8];
         let mut gaps = followed(1..=10, &due);
-        gaps.join(&set(&[8]));
-        assert_eq!(gaps.barriers.len(), 1);
+        assert_eq!(joined(&mut gaps, &[8]), "{[8,8]}");
+        assert_eq!(gaps.barriers, [(8, 5)]);
+        gaps.follow(11, true);
+        assert_eq!(joined(&mut gaps, &[8, 11]), "{[8,11]}");
     }
 }

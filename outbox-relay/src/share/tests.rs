@@ -65,10 +65,10 @@ fn whoever_takes_a_share_up_finds_what_was_left_and_nothing_else() {
                     unread.clear();
                 }
                 if rng.u8(..4) == 0 {
-                    save(&mut share, &mut stored, position, &(&open | &unread));
+                    save(&mut share, &mut stored, position, (&unread, &open));
                 }
             }
-            save(&mut share, &mut stored, position, &(&open | &unread));
+            save(&mut share, &mut stored, position, (&unread, &open));
         }
         for position in 1..=60 {
             let row = &stored[&outbox_core::partition::partition_of(&key(position), position, count)];
@@ -77,9 +77,14 @@ fn whoever_takes_a_share_up_finds_what_was_left_and_nothing_else() {
     }
 }
 
-fn save(share: &mut Share, stored: &mut BTreeMap<u32, Checkpoint>, position: Position, open: &BTreeSet<Position>) {
-    let open = open.iter().map(|each| *each..=*each).collect();
-    for (held, checkpoint) in share.checkpoints(position, &open, &[]) {
+fn save(
+    share: &mut Share,
+    stored: &mut BTreeMap<u32, Checkpoint>,
+    position: Position,
+    (missing, open): (&BTreeSet<Position>, &BTreeSet<Position>),
+) {
+    let [missing, open] = [missing, open].map(|each| each.iter().map(|each| *each..=*each).collect());
+    for (held, checkpoint) in share.checkpoints(position, missing, &open, &[]) {
         assert!(stored[&held.partition].position <= checkpoint.position, "back");
         stored.insert(held.partition, checkpoint);
     }
@@ -112,7 +117,7 @@ fn no_more_rows_are_kept_than_there_is_room_for() {
     share.follow(&sifted);
     let open = kept.iter().map(|each| *each..=*each).collect();
     assert_eq!(
-        share.checkpoints(due[3], &open, &[])[0].1.position,
+        share.checkpoints(due[3], PositionSet::new(), &open, &[])[0].1.position,
         due[0] - 1,
         "one range to its end, left to be read again"
     );

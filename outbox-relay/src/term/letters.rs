@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use outbox_core::Position;
 use outbox_core::dead_letter::Queue;
-use outbox_core::{Position, PositionSet};
 
 use super::Term;
 use crate::connections::{Errand, Written};
@@ -74,17 +74,14 @@ impl Term<'_> {
         free && self.letters.are_within_reach() && self.dispatch.wants_letters()
     }
 
-    /// Puts into the next entry what goes over to the dead letters, and takes it out of what is open.
-    pub(super) fn collect_letters(&mut self, open: &mut PositionSet) {
+    /// Puts into the next entry what goes over to the dead letters.
+    pub(super) fn collect_letters(&mut self) {
         let parked = self.dispatch.take_parked();
         self.mandate.seat.metrics.parked(parked.len());
         self.entry.parked.extend(parked);
         let (forgiven, returned) = self.dispatch.take_settled();
         self.entry.forgiven.extend(forgiven);
         self.entry.returned.extend(returned);
-        for letter in &self.entry.parked {
-            open.remove(letter.event.position..=letter.event.position);
-        }
     }
 
     /// What is to be done with the entry, and after it.
