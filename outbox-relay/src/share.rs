@@ -54,9 +54,10 @@ impl Share {
         Checkpoint::together(self.parts.iter().map(|part| &part.start).collect::<Vec<_>>())
     }
 
-    /// The highest position that any of them had reached.
+    /// The highest position that any of them had reached, or any of those there were before their number changed.
     pub(crate) fn reached(&self) -> Position {
-        self.parts.iter().map(|part| part.start.position).max().unwrap_or_default()
+        let before = self.partitioning.before.as_ref().map(|before| before.boundary);
+        self.parts.iter().map(|part| part.start.position).chain(before).max().unwrap_or_default()
     }
 
     /// Whether every partition is in it.

@@ -24,25 +24,31 @@ pub struct Campaign {
 /// Runs all of these seeds.
 pub fn seeds(seeds: Range<u64>) -> Campaign {
     let seeds: Vec<u64> = seeds.collect();
-    each(&seeds, |seed| run(*seed, None))
+    Campaign::of(each(&seeds, |seed| run(*seed, None)))
 }
 
 /// Runs the fixed scenario once for each of these faults.
 pub fn sweep(faults: &[Single]) -> Campaign {
-    each(faults, |single| run_fixed(Some(*single)))
+    Campaign::of(each(faults, |single| run_fixed(Some(*single))))
 }
 
-/// The first of the seeds that finds a mutant, by the assertion that must.
-pub fn hunt(mutant: Mutant, mut seeds: Range<u64>) -> Option<Run> {
-    seeds.find_map(|seed| Some(run(seed, Some(mutant))).filter(|run| run.violation() == Some(mutant.killed_by())))
+/// For each mutant the first of the seeds that finds it, by the assertion that must.
+pub fn hunt(seeds: &Range<u64>) -> Vec<(Mutant, Option<Run>)> {
+    each(&Mutant::ALL, |mutant| {
+        let killed = |run: &Run| run.violation() == Some(mutant.killed_by());
+        (*mutant, seeds.clone().map(|seed| run(seed, Some(*mutant))).find(killed))
+    })
 }
 
-fn each<T: Sync>(what: &[T], play: impl Fn(&T) -> Run + Sync) -> Campaign {
-    let (next, whole) = (AtomicUsize::new(0), Mutex::new(Campaign::default()));
+/// Does it for each, on every processor there is; what comes of them is in the same order.
+fn each<T: Sync, R: Send>(what: &[T], play: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let worker = || {
-        while let Some(one) = what.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let run = play(one);
-            whole.lock().unwrap_or_else(PoisonError::into_inner).add(run);
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(one) = what.get(place) else { return };
+            let result = play(one);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((place, result));
         }
     };
     thread::scope(|scope| {
@@ -50,7 +56,9 @@ fn each<T: Sync>(what: &[T], play: impl Fn(&T) -> Run + Sync) -> Campaign {
             scope.spawn(worker);
         }
     });
-    whole.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 impl Campaign {
@@ -62,12 +70,11 @@ impl Campaign {
         self.wrong.extend(others.wrong);
     }
 
-    fn add(&mut self, run: Run) {
-        self.runs += 1;
-        self.steps += run.steps;
-        self.simulated += Duration::from_millis(run.simulated);
-        if run.found.is_some() {
-            self.wrong.push(run);
-        }
+    fn of(runs: Vec<Run>) -> Self {
+        let steps = runs.iter().map(|run| run.steps).sum();
+        let simulated = Duration::from_millis(runs.iter().map(|run| run.simulated).sum());
+        let count = runs.len();
+        let wrong = runs.into_iter().filter(|run| run.found.is_some()).collect();
+        Self { runs: count, steps, simulated, wrong }
     }
 }

@@ -50,9 +50,9 @@ pub struct Run {
     pub calls: BTreeMap<Op, u64>,
     /// How long it took by the simulated clock, in milliseconds.
     pub simulated: u64,
-    /// What the seed made of the settings.
+    /// What the seed made of the settings; empty where nothing was wrong.
     pub plan: String,
-    /// The last things that happened.
+    /// The last things that happened; none where nothing was wrong.
     pub trace: Vec<String>,
 }
 
@@ -121,16 +121,21 @@ fn play((seed, chance): (u64, Rng), plan: Plan, (mutant, single): (Option<Mutant
         director.settle().await;
         let simulated = world.now();
         let mut state = world.state();
+        let found = state.oracle.found.take();
+        let (plan, trace) = match found {
+            Some(_) => (format!("{:?}", world.plan), state.trace.lines()),
+            None => (String::new(), Vec::new()),
+        };
         Run {
             seed,
             single,
-            found: state.oracle.found.take(),
+            found,
             hash: state.trace.hash(),
             steps: state.trace.steps,
             calls: std::mem::take(&mut state.calls),
             simulated,
-            plan: format!("{:?}", world.plan),
-            trace: state.trace.lines(),
+            plan,
+            trace,
         }
     })
 }
