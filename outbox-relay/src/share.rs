@@ -43,10 +43,10 @@ impl Share {
         };
         let parts: Vec<_> = held.iter().filter_map(part).collect();
         let partitioning = claimed.partitioning.unwrap_or_else(|| Partitioning::new(1));
+        let mut share = Self { partitioning, parts, gaps: Gaps::new(0) };
         // Below, what is not due may have been done.
-        let joined = parts.iter().map(|part| part.start.position).max().unwrap_or_default();
-        let boundary = partitioning.before.as_ref().map_or(0, |before| before.boundary);
-        Self { partitioning, parts, gaps: Gaps::new(joined.max(boundary)) }
+        share.gaps = Gaps::new(share.reached());
+        share
     }
 
     /// Where reading begins; `None` where there is nothing to be worked.

@@ -62,16 +62,19 @@ pub async fn kill_matrix(kind: Kind, times: u32) -> Result<Verdict> {
         let what = || format!("{} by {occasion:?} on its pass {pass}", place.name());
         for _ in 0..TRIALS {
             if let Some(findings) = case(kind, place, occasion, pass).await.with_context(what)? {
-                return Ok(findings);
+                return Ok((what(), findings));
             }
         }
         bail!("{}: the process never waits so often", what())
     });
-    let judged: Vec<Findings> = judged.buffer_unordered(TOGETHER).try_collect().await?;
-    let mut findings = Findings::default();
-    for each in &judged {
+    let judged: Vec<(String, Findings)> = judged.buffer_unordered(TOGETHER).try_collect().await?;
+    let (mut findings, mut notes) =
+        (Findings::default(), vec![format!("failpoints={} each={times}", faults / u64::from(times))]);
+    for (what, each) in &judged {
         findings.add(each);
-        findings.examples.extend(each.examples.iter().cloned());
+        if !each.is_clean(2 * WINDOW) {
+            notes.push(format!("{what}: {each} {:?}", each.examples));
+        }
     }
     Ok(Verdict {
         name: match kind {
@@ -79,12 +82,12 @@ pub async fn kill_matrix(kind: Kind, times: u32) -> Result<Verdict> {
             Kind::Sqlite => "kill matrix: relays and commands ended at each failpoint, on SQLite",
         },
         faults,
-        survived: judged.iter().filter(|each| each.is_clean(2 * WINDOW)).count() as u64,
+        survived: judged.iter().filter(|(_, each)| each.is_clean(2 * WINDOW)).count() as u64,
         findings,
         bound: faults * WINDOW,
         seed: 0,
         wall: start.elapsed(),
-        notes: vec![format!("failpoints={} each={times}", faults / u64::from(times))],
+        notes,
     })
 }
 

@@ -73,8 +73,8 @@ impl Case {
                 ("OUTBOX_RETENTION_ON_MAX_DISK", "archive".to_owned()),
                 ("OUTBOX_RETENTION_ARCHIVE", self.archive().display().to_string()),
             ],
-            // It is read from the beginning.
-            Occasion::Replay => Vec::new(),
+            // It is read from the beginning; or what was given up is known by its letters, which would go with the log.
+            Occasion::Replay | Occasion::Skip | Occasion::Discard => Vec::new(),
             // What everybody has passed goes at the next look.
             _ => vec![("OUTBOX_RETENTION_KEEP", "0s".to_owned())],
         }

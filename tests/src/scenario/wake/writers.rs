@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use outbox_core::sql::postgres::CAPTURE_INSERT;
 use sqlx::error::DatabaseError;
-use sqlx::{Executor, PgConnection};
+use sqlx::{Executor, PgConnection, Row as _};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -158,14 +158,16 @@ impl Writer {
             self.connection.execute(if alone { "COMMIT" } else { "SELECT" }).await?;
             return Ok(Written { announced, looked: Some((begun, ended)) });
         }
-        let mut insert = sqlx::query(CAPTURE_INSERT).bind(event).bind("race").bind(event.to_string());
+        // It brings nothing back; whether it told is asked in its last moment.
+        let sql = sqlx::AssertSqlSafe(format!("{CAPTURE_INSERT} RETURNING ({LOOK})"));
+        let mut insert = sqlx::query(sql).bind(event).bind("race").bind(event.to_string());
         for text in [None, None, None, Some("{}"), None] {
             insert = insert.bind(text);
         }
         let insert = insert.bind(None::<&[u8]>).bind(None::<&[u8]>).bind("application/json");
         let insert = insert.bind(None::<&str>).bind(None::<&str>).bind(None::<&str>).bind(None::<i32>);
-        // It gives a row where it tells.
-        let announced = insert.fetch_optional(&mut self.connection).await?.is_some();
+        let announced: Option<bool> = insert.fetch_one(&mut self.connection).await?.try_get(0)?;
+        let announced = announced == Some(true);
         Ok(Written { announced, looked: Some((begun, Instant::now())) })
     }
 
