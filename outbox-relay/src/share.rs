@@ -95,7 +95,9 @@ impl Share {
 
     /// Notes rows that were taken in.
     pub(crate) fn follow(&mut self, rows: &[Row]) {
-        rows.iter().for_each(|row| self.gaps.follow(row.position(), !matches!(row, Row::Filtered(_))));
+        for row in rows {
+            self.gaps.follow(row.position(), !matches!(row, Row::Filtered(_)));
+        }
     }
 
     /// Whether the key, or the event without one, falls into it.
@@ -123,7 +125,9 @@ impl Share {
         open: &PositionSet,
         events: &[(Position, Uuid)],
     ) -> Vec<(Held, Checkpoint)> {
-        self.gaps.join(open).into_iter().for_each(|range| missing.insert(range));
+        for range in self.gaps.join(open) {
+            missing.insert(range);
+        }
         let all = Checkpoint { position, open: missing, events: events.to_vec() };
         self.parts.iter_mut().map(|part| (part.held, part.checkpoint(&all))).collect()
     }
