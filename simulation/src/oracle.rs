@@ -114,6 +114,8 @@ pub(crate) struct Oracle {
     calm: bool,
     /// Whether something happened that excuses repeats.
     pub(crate) excused: bool,
+    /// When a relay was last started: nobody is late for one that was not there.
+    pub(crate) started_at: Moment,
     /// How long before now an event of a calm run must be published.
     pub(crate) nap: Moment,
 }
@@ -130,6 +132,7 @@ impl Oracle {
             terms: BTreeMap::new(),
             calm: plan.calm,
             excused: false,
+            started_at: 0,
             nap,
         }
     }

@@ -33,6 +33,7 @@ impl Running {
             let process = Process::new(number, &plan.name, world.begin, forgets);
             state.processes.push(process.clone());
             state.trace.note(process.now(), number, Step::Start);
+            state.oracle.started_at = process.now();
             process
         };
         let running =

@@ -5,7 +5,7 @@ use super::{Account, Oracle, Stored, Violation};
 use crate::log::{Log, Written};
 use crate::process::Moment;
 
-/// A calm relay begins its work within this.
+/// A calm relay begins its work within this after its start.
 const WARM_UP: Moment = 1_000;
 /// An event of a calm run is published so soon where its writer told.
 const SOON: Moment = 1_000;
@@ -16,7 +16,7 @@ impl Oracle {
         if !self.calm {
             return;
         }
-        let nap = self.nap;
+        let (nap, at_work) = (self.nap, self.started_at + WARM_UP);
         let mut late = None;
         for account in self.accounts.values() {
             let waits = |written: &&Written| account.waits(written);
@@ -24,7 +24,7 @@ impl Oracle {
             late = log
                 .events()
                 .filter(waits)
-                .find(|written| is_late(written.committed_at.max(WARM_UP), within(written), now));
+                .find(|written| is_late(written.committed_at.max(at_work), within(written), now));
             if late.is_some() {
                 break;
             }
