@@ -165,7 +165,8 @@ impl SubscriptionPlan {
             strict: !calm && chance.u32(..12) == 0,
             discipline,
             retry,
-            call_timeout: Duration::from_millis(chance.pick(&[60, 500, 60_000])),
+            // Where nobody may be late no call may be given up either: one that is made again takes its time once more.
+            call_timeout: Duration::from_millis(chance.pick(if calm { &[60_000; 3] } else { &[60, 500, 60_000] })),
         }
     }
 }
