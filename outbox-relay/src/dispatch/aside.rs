@@ -403,8 +403,9 @@ impl Dispatch {
 
     fn look_at(&mut self, order: &Order, queue: &Queue) {
         let lane = self.lanes.entry(order.clone()).or_default();
-        if lane.aside.fresh || lane.aside.taking {
-            // What was seen is older than what is known here: it is looked at again.
+        if lane.aside.fresh {
+            // What was seen is older than what is known here: it is looked at again. Not so where letters are about to be taken:
+            // that may be long, as in a relay that is paused, and what was taken by the same write is known by now.
             self.letters.stale = true;
             return;
         }

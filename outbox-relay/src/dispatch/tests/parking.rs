@@ -280,11 +280,11 @@ impl World {
         }
         let parked = std::mem::replace(&mut self.entry, nothing()).parked;
         self.dispatch.parked(&parked);
-        if look {
-            self.dispatch.look(self.queues());
-        }
         for (queue, taken) in take.iter().zip(taken) {
             self.dispatch.taken(queue, Some(taken), &Filter::default());
+        }
+        if look {
+            self.dispatch.look(self.queues());
         }
     }
 
@@ -439,6 +439,18 @@ fn found_out(mistake: Mistake) -> bool {
     let found = (0..300).any(|seed| std::panic::catch_unwind(|| run(seed, seed % 2 == 0, Some(mistake))).is_err());
     std::panic::set_hook(hook);
     found
+}
+
+/// A relay that is paused, or about to stop, takes none.
+#[test]
+fn letters_that_are_not_taken_yet_are_not_looked_at_again_and_again() {
+    let mut dispatch = parking(Discipline::default(), 1);
+    let queue = || vec![Queue { key: "k".into(), first: 7, letters: 2, is_parked: false }];
+    for _ in 0..2 {
+        dispatch.look(queue());
+        assert!(dispatch.wants_letters() && !dispatch.wants_write(), "{dispatch:?}");
+    }
+    assert_eq!(dispatch.start_taking().len(), 1, "once");
 }
 
 #[test]
