@@ -57,7 +57,9 @@ fn whoever_takes_a_share_up_finds_what_was_left_and_nothing_else() {
                         open.insert(position);
                     }
                 }
-                if let Some(each) = rng.choice(open.iter().copied().collect::<Vec<_>>()) {
+                if rng.bool()
+                    && let Some(each) = rng.choice(open.iter().copied().collect::<Vec<_>>())
+                {
                     assert!(done.insert(each), "seed {seed}: {each} was done before");
                     open.remove(&each);
                 }

@@ -1,15 +1,12 @@
 //! A time of day that a test moves under a program, by libfaketime; what counts seconds only goes on as it is.
 
+use std::env::consts::ARCH;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::{apt, fetched};
-
-/// Where distributions install it.
-const INSTALLED: [&str; 2] =
-    ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"];
 
 /// The time of day of the programs that are started with its [variables](MovedClock::variables).
 #[derive(Clone, Debug)]
@@ -55,13 +52,15 @@ impl MovedClock {
 }
 
 fn library() -> Result<PathBuf> {
-    if let Some(path) = INSTALLED.iter().map(Path::new).find(|path| path.is_file()) {
-        return Ok(path.to_owned());
+    // Where Debian and its relatives install it.
+    let below = format!("usr/lib/{ARCH}-linux-gnu/faketime/libfaketime.so.1");
+    let installed = Path::new("/").join(&below);
+    if installed.is_file() {
+        return Ok(installed);
     }
     let root = fetched::folder("faketime", |unpacked| {
         eprintln!("libfaketime is not installed: fetching the distribution's package");
         apt::unpack("libfaketime", unpacked).context("libfaketime cannot be fetched here: install it (`libfaketime`)")
     })?;
-    let below = INSTALLED.iter().filter_map(|path| Some(root.join(path.strip_prefix('/')?)));
-    below.into_iter().find(|path| path.is_file()).context("the package brought no libfaketime.so.1")
+    Some(root.join(below)).filter(|path| path.is_file()).context("the package brought no libfaketime.so.1")
 }
