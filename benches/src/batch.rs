@@ -80,7 +80,7 @@ async fn reads(url: &str, from: Position) -> Result<f64> {
     let (mut after, mut times) = (from, Vec::new());
     for _ in 0..READS {
         let open = PositionSet::new();
-        let request = ReadRequest { after, open, above: true, max_events: BATCH, max_bytes: u64::MAX };
+        let request = ReadRequest { after, open, above: true, max_events: BATCH, max_bytes: u64::MAX, portion: None };
         let start = Instant::now();
         let read = source.read(&request).await?;
         times.push(start.elapsed().as_secs_f64() * 1e3);

@@ -130,6 +130,7 @@ async fn one_after_the_other(url: &str) -> Result<i64> {
         above: true,
         max_events: u32::try_from(OF_ONE_KEY)?,
         max_bytes: u64::MAX,
+        portion: None,
     };
     for row in source.read(&request).await?.rows {
         if let Row::Event(event) = row {

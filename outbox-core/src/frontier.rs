@@ -138,9 +138,10 @@ impl Frontier {
         })
     }
 
-    /// The next read.
+    /// The next read, of all partitions.
     pub fn request(&self, max_events: u32, max_bytes: u64) -> ReadRequest {
-        ReadRequest { after: self.position, open: self.open(), above: !self.stands_still(), max_events, max_bytes }
+        let (open, above) = (self.open(), !self.stands_still());
+        ReadRequest { after: self.position, open, above, max_events, max_bytes, portion: None }
     }
 
     /// Forgets who held what: the server may have been restarted or replaced.

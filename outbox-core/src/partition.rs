@@ -47,6 +47,22 @@ pub fn partition_of(key: &str, position: Position, count: u32) -> u32 {
     u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]) % count
 }
 
+/// Some of the partitions a subscription has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Portion {
+    /// So many there are.
+    pub count: u32,
+    /// These, each below `count`.
+    pub partitions: Vec<u32>,
+}
+
+impl Portion {
+    /// Whether an event falls into it.
+    pub fn holds(&self, key: &str, position: Position) -> bool {
+        self.partitions.contains(&partition_of(key, position, self.count))
+    }
+}
+
 /// Partitions for people, such as `partition 3` or `partitions 0-7, 9`.
 pub fn named(partitions: impl IntoIterator<Item = u32>) -> String {
     let set: PositionSet = partitions.into_iter().map(Position::from).map(|number| number..=number).collect();

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::event::{Event, JSON, Position};
+use crate::partition::Portion;
 use crate::position::PositionSet;
 
 /// One read: everything visible above `after`, and in the open ranges below it.
@@ -23,6 +24,8 @@ pub struct ReadRequest {
     pub max_events: u32,
     /// At most so many bytes of payloads, headers and other texts come back; a single larger event comes back alone.
     pub max_bytes: u64,
+    /// Some of the partitions of the subscription; `None` for all. Events of others may come back as [`Row::Filtered`].
+    pub portion: Option<Portion>,
 }
 
 /// A row of the log as one reader sees it.
@@ -30,7 +33,7 @@ pub struct ReadRequest {
 pub enum Row {
     /// An event that passes the filter.
     Event(Box<Event>),
-    /// An event that does not; it was read because only its position says that nothing is missing there.
+    /// An event that does not, or of a partition that was not asked for; it was read because only its position says that nothing is missing there.
     Filtered(Position),
     /// A row that cannot become an event, such as a key that is not UTF-8.
     Unreadable(Unreadable),

@@ -1,7 +1,7 @@
 //! The statements of each database, from the `.sql` files, for the adapters.
 //!
 //! They stand in this crate so that every adapter of a database says the same. [`Names`](crate::Names) puts other names
-//! into them, [`with_filter`] the condition of a filter.
+//! into them, [`reading`] the conditions of a reader.
 
 macro_rules! statements {
     ($folder:literal: $($name:ident = $file:literal),+ $(,)?) => {
@@ -102,6 +102,7 @@ pub mod postgres {
         SOURCE_FLUSHED = "source_flushed",
         SOURCE_GAPS = "source_gaps",
         SOURCE_LAST_POSITION = "source_last_position",
+        SOURCE_PORTION = "source_portion",
         SOURCE_PROOF = "source_proof",
         SOURCE_READ = "source_read",
         SOURCE_READ_OPEN = "source_read_open",
@@ -227,19 +228,33 @@ pub mod sqlite {
 /// Stands in a statement where the condition of a filter can be put in.
 const WANTED: &str = "/* wanted */ true /* end */";
 
-/// Keeps PostgreSQL from judging the condition of a filter more than once a row.
+/// Stands in a statement where the condition of a portion can be put in.
+const MINE: &str = " AND /* mine */ true /* end */";
+
+/// Stands in a statement behind the log, where what the condition of a portion needs can be joined.
+const HASHED: &str = " /* hashed */";
+
+/// Keeps PostgreSQL from judging a condition more than once a row.
 const FENCE: &str = "/* fence */ ORDER BY position OFFSET 0 /* end */";
 
-/// A statement as it runs where there is no filter: a condition that is always true would cost time on each row.
-pub fn without_filter(sql: &str) -> String {
-    sql.replace(WANTED, "true").replace(FENCE, "")
+/// A statement that reads the log, with the conditions of `source_filter.sql` and `source_portion.sql` in it where there are
+/// any: one that is always true would cost time on each row. Their parameters come after the statement's own, in this order.
+pub fn reading(sql: &str, filter: Option<&str>, portion: Option<&str>) -> String {
+    let fence = if filter.or(portion).is_some() { FENCE } else { "" };
+    let sql = sql.replace(FENCE, fence);
+    let wanted = filter.map(|filter| format!("({})", counted_on(between("/* wanted */", filter), last_parameter(&sql))));
+    let sql = sql.replace(WANTED, wanted.as_deref().unwrap_or("true"));
+    let (mine, hashed) = portion.map_or_else(Default::default, |portion| {
+        let mine = counted_on(between("/* mine */", portion), last_parameter(&sql));
+        (format!(" AND {mine}"), format!(" {}", between("/* hashed */", portion)))
+    });
+    sql.replace(MINE, &mine).replace(HASHED, &hashed)
 }
 
-/// A statement with the condition of `source_filter.sql` in it, whose parameters come after the statement's own.
-pub fn with_filter(sql: &str, filter: &str) -> String {
-    let condition = filter.split_once("/* wanted */ ").and_then(|(_, rest)| rest.split_once(" /* end */"));
-    let condition = condition.map_or("false", |(condition, _)| condition);
-    sql.replace(WANTED, &format!("({})", counted_on(condition, last_parameter(sql))))
+/// What stands between a mark and the end of it.
+fn between<'s>(mark: &str, sql: &'s str) -> &'s str {
+    let found = sql.split_once(mark).and_then(|(_, rest)| rest.split_once(" /* end */"));
+    found.map_or("false", |(found, _)| found.trim_start())
 }
 
 /// The highest parameter of a statement, `$3` or `?3`; 0 where it has none.
@@ -296,26 +311,38 @@ mod tests {
     }
 
     #[test]
-    fn without_a_filter_nothing_of_it_is_left() {
+    fn without_conditions_nothing_of_them_is_left() {
         for (sql, _) in READING {
-            let plain = without_filter(sql);
-            for trace in ["/*", "OFFSET 0 /", "tenant_id = ANY", "GLOB"] {
+            let plain = reading(sql, None, None);
+            for trace in ["/*", "OFFSET 0 /", "tenant_id = ANY", "GLOB", "sha256", "AND AS"] {
                 assert!(!plain.contains(trace), "{trace}: {plain}");
             }
         }
     }
 
     #[test]
-    fn a_filter_takes_the_parameters_after_the_statements_own() {
+    fn conditions_take_the_parameters_after_the_statements_own() {
         for (sql, filter) in READING {
-            let (own, whole) = (last_parameter(sql), with_filter(sql, filter));
-            assert!(!whole.contains("/* wanted */"), "a mark is written otherwise: {whole}");
+            let (own, whole) = (last_parameter(sql), reading(sql, Some(filter), None));
+            assert!(!whole.contains("/* wanted */") && !whole.contains("sha256"), "a mark is written otherwise: {whole}");
             assert_eq!(last_parameter(&whole), own + last_parameter(filter));
             assert_eq!(whole.matches(" >= ").count(), sql.matches("/* wanted */").count());
         }
-        assert_eq!(
-            with_filter("a $2 /* wanted */ true /* end */", "/* wanted */ $1 < $12 /* end */"),
-            "a $2 ($3 < $14)"
-        );
+        let marked = "a $2 /* wanted */ true /* end */ AND /* mine */ true /* end */ AS wanted FROM log /* hashed */ WHERE b";
+        let filter = "/* wanted */ $1 < $12 /* end */";
+        let portion = "/* hashed */ JOIN c /* end */ /* mine */ d % $1 = $2 /* end */";
+        let expected = "a $2 ($3 < $14) AND d % $15 = $16 AS wanted FROM log JOIN c WHERE b";
+        assert_eq!(reading(marked, Some(filter), Some(portion)), expected);
+        assert_eq!(reading(marked, None, Some(portion)), "a $2 true AND d % $3 = $4 AS wanted FROM log JOIN c WHERE b");
+        assert_eq!(reading(marked, Some(filter), None), "a $2 ($3 < $14) AS wanted FROM log WHERE b");
+    }
+
+    #[test]
+    fn a_portion_is_judged_once_a_row() {
+        for sql in [postgres::SOURCE_READ, postgres::SOURCE_READ_OPEN] {
+            let whole = reading(sql, None, Some(postgres::SOURCE_PORTION));
+            let joined = sql.matches("AS wanted").count();
+            assert_eq!((whole.matches("sha256").count(), whole.matches("% $").count()), (joined, joined), "{whole}");
+        }
     }
 }

@@ -9,7 +9,7 @@
 mod gaps;
 
 use outbox_core::checkpoint::{Checkpoint, Claimed, Held};
-use outbox_core::partition::Partitioning;
+use outbox_core::partition::{Partitioning, Portion};
 use outbox_core::source::Row;
 use outbox_core::{Position, PositionSet};
 use uuid::Uuid;
@@ -63,6 +63,12 @@ impl Share {
     /// Whether every partition is in it.
     pub(crate) fn is_whole(&self) -> bool {
         self.parts.len() as u64 >= u64::from(self.partitioning.count)
+    }
+
+    /// What of the log to read; `None` for all of it.
+    pub(crate) fn portion(&self) -> Option<Portion> {
+        let partitions = || self.parts.iter().map(|part| part.held.partition).collect();
+        (!self.is_whole()).then(|| Portion { count: self.partitioning.count, partitions: partitions() })
     }
 
     /// How many rows to read for so many that are due, if each partition has the same.

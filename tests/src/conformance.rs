@@ -223,6 +223,7 @@ macro_rules! conformance {
                 an_event_larger_than_the_limit_comes_alone,
                 open_positions_can_be_read_alone,
                 a_filter_hides_events_and_no_positions,
+                a_portion_brings_what_is_its_own_and_every_position,
                 an_open_transaction_is_unseen_until_it_commits,
             }
             $crate::behaviours! { $backend, changelog:

@@ -1,5 +1,6 @@
 -- Reads the log above a position. Takes ACCESS SHARE on the log and its segments; scans the primary key of each segment
--- in order and merges them. A first pass over the same rows adds up their sizes, so that no byte beyond the limit is sent.
+-- in order and merges them. A first pass over the same rows adds up their sizes, so that no byte beyond the
+-- limit is sent; what another relay works counts there too, for to tell it apart costs more.
 WITH page AS MATERIALIZED (
     SELECT max(position) AS last, sum(size) AS bytes
     FROM (
@@ -54,7 +55,7 @@ SELECT position,
     CASE WHEN wanted THEN actor END AS actor,
     CASE WHEN wanted THEN transaction_id END AS transaction_id
 FROM (
-    SELECT *, /* wanted */ true /* end */ AS wanted
-    FROM outbox_event WHERE position > $1 AND position <= (SELECT last FROM cut) /* fence */ ORDER BY position OFFSET 0 /* end */
+    SELECT *, /* wanted */ true /* end */ AND /* mine */ true /* end */ AS wanted
+    FROM outbox_event /* hashed */ WHERE position > $1 AND position <= (SELECT last FROM cut) /* fence */ ORDER BY position OFFSET 0 /* end */
 ) event
 ORDER BY position LIMIT $2

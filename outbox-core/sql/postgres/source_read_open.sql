@@ -8,8 +8,8 @@ WITH missing AS MATERIALIZED (
     SELECT event.*
     FROM unnest($5::bigint[], $6::bigint[]) AS span (first, last)
     CROSS JOIN LATERAL (
-        SELECT *, /* wanted */ true /* end */ AS wanted
-        FROM outbox_event
+        SELECT *, /* wanted */ true /* end */ AND /* mine */ true /* end */ AS wanted
+        FROM outbox_event /* hashed */
         WHERE position BETWEEN span.first AND span.last AND position <@ (SELECT positions FROM missing)
         ORDER BY position LIMIT $2 OFFSET 0
     ) event
@@ -67,8 +67,8 @@ SELECT position,
 FROM (
     SELECT * FROM filled WHERE position <= (SELECT last FROM cut)
     UNION ALL (
-        SELECT *, /* wanted */ true /* end */ AS wanted
-        FROM outbox_event WHERE $4 AND position > $1 AND position <= (SELECT last FROM cut) ORDER BY position LIMIT $2
+        SELECT *, /* wanted */ true /* end */ AND /* mine */ true /* end */ AS wanted
+        FROM outbox_event /* hashed */ WHERE $4 AND position > $1 AND position <= (SELECT last FROM cut) ORDER BY position LIMIT $2
     )
 ) event
 ORDER BY position LIMIT $2

@@ -2,7 +2,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
-/// SHA-256 of `abc` begins with ba7816bf (FIPS 180-2, appendix B.1).
 #[test]
 fn partitions_are_named_by_ranges() {
     assert_eq!(named([3]), "partition 3");
@@ -10,6 +9,7 @@ fn partitions_are_named_by_ranges() {
     assert_eq!(named([9, 0, 1, 2, 5]), "partitions 0-2, 5, 9");
 }
 
+/// SHA-256 of `abc` begins with ba7816bf (FIPS 180-2, appendix B.1).
 #[test]
 fn the_partition_of_a_key_is_the_documented_one() {
     assert_eq!(partition_of("abc", 7, 8), 0xba78_16bf % 8);

@@ -52,7 +52,8 @@ async fn read_window(
     let mut after = above;
     while after < to {
         let max_events = u32::try_from(to - after).unwrap_or(u32::MAX).min(PAGE_EVENTS);
-        let request = ReadRequest { after, open: PositionSet::new(), above: true, max_events, max_bytes: PAGE_BYTES };
+        let open = PositionSet::new();
+        let request = ReadRequest { after, open, above: true, max_events, max_bytes: PAGE_BYTES, portion: None };
         let read = source.read(&request).await?;
         let Some(last) = read.rows.last().map(Row::position) else { break };
         for row in read.rows.into_iter().take_while(|row| row.position() <= to) {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use outbox_core::source::{Proof, Row};
+use outbox_core::source::{Proof, ReadRequest, Row};
 use outbox_core::{Event, StoreError};
 
 use super::Term;
@@ -37,6 +37,7 @@ impl Term<'_> {
         // Half the window at a time: while one half is being read the other is on its way out.
         let bytes = room_bytes.min(settings.window_bytes.div_ceil(2));
         let request = self.frontier.request(u32::try_from(most).unwrap_or(u32::MAX), bytes);
+        let request = ReadRequest { portion: self.share.portion(), ..request };
         let proof = Proof { position: self.frontier.position(), events: self.trail.events() };
         self.pace.read_sent_at = now;
         self.pace.read_under = self.mandate.bell.state();

@@ -1,6 +1,6 @@
 //! A filter as the statements take it that read the log.
 
-use outbox_core::sql::{with_filter, without_filter};
+use outbox_core::sql::reading;
 use outbox_core::{Filter, Names, Operation};
 use sqlx::SqlStr;
 use sqlx::postgres::{PgArguments, Postgres};
@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use super::connection::assembled;
 
 const FILTER: &str = outbox_core::sql::postgres::SOURCE_FILTER;
+const PORTION: &str = outbox_core::sql::postgres::SOURCE_PORTION;
 
 /// The lists and times of a filter.
 pub(super) struct FilterValues {
@@ -46,9 +47,10 @@ impl FilterValues {
 
 /// A statement that reads the log, with the condition of a filter where there is one.
 pub(super) fn reading_statement(names: &Names, sql: &'static str, filter: Option<&FilterValues>) -> SqlStr {
-    let rendered = names.render(sql);
-    assembled(match filter {
-        Some(_) => with_filter(&rendered, FILTER),
-        None => without_filter(&rendered),
-    })
+    assembled(reading(&names.render(sql), filter.map(|_| FILTER), None))
+}
+
+/// The same for a reader that works some of the partitions.
+pub(super) fn portion_statement(names: &Names, sql: &'static str, filter: Option<&FilterValues>) -> SqlStr {
+    assembled(reading(&names.render(sql), filter.map(|_| FILTER), Some(PORTION)))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
+use outbox_core::partition::Portion;
 use outbox_core::source::{Evidence, Holder, Proof, Read, ReadRequest, Row as LogRow, Source};
 use outbox_core::{Filter, Names, Position, PositionSet, Start, StoreError};
 use sqlx::postgres::types::Oid;
@@ -16,7 +17,7 @@ use super::access::{Purpose, check_access};
 use super::address::Address;
 use super::connection::{CALL, Link, READ, WALK, statement};
 use super::fault::{precondition, store_error, unavailable};
-use super::filter::{FilterValues, reading_statement};
+use super::filter::{FilterValues, portion_statement, reading_statement};
 use super::row::{self, Whole};
 use super::start::{StartStatements, drawn_back};
 
@@ -41,8 +42,9 @@ const NEAR: Position = 64;
 pub(super) struct PgSource {
     pub(super) link: Link,
     pub(super) start: StartStatements,
-    read_above: SqlStr,
-    read_open: SqlStr,
+    whole: Reading,
+    /// The same for a reader of some partitions; `None` where a key may be no text, whose hash nobody else would agree on.
+    portion: Option<Reading>,
     evidence: SqlStr,
     flushed: SqlStr,
     flush: SqlStr,
@@ -53,6 +55,20 @@ pub(super) struct PgSource {
     /// The log and its segments, on any of which a writer holds its lock.
     tables: Vec<Oid>,
     looked: Instant,
+}
+
+/// The statements that read.
+struct Reading {
+    /// Above a position.
+    above: SqlStr,
+    /// The same, and what is open below it.
+    open: SqlStr,
+}
+
+impl Reading {
+    fn new(statement: impl Fn(&'static str) -> SqlStr) -> Self {
+        Self { above: statement(READ_ABOVE), open: statement(READ_OPEN) }
+    }
 }
 
 /// What a look after the read showed.
@@ -75,11 +91,12 @@ impl PgSource {
             ));
         }
         let filter = FilterValues::new(filter);
+        let utf8: bool = anchor.try_get("utf8").map_err(store_error)?;
         Ok(Self {
             link,
             start: StartStatements::new(names),
-            read_above: reading_statement(names, READ_ABOVE, filter.as_ref()),
-            read_open: reading_statement(names, READ_OPEN, filter.as_ref()),
+            whole: Reading::new(|sql| reading_statement(names, sql, filter.as_ref())),
+            portion: utf8.then(|| Reading::new(|sql| portion_statement(names, sql, filter.as_ref()))),
             evidence: statement(names, EVIDENCE),
             flushed: statement(names, FLUSHED),
             flush: statement(names, FLUSH),
@@ -94,14 +111,16 @@ impl PgSource {
     /// Runs the read itself; what holds for the whole of it is known where it gave a row.
     async fn rows(&mut self, request: &ReadRequest) -> Result<(Vec<LogRow>, Option<Whole>), StoreError> {
         let max_bytes = i64::try_from(request.max_bytes).unwrap_or(i64::MAX);
+        let portion = self.portion.as_ref().zip(request.portion.as_ref());
+        let reading = portion.map_or(&self.whole, |(reading, _)| reading);
         let query = if request.open.is_empty() {
             if !request.above {
                 return Ok((Vec::new(), None));
             }
-            sqlx::query(self.read_above.clone()).bind(request.after).bind(i64::from(request.max_events)).bind(max_bytes)
+            sqlx::query(reading.above.clone()).bind(request.after).bind(i64::from(request.max_events)).bind(max_bytes)
         } else {
             let (first, last): (Vec<i64>, Vec<i64>) = spans(&request.open).into_iter().unzip();
-            sqlx::query(self.read_open.clone())
+            sqlx::query(reading.open.clone())
                 .bind(request.after)
                 .bind(i64::from(request.max_events))
                 .bind(max_bytes)
@@ -112,6 +131,13 @@ impl PgSource {
         };
         let query = match &self.filter {
             Some(filter) => filter.bind(query),
+            None => query,
+        };
+        let query = match portion {
+            Some((_, Portion { count, partitions })) => {
+                let partitions: Vec<_> = partitions.iter().copied().map(i64::from).collect();
+                query.bind(i64::from(*count)).bind(partitions)
+            }
             None => query,
         };
         let query = self.link.prepared(query);

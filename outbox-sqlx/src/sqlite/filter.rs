@@ -1,6 +1,6 @@
 //! A filter as the statements take it that read the log.
 
-use outbox_core::sql::{with_filter, without_filter};
+use outbox_core::sql::reading;
 use outbox_core::{Filter, Names, StoreError, StoreErrorKind};
 use sqlx::SqlStr;
 use sqlx::query::Query;
@@ -55,9 +55,5 @@ pub(super) fn time_text(time: OffsetDateTime) -> Result<String, StoreError> {
 
 /// A statement that reads the log, with the condition of a filter where there is one.
 pub(super) fn reading_statement(names: &Names, sql: &'static str, filter: Option<&FilterValues>) -> SqlStr {
-    let rendered = names.render(sql);
-    assembled(match filter {
-        Some(_) => with_filter(&rendered, FILTER),
-        None => without_filter(&rendered),
-    })
+    assembled(reading(&names.render(sql), filter.map(|_| FILTER), None))
 }

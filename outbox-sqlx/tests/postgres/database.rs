@@ -135,7 +135,7 @@ pub(crate) async fn write(connection: &mut PgConnection, keys: &[&str]) {
 
 /// A read of everything above a position.
 pub(crate) fn above(after: Position) -> ReadRequest {
-    ReadRequest { after, open: PositionSet::new(), above: true, max_events: 1000, max_bytes: 1 << 20 }
+    ReadRequest { after, open: PositionSet::new(), above: true, max_events: 1000, max_bytes: 1 << 20, portion: None }
 }
 
 /// The same with open ranges below it.

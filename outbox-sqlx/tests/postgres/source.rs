@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use outbox_core::partition::Portion;
 use outbox_core::source::{ReadRequest, Row};
 use outbox_core::{Filter, Operation, Payload, Store, StoreErrorKind};
 use time::macros::datetime;
@@ -29,6 +30,23 @@ async fn segments_are_merged_by_position() {
     }
     assert_eq!(positions(&source.read(&above(0)).await.unwrap()), [1, 2, 3, 4]);
     assert_eq!(positions(&source.read(&above_and(3, "{[1,2]}")).await.unwrap()), [1, 2, 4]);
+}
+
+#[tokio::test]
+async fn events_of_other_partitions_stay_on_the_server() {
+    let database = TestDatabase::migrated().await;
+    let mut source = database.source().await;
+    let keys: Vec<_> = (0..200).map(|number| format!("key-{}", number % 40)).collect();
+    write(&mut database.writer().await, &keys.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let portion = Portion { count: 12, partitions: vec![1, 7] };
+    for request in [above(0), above_and(100, "{[1,100]}")] {
+        let rows = source.read(&ReadRequest { portion: Some(portion.clone()), ..request }).await.unwrap().rows;
+        assert_eq!(rows.len(), 200);
+        for row in rows {
+            let mine = portion.holds(&keys[usize::try_from(row.position()).unwrap() - 1], row.position());
+            assert_eq!(matches!(row, Row::Event(_)), mine, "{row:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -178,6 +196,11 @@ async fn bytes_that_are_not_utf8_are_read_as_they_are() {
     let Row::Event(event) = &read.rows[0] else { panic!("{read:?}") };
     assert_eq!(event.payload, Some(Payload::Text(vec![0xff])));
     let Row::Unreadable(row) = &read.rows[1] else { panic!("{read:?}") };
+    for partitions in [vec![0], vec![1]] {
+        let portion = Some(Portion { count: 2, partitions });
+        let shared = database.source().await.read(&ReadRequest { portion, ..above(0) }).await.unwrap();
+        assert_eq!(shared.rows[1], read.rows[1], "two relays that hash it otherwise would both leave it out");
+    }
     assert_eq!(
         (row.key.as_str(), row.reason.as_str()),
         ("k\u{fffd}", "event_key is not UTF-8 after its first 1 bytes")

@@ -148,8 +148,10 @@ fn snapshot(world: &World, subscription: &str, request: &ReadRequest, filter: &F
             continue;
         }
         durable_at = written.durable_at.max(durable_at);
-        let passes = filter.passes(&written.event);
-        rows.push(if passes { Row::Event(written.event.clone()) } else { Row::Filtered(written.event.position) });
+        let event = &written.event;
+        let mine = request.portion.as_ref().is_none_or(|portion| portion.holds(&event.key, event.position));
+        let passes = mine && filter.passes(event);
+        rows.push(if passes { Row::Event(event.clone()) } else { Row::Filtered(event.position) });
     }
     let complete = cut.is_empty();
     state.oracle.account(subscription).cut.extend(cut);

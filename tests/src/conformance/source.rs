@@ -3,6 +3,7 @@
 #![expect(missing_docs, reason = "the name of a behaviour says what holds")]
 
 use outbox_core::frontier::Frontier;
+use outbox_core::partition::Portion;
 use outbox_core::source::{ReadRequest, Row, Start};
 use outbox_core::{Filter, NewEvent, Operation, Position, PositionSet, Store};
 use time::OffsetDateTime;
@@ -85,6 +86,32 @@ pub async fn a_filter_hides_events_and_no_positions<B: Backend>(backend: &B) {
         assert_eq!(positions(&rows), [1, 2, 3, 4], "every position is seen, whatever the filter");
         let passing: Vec<_> = rows.iter().filter(|row| matches!(row, Row::Event(_))).map(Row::position).collect();
         assert_eq!(passing, wanted, "{filter:?}");
+    }
+}
+
+pub async fn a_portion_brings_what_is_its_own_and_every_position<B: Backend>(backend: &B) {
+    // Among them events without a key, and keys that are more bytes than characters or look like SQL.
+    let keys = ["", "a", "b", "", "order-4711", "größe", "日本", "it's", r"\x00", "k'||'", "", "z"];
+    write(backend, &keys, 1, 2).await;
+    let nothing = Filter { topics: vec!["none.*".into()], ..Filter::default() };
+    let all = events(backend).await;
+    for (count, partitions) in
+        [(1, vec![0]), (2, vec![1]), (12, vec![0, 3, 4, 11]), (256, (0..200).collect()), (7, vec![])]
+    {
+        let portion = Portion { count, partitions };
+        for (after, open) in [(0, PositionSet::new()), (12, [2..=3, 5..=12].into_iter().collect())] {
+            let reached = all.iter().filter(|event| event.position > after || open.contains(event.position));
+            let (every, own): (Vec<_>, Vec<_>) =
+                reached.map(|event| (event.position, portion.holds(&event.key, event.position).then_some(event))).unzip();
+            let request = ReadRequest { after, open: open.clone(), portion: Some(portion.clone()), ..everything() };
+            let rows = read(backend, &Filter::default(), &request).await.rows;
+            assert_eq!(positions(&rows), every, "{portion:?}");
+            let brought = rows.iter().filter_map(|row| if let Row::Event(event) = row { Some(&**event) } else { None });
+            let brought: Vec<_> = brought.filter(|event| portion.holds(&event.key, event.position)).collect();
+            assert_eq!(brought, own.into_iter().flatten().collect::<Vec<_>>(), "{portion:?}");
+            let rows = read(backend, &nothing, &request).await.rows;
+            assert!(rows.iter().all(|row| matches!(row, Row::Filtered(_))), "{rows:?}");
+        }
     }
 }
 

@@ -33,7 +33,8 @@ impl Source for MemorySource {
         let mut bytes = 0;
         let mut rows = Vec::new();
         for event in &found {
-            let passes = self.filter.passes(event);
+            let mine = request.portion.as_ref().is_none_or(|portion| portion.holds(&event.key, event.position));
+            let passes = mine && self.filter.passes(event);
             bytes += if passes { size(event) } else { 0 };
             if bytes > request.max_bytes && !rows.is_empty() {
                 break;
