@@ -71,9 +71,12 @@ impl Share {
         (!self.is_whole()).then(|| Portion { count: self.partitioning.count, partitions: partitions() })
     }
 
-    /// How many rows to read for so many that are due, if each partition has the same.
+    /// How many rows to read for so many that are due, if each partition has the same: what it takes on average, and two
+    /// standard deviations more (of the negative binomial distribution). Rows of others are cheap, a window half empty is not.
     pub(crate) fn rows_for(&self, due: usize) -> usize {
-        (due * self.partitioning.count as usize).div_ceil(self.parts.len().max(1))
+        let (count, own) = (self.partitioning.count as usize, self.parts.len().max(1));
+        let variance = due * count * count.saturating_sub(own) / (own * own);
+        (due * count).div_ceil(own) + 2 * variance.isqrt()
     }
 
     /// The rows of a read, in position order, up to so many that are due; those that are not this share's to publish are left
