@@ -47,6 +47,7 @@
 //! | The relay is stopped, or its machine suspended, past its lease | it trusts nothing when it goes on; its next renewal shows the new epoch, or its checkpoint is refused |
 //! | It is stopped between the look at the clock and the call | that call repeats what the new owner hands out |
 //! | The renewal arrives and its answer does not | the holder trusts less than it might |
+//! | It arrives late, after the lease was given back | the epoch ended with the lease, and it changes nothing |
 //! | The database cannot be reached | trust runs out and nothing is handed out; nobody else can take over either |
 //! | The database's clock jumps ahead | leases end early, others take over, the epoch does the rest |
 //! | It jumps back | leases of the dead last longer by so much |
@@ -176,7 +177,7 @@ pub trait Leases: Send {
         held: &[Renewal],
     ) -> Result<Roster, StoreError>;
 
-    /// Gives back leases of one subscription, each unless it is no longer this relay's under that epoch.
+    /// Gives back leases of one subscription, each unless it is no longer this relay's under that epoch, which ends with it.
     ///
     /// # Errors
     ///

@@ -242,7 +242,8 @@ const FENCE: &str = "/* fence */ ORDER BY position OFFSET 0 /* end */";
 pub fn reading(sql: &str, filter: Option<&str>, portion: Option<&str>) -> String {
     let fence = if filter.or(portion).is_some() { FENCE } else { "" };
     let sql = sql.replace(FENCE, fence);
-    let wanted = filter.map(|filter| format!("({})", counted_on(between("/* wanted */", filter), last_parameter(&sql))));
+    let wanted =
+        filter.map(|filter| format!("({})", counted_on(between("/* wanted */", filter), last_parameter(&sql))));
     let sql = sql.replace(WANTED, wanted.as_deref().unwrap_or("true"));
     let (mine, hashed) = portion.map_or_else(Default::default, |portion| {
         let mine = counted_on(between("/* mine */", portion), last_parameter(&sql));
@@ -324,11 +325,15 @@ mod tests {
     fn conditions_take_the_parameters_after_the_statements_own() {
         for (sql, filter) in READING {
             let (own, whole) = (last_parameter(sql), reading(sql, Some(filter), None));
-            assert!(!whole.contains("/* wanted */") && !whole.contains("sha256"), "a mark is written otherwise: {whole}");
+            assert!(
+                !whole.contains("/* wanted */") && !whole.contains("sha256"),
+                "a mark is written otherwise: {whole}"
+            );
             assert_eq!(last_parameter(&whole), own + last_parameter(filter));
             assert_eq!(whole.matches(" >= ").count(), sql.matches("/* wanted */").count());
         }
-        let marked = "a $2 /* wanted */ true /* end */ AND /* mine */ true /* end */ AS wanted FROM log /* hashed */ WHERE b";
+        let marked =
+            "a $2 /* wanted */ true /* end */ AND /* mine */ true /* end */ AS wanted FROM log /* hashed */ WHERE b";
         let filter = "/* wanted */ $1 < $12 /* end */";
         let portion = "/* hashed */ JOIN c /* end */ /* mine */ d % $1 = $2 /* end */";
         let expected = "a $2 ($3 < $14) AND d % $15 = $16 AS wanted FROM log JOIN c WHERE b";

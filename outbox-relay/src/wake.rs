@@ -226,7 +226,7 @@ impl Sleeping {
             tracing::info!("this relay is woken again");
         }
         schedule.reset();
-        let nap = (self.poll_max * 2).min(NAP_AT_MOST);
+        let nap = (self.poll_max * 5 / 2).min(NAP_AT_MOST);
         let (clock, bell) = (self.clock.as_ref(), self.bell.as_ref());
         let mut night = Night { wake, clock, bell, nap, baseline: 0, armed_at: clock.now(), nights: 0 };
         // Whoever polled until now has missed nothing, but may not look again for long.

@@ -261,6 +261,7 @@ macro_rules! conformance {
                 one_relay_at_a_time_holds_a_lease,
                 an_expired_lease_is_anybodys,
                 a_lease_given_back_is_free_at_once,
+                a_late_renewal_does_not_revive_what_was_given_back,
                 only_the_named_epoch_is_taken_over,
                 a_second_relay_waits_for_the_first,
                 a_silent_owner_is_waited_out,

@@ -70,7 +70,14 @@ impl Shop {
 }
 
 fn everything() -> ReadRequest {
-    ReadRequest { after: 0, open: PositionSet::new(), above: true, max_events: 10_000, max_bytes: u64::MAX, portion: None }
+    ReadRequest {
+        after: 0,
+        open: PositionSet::new(),
+        above: true,
+        max_events: 10_000,
+        max_bytes: u64::MAX,
+        portion: None,
+    }
 }
 
 async fn read(source: &mut dyn Source, request: &ReadRequest) -> Read {

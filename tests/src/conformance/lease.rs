@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use outbox_core::checkpoint::Held;
 use outbox_core::lease::{Claim, Leases, RelayIdentity, Renewal, Report};
 use outbox_core::{Store, StoreErrorKind};
 use outbox_relay::publisher::channel;
@@ -84,6 +85,18 @@ pub async fn a_lease_given_back_is_free_at_once<B: Backend>(backend: &B) {
     assert!(matches!(acquire(leases.as_mut(), &b, LONG).await, Claim::Taken { .. }));
     leases.release(&a).await.unwrap();
     assert!(epoch_of(leases.as_mut(), &b, LONG).await > old);
+}
+
+pub async fn a_late_renewal_does_not_revive_what_was_given_back<B: Backend>(backend: &B) {
+    let mut leases = leases(backend).await;
+    let (a, b) = (stranger("a"), stranger("b"));
+    let epoch = epoch_of(leases.as_mut(), &a, LONG).await;
+    leases.give_back(&a, SUBSCRIPTION, &[Held { partition: 0, epoch }]).await.unwrap();
+    assert!(!is_kept(leases.as_mut(), &a, epoch).await);
+    let epoch = epoch_of(leases.as_mut(), &b, LONG).await;
+    leases.release(&b).await.unwrap();
+    assert!(!is_kept(leases.as_mut(), &b, epoch).await);
+    assert!(epoch_of(leases.as_mut(), &a, LONG).await > epoch);
 }
 
 pub async fn only_the_named_epoch_is_taken_over<B: Backend>(backend: &B) {

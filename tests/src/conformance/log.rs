@@ -51,7 +51,14 @@ pub fn numbered(keys: &[&str], from: u64, to: u64) -> BTreeMap<String, Vec<u64>>
 
 /// A request for everything there is.
 pub fn everything() -> ReadRequest {
-    ReadRequest { after: 0, open: PositionSet::new(), above: true, max_events: 10_000, max_bytes: u64::MAX, portion: None }
+    ReadRequest {
+        after: 0,
+        open: PositionSet::new(),
+        above: true,
+        max_events: 10_000,
+        max_bytes: u64::MAX,
+        portion: None,
+    }
 }
 
 /// Reads once over a new connection.

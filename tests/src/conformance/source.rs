@@ -101,8 +101,9 @@ pub async fn a_portion_brings_what_is_its_own_and_every_position<B: Backend>(bac
         let portion = Portion { count, partitions };
         for (after, open) in [(0, PositionSet::new()), (12, [2..=3, 5..=12].into_iter().collect())] {
             let reached = all.iter().filter(|event| event.position > after || open.contains(event.position));
-            let (every, own): (Vec<_>, Vec<_>) =
-                reached.map(|event| (event.position, portion.holds(&event.key, event.position).then_some(event))).unzip();
+            let (every, own): (Vec<_>, Vec<_>) = reached
+                .map(|event| (event.position, portion.holds(&event.key, event.position).then_some(event)))
+                .unzip();
             let request = ReadRequest { after, open: open.clone(), portion: Some(portion.clone()), ..everything() };
             let rows = read(backend, &Filter::default(), &request).await.rows;
             assert_eq!(positions(&rows), every, "{portion:?}");

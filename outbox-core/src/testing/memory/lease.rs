@@ -108,6 +108,14 @@ impl Tables {
     }
 }
 
+impl StoredLease {
+    /// Ends its epoch with it, so that a renewal on its way does not revive what was given back.
+    fn give_back(&mut self, now: Duration) {
+        self.epoch += 1;
+        self.expires_at = self.expires_at.min(now);
+    }
+}
+
 #[async_trait]
 impl Leases for MemoryLeases {
     async fn acquire(
@@ -159,10 +167,11 @@ impl Leases for MemoryLeases {
     }
 
     async fn give_back(&mut self, relay: &RelayIdentity, subscription: &str, held: &[Held]) -> Result<(), StoreError> {
+        let now = self.store.now();
         let mut tables = self.store.tables();
         for Held { partition, epoch } in held {
             if let Some(lease) = tables.own(relay.relay_id, &(subscription.to_owned(), *partition), *epoch) {
-                lease.expires_at = Duration::ZERO;
+                lease.give_back(now);
             }
         }
         Ok(())
@@ -172,7 +181,7 @@ impl Leases for MemoryLeases {
         let now = self.store.now();
         let mut tables = self.store.tables();
         for lease in tables.leases.values_mut().filter(|lease| lease.relay_id == relay.relay_id) {
-            lease.expires_at = Duration::ZERO;
+            lease.give_back(now);
         }
         tables.leave(relay.relay_id, now);
         Ok(())
