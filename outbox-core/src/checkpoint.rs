@@ -22,8 +22,9 @@
 //! # How it is written
 //!
 //! One transaction carries everything that follows from the same events: the checkpoints of all partitions that are held, the
-//! letters that were parked, taken and sent, and what was recorded or forgiven. It names the epoch of the lease, and never goes
-//! back: a stored epoch that is higher, or a stored position beyond the new one, refuses all of it. The next write begins only
+//! letters that were parked, taken and sent, and what was recorded or forgiven. It names the epoch of the lease and the number of
+//! the claim it follows, and never goes back: a stored epoch that is higher, a later claim, or a stored position beyond the new
+//! one, refuses all of it. The next write begins only
 //! when the last was answered, beside the next read; one is due after 1,000 acknowledgements, or a tenth of a second after the first.
 //!
 //! # What may go wrong
@@ -32,6 +33,7 @@
 //! |---|---|
 //! | The process ends before the write | what was acknowledged since the last one is published again, at most a window |
 //! | The write commits and its answer is lost | the outcome is unknown: a new connection claims under the same epoch and writes again, which changes nothing |
+//! | The write is given up, and arrives after the next has committed | it is refused: it follows an earlier claim, and each claim has a number |
 //! | A relay that lost its lease writes | it is refused, by the epoch |
 //! | The table of dead letters cannot be written | nor can the checkpoint: the partition stops, and nothing is dropped |
 //! | The server crashes | the write was durable on return, whatever the session's settings |
@@ -215,11 +217,13 @@ impl Entry {
 /// Keeps checkpoints, over a connection of its own.
 ///
 /// Every write carries the epoch of the writer's lease; one with an older epoch than the stored is
-/// [`StoreErrorKind::Fenced`](crate::StoreErrorKind::Fenced) and changes nothing. After an error of any other kind the
-/// outcome of a write is unknown: open a new connection, [`Checkpoints::claim`] again, then write again.
+/// [`StoreErrorKind::Fenced`](crate::StoreErrorKind::Fenced) and changes nothing. So is one whose row was claimed since this
+/// value claimed it. After an error of any other kind the outcome of a write is unknown, and it may even be still to come: open
+/// a new connection, [`Checkpoints::claim`] again, which shuts it out, then write again.
 #[async_trait]
 pub trait Checkpoints: Send {
-    /// Shuts every older epoch out of the partitions and returns what is known of the subscription.
+    /// Shuts every older epoch out of the partitions, and every write sent before over another value, and returns what is known
+    /// of the subscription.
     ///
     /// # Errors
     ///

@@ -3,7 +3,7 @@
 //! Hand [`POSTGRES`] or [`SQLITE`] to the migration tool the application has, or let `outbox-relay migrate` run it.
 //!
 //! ```text
-//!  migrate.sql ─► revision 1 ─► migrate_2.sql ─► revision 2 ─► …
+//!  migrate.sql ─► revision 1 ─► migrate_2.sql ─► revision 2 ─► migrate_3.sql ─► revision 3 ─► …
 //! ```
 //!
 //! The *version* of the tables says what relays and writers agree upon; it changes only when an older build can no longer
@@ -16,21 +16,31 @@ use crate::names::Names;
 use crate::store::SCHEMA_VERSION;
 
 /// The revision this build needs at least.
-pub const REVISION: u32 = 2;
+pub const REVISION: u32 = 3;
 
 /// The tables on PostgreSQL, with eight segments and default names.
-pub const POSTGRES: &str =
-    concat!(include_str!("../sql/postgres/migrate.sql"), "\n", include_str!("../sql/postgres/migrate_2.sql"));
+pub const POSTGRES: &str = concat!(
+    include_str!("../sql/postgres/migrate.sql"),
+    "\n",
+    include_str!("../sql/postgres/migrate_2.sql"),
+    "\n",
+    include_str!("../sql/postgres/migrate_3.sql"),
+);
 
 /// The tables on SQLite, with default names.
-pub const SQLITE: &str =
-    concat!(include_str!("../sql/sqlite/migrate.sql"), "\n", include_str!("../sql/sqlite/migrate_2.sql"));
+pub const SQLITE: &str = concat!(
+    include_str!("../sql/sqlite/migrate.sql"),
+    "\n",
+    include_str!("../sql/sqlite/migrate_2.sql"),
+    "\n",
+    include_str!("../sql/sqlite/migrate_3.sql"),
+);
 
 /// What brings the tables of PostgreSQL from one revision to the next: the first entry from 1 to 2.
-const POSTGRES_STEPS: [&str; 1] = [crate::sql::postgres::MIGRATE_2];
+const POSTGRES_STEPS: [&str; 2] = [crate::sql::postgres::MIGRATE_2, crate::sql::postgres::MIGRATE_3];
 
 /// What brings the tables of SQLite from one revision to the next.
-const SQLITE_STEPS: [&str; 1] = [crate::sql::sqlite::MIGRATE_2];
+const SQLITE_STEPS: [&str; 2] = [crate::sql::sqlite::MIGRATE_2, crate::sql::sqlite::MIGRATE_3];
 
 /// The most segments a PostgreSQL outbox has: beyond it small reads become several times dearer.
 pub const MAX_SEGMENTS: u8 = 8;
@@ -146,9 +156,9 @@ mod tests {
     #[test]
     fn tables_of_another_version_or_an_older_revision_are_refused_with_what_to_do() {
         let refusal = |version, revision| check(version, revision).unwrap_err().to_string();
-        check(Some("1"), Some("2")).unwrap();
+        check(Some("1"), Some("3")).unwrap();
         check(Some("1"), Some("99")).unwrap();
-        assert!(refusal(Some("1"), None).contains("revision 1 and this build needs 2; run `outbox-relay migrate`"));
+        assert!(refusal(Some("1"), None).contains("revision 1 and this build needs 3; run `outbox-relay migrate`"));
         assert!(refusal(Some("2"), Some("2")).contains("newer build"));
         assert!(refusal(Some("0"), Some("2")).contains("run `outbox-relay migrate`"));
         for (version, revision, row) in [(None, Some("2"), "schema_version"), (Some("1"), Some("x"), "revision")] {

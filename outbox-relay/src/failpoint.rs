@@ -1,7 +1,8 @@
 //! Named places at which a test ends the process, to see what is left behind; nothing without the feature `failpoints`.
 //!
 //! The variable `OUTBOX_FAILPOINT` holds a name and how often the place is passed before the end, as `checkpoint_sent:3`. The
-//! process ends by `SIGKILL`, as after a loss of power: no destructor runs and nothing is given back.
+//! process ends by `SIGKILL`, as after a loss of power: no destructor runs and nothing is given back. With a third word, as in
+//! `before_publish:1:stop`, it is stopped by `SIGSTOP` and can go on, as a suspended machine does.
 
 #![cfg_attr(not(feature = "failpoints"), allow(dead_code, unreachable_pub, reason = "only a test asks for names"))]
 
@@ -190,14 +191,18 @@ mod armed {
     struct Armed {
         place: String,
         left: AtomicU32,
+        signal: Signal,
     }
 
     fn armed() -> Option<&'static Armed> {
         static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
         let read = || {
             let text = std::env::var(VARIABLE).ok()?;
-            let (place, times) = text.split_once(':').unwrap_or((&text, "1"));
-            Some(Armed { place: place.to_owned(), left: AtomicU32::new(times.parse().unwrap_or(1)) })
+            let mut words = text.split(':');
+            let place = words.next()?.to_owned();
+            let times = words.next().and_then(|times| times.parse().ok()).unwrap_or(1);
+            let signal = if words.next() == Some("stop") { Signal::STOP } else { Signal::KILL };
+            Some(Armed { place, left: AtomicU32::new(times), signal })
         };
         ARMED.get_or_init(read).as_ref()
     }
@@ -206,8 +211,8 @@ mod armed {
     pub(crate) fn reached(place: Failpoint) {
         let Some(armed) = armed().filter(|armed| armed.place == place.name()) else { return };
         if armed.left.fetch_sub(1, Ordering::SeqCst) == 1 {
-            // Nothing is written: whoever set the variable sees the signal that ended the process.
-            let _ = kill_process(getpid(), Signal::KILL);
+            // Nothing is written: whoever set the variable sees the signal that met the process.
+            let _ = kill_process(getpid(), armed.signal);
         }
     }
 

@@ -285,11 +285,11 @@ impl Whole {
         let (store, bell) = (self.store.clone(), self.bell.clone());
         let chore = Sleeping { store, clock: clock.clone(), bell, mode: *wake, poll_max: *poll_max, end };
         let wanted = until_empty.is_none();
-        tokio::spawn(async move {
+        tokio::spawn(self.panics.clone().note(async move {
             if wanted {
                 chore.run().await;
             }
-        })
+        }))
     }
 
     /// Starts the chore that cleans the log, where this relay is to.

@@ -224,7 +224,9 @@ impl<'m> Term<'m> {
         }
         let mut ledger = Ledger::new(mandate.store.clone(), name.clone(), held.to_vec());
         let mut claimed = ledger.claim().await?;
-        if claimed.partitioning.is_none() {
+        // A rule without any checkpoint is what somebody left who deleted those, so that it begins anew.
+        let is_new = claimed.checkpoints.is_empty() && ledger.lowest().await?.is_empty();
+        if is_new {
             found(mandate, &mut reader, &mut ledger).await?;
             claimed = ledger.claim().await?;
         }

@@ -25,7 +25,7 @@
 //! notifications, which under load are as dear as telling of every commit.
 //!
 //! *What is left.* In each of these an event is late, by [`NAP_AT_MOST`] at most, and none is lost: its writer did not look
-//! (plain SQL without the trigger); it was prepared and its coordinator told nobody; the database's clock jumped ahead by
+//! (plain SQL without the trigger), or found the server's queue of notifications half full; it was prepared and its coordinator told nobody; the database's clock jumped ahead by
 //! more than half an arming; the connection is half dead. Before each arming runs out the relay arms again, and learns from
 //! the same statement whether a position was drawn that nobody told of. If the arming had run out after all, it begins anew
 //! with a look at who writes.

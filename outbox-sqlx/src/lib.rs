@@ -4,6 +4,8 @@
 //! `PgStore` and `SqliteStore`. Both databases have the same files: `capture`, `migrate`, `source`, `checkpoint`,
 //! `lease`, `cleanup`, `store`, `status`. The feature `testing` lets a test ask an open transaction what it captured.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod claims;
 mod error;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod number;

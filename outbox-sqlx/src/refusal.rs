@@ -16,7 +16,7 @@ pub(crate) fn lost(
         None => (format!("subscription `{subscription}`"), "begin anew under another subscription name"),
     };
     let remedy = format!(
-        "{another}, or delete its row `{subscription}` of the table `checkpoint` and the row `cut_off:{subscription}` of the \
+        "{another}, or delete its rows `{subscription}` of the table `checkpoint` and the row `cut_off:{subscription}` of the \
          table `meta`, if there is one, to begin anew under this one"
     );
     let message = match (cut_off, floor) {

@@ -23,6 +23,8 @@ pub enum Mutant {
     ForgetEpochOfClaim,
     /// A checkpoint is written under an old epoch.
     ForgetEpochOfCheckpoint,
+    /// A checkpoint is written that was given up before its row was claimed anew.
+    ForgetClaim,
     /// Dead letters are written under an old epoch.
     ForgetEpochOfLetters,
     /// A lease that is another relay's is renewed.
@@ -55,7 +57,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Each of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::SampleBeforeSnapshot,
         Self::BuryOnOldSnapshot,
         Self::JudgeBeyondLimit,
@@ -65,6 +67,7 @@ impl Mutant {
         Self::HoldersNeverEnd,
         Self::ForgetEpochOfClaim,
         Self::ForgetEpochOfCheckpoint,
+        Self::ForgetClaim,
         Self::ForgetEpochOfLetters,
         Self::ForgetEpochOfRenewal,
         Self::DropLowerPosition,
@@ -93,6 +96,7 @@ impl Mutant {
             Self::HoldersNeverEnd => Violation::HoleCarried,
             Self::ForgetEpochOfClaim => Violation::StaleClaim,
             Self::ForgetEpochOfCheckpoint => Violation::StaleCheckpoint,
+            Self::ForgetClaim => Violation::LateCheckpoint,
             Self::ForgetEpochOfLetters => Violation::StaleLetters,
             Self::ForgetEpochOfRenewal => Violation::StaleRenewal,
             Self::DropLowerPosition => Violation::WentBack,

@@ -46,6 +46,8 @@ pub enum Violation {
     StaleClaim,
     /// A checkpoint was written under such an epoch.
     StaleCheckpoint,
+    /// A checkpoint was written over a connection that somebody claimed its row after.
+    LateCheckpoint,
     /// Dead letters were written under such an epoch.
     StaleLetters,
     /// A relay was told that it keeps a lease that is another's.
@@ -111,6 +113,8 @@ pub(crate) struct Oracle {
     /// The processes by the ids of their relays.
     pub(crate) relays: BTreeMap<Uuid, u32>,
     terms: BTreeMap<u32, Term>,
+    /// So many connections that write checkpoints were opened.
+    pub(crate) connections: u64,
     calm: bool,
     /// Whether something happened that excuses repeats.
     pub(crate) excused: bool,
@@ -123,13 +127,14 @@ pub(crate) struct Oracle {
 impl Oracle {
     pub(crate) fn new(plan: &Plan) -> Self {
         let accounts = plan.subscriptions.iter().map(|each| (each.name.clone(), Account::new(each)));
-        let nap = u64::try_from((plan.poll_max * 2).as_millis()).unwrap_or(Moment::MAX).min(5_000);
+        let nap = u64::try_from((plan.poll_max * 5 / 2).as_millis()).unwrap_or(Moment::MAX).min(5_000);
         Self {
             found: None,
             accounts: accounts.collect(),
             leases: BTreeMap::new(),
             relays: BTreeMap::new(),
             terms: BTreeMap::new(),
+            connections: 0,
             calm: plan.calm,
             excused: false,
             started_at: 0,

@@ -53,7 +53,7 @@ impl Store for SimStore {
     }
 
     async fn checkpoints(&self) -> Result<Box<dyn Checkpoints>, StoreError> {
-        Ok(Box::new(checkpoints::SimCheckpoints { line: self.line(Op::OpenCheckpoints).await? }))
+        Ok(Box::new(checkpoints::SimCheckpoints::new(self.line(Op::OpenCheckpoints).await?)?))
     }
 
     async fn leases(&self) -> Result<Box<dyn Leases>, StoreError> {

@@ -251,6 +251,7 @@ macro_rules! conformance {
             }
             $crate::behaviours! { $backend, checkpoint:
                 a_checkpoint_comes_back_as_it_was_written,
+                a_write_that_was_given_up_changes_nothing_after_the_next_claim,
                 the_first_checkpoint_stays,
                 an_older_epoch_is_refused_everything,
                 a_checkpoint_never_goes_back,

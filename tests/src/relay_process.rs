@@ -4,13 +4,14 @@ use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::conformance::waiting::between_looks;
 use crate::database::Database;
 
 /// The name of the variable that tells where the program is.
@@ -286,6 +287,28 @@ impl RelayProcess {
     /// When the system refuses.
     pub fn hold_up(&self) -> Result<()> {
         signal(&self.child, Signal::STOP)
+    }
+
+    /// Waits until it has stopped itself, where a failpoint says so.
+    ///
+    /// # Errors
+    ///
+    /// When it ends, or runs on.
+    pub async fn until_held_up(&mut self) -> Result<()> {
+        let start = Instant::now();
+        while !self.is_held_up()? {
+            self.must_run()?;
+            ensure!(start.elapsed() < SHUTDOWN, "outbox-relay does not stop itself: …{}", self.relay.end_of_log());
+            between_looks().await;
+        }
+        Ok(())
+    }
+
+    /// Whether the system shows the process as stopped; its state stands behind the name, which is in parentheses.
+    fn is_held_up(&self) -> Result<bool> {
+        let pid = self.child.id().context("outbox-relay has ended")?;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        Ok(stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
     }
 
     /// Lets it go on.

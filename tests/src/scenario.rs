@@ -21,7 +21,7 @@ pub use self::kills::kills;
 pub use self::network::network;
 pub use self::order::order;
 pub use self::restarts::{ghosts, restarts};
-pub use self::split_brain::split_brain;
+pub use self::split_brain::{held_up_before_a_call, split_brain};
 pub use self::wake::wake;
 use crate::load::LoadOptions;
 use crate::oracle::{Findings, Truth};

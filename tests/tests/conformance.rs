@@ -144,6 +144,7 @@ mod postgres_alone {
     outbox_tests::behaviours! { Postgres, server_settings:
         short_timeouts_of_the_database_do_no_harm,
         a_read_only_database_is_waited_for,
+        a_time_zone_changes_nothing,
         positions_drawn_in_bulk_are_refused,
         a_log_set_back_behind_ended_sessions_stops_the_relay,
         ended_sessions_lose_nothing,

@@ -18,4 +18,5 @@ WITH written AS (
 )
 SELECT pg_notify('outbox:' || to_regclass('outbox_wake')::oid, until::text)
 FROM wake
-WHERE until > 0 AND until > date_part('epoch', clock_timestamp()) * 1000000
+-- a queue that somebody else has filled would fail the commit
+WHERE until > 0 AND until > date_part('epoch', clock_timestamp()) * 1000000 AND pg_notification_queue_usage() <= 0.5

@@ -5,7 +5,7 @@ INSERT INTO outbox_dead_letter AS stored
     operation, payload, old_payload, payload_binary, old_payload_binary, content_type, headers, tenant_id, actor,
     schema_version, transaction_id, occurred_at, readable, replayed)
 SELECT $1, 0, position, event_id, topic, event_key, state, reason, attempts, event_type, aggregate_type, operation,
-    convert_from(payload, getdatabaseencoding()), convert_from(old_payload, getdatabaseencoding()), payload_binary,
+    convert_from(payload, pg_client_encoding()), convert_from(old_payload, pg_client_encoding()), payload_binary,
     old_payload_binary, content_type, headers, tenant_id, actor, schema_version, transaction_id, occurred_at, readable, replayed
 FROM unnest($2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[], $9::text[], $10::text[],
     $11::text[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[], $16::text[], $17::text[], $18::text[], $19::text[],

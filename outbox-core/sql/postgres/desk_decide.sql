@@ -5,8 +5,8 @@ WITH decided AS (
     SET state = $4, settled_by = coalesce($5, settled_by), settled_reason = coalesce($6, settled_reason),
         settled_at = clock_timestamp(),
         original_payload = CASE WHEN $7::bytea IS NULL THEN original_payload ELSE coalesce(original_payload,
-            payload_binary, convert_to(coalesce(payload, ''), getdatabaseencoding())) END,
-        payload = CASE WHEN $7 IS NULL THEN payload WHEN payload_binary IS NULL THEN convert_from($7, getdatabaseencoding()) END,
+            payload_binary, convert_to(coalesce(payload, ''), pg_client_encoding())) END,
+        payload = CASE WHEN $7 IS NULL THEN payload WHEN payload_binary IS NULL THEN convert_from($7, pg_client_encoding()) END,
         payload_binary = CASE WHEN $7 IS NULL OR payload_binary IS NULL THEN payload_binary ELSE $7 END,
         readable = readable OR $7 IS NOT NULL
     WHERE subscription = $1 AND position = ANY ($2::bigint[]) AND state = ANY ($3::text[])

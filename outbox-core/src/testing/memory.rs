@@ -82,6 +82,8 @@ struct Tables {
 #[derive(Debug)]
 struct StoredCheckpoint {
     epoch: i64,
+    /// How often it was claimed.
+    claims: u64,
     checkpoint: Checkpoint,
 }
 

@@ -1,10 +1,11 @@
 //! Publishes to a file as JSON Lines.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use outbox_core::async_trait;
 use outbox_core::envelope::CloudEvents;
@@ -13,10 +14,17 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::lines::{Lines, whole_lines};
 
+/// How long another relay may take to write a batch to the same file, and how often is looked.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(1);
+
 /// Appends CloudEvents to a file, one a line.
 ///
 /// Delivered means: written and synced. A line that a crash tore off is removed when the file is opened, for it was never
 /// acknowledged. A file that was moved away or removed, as log rotation does, is followed by a new one of the old name.
+///
+/// Several relays may write to one file: each batch is written under a lock of the file (`flock`), which the system gives back
+/// when a process ends.
 #[derive(Debug)]
 pub struct File {
     path: PathBuf,
@@ -42,15 +50,24 @@ impl File {
     async fn write(&self, lines: &mut Lines<'_>) -> io::Result<()> {
         let path = self.path.clone();
         let mut file = self.opened.clone().lock_owned().await;
-        file = blocking(file, move |file| Opened::follow(file, &path)).await?;
+        let turn;
+        (file, turn) = begin(file, path).await?;
         let mut memory = Vec::new();
         while let Some(piece) = lines.next_piece(memory) {
             let piece = Arc::new(piece);
-            let written = piece.clone();
-            file = blocking(file, move |file| file.map(|file| file.append(&written)).transpose()).await?;
+            let (written, turn) = (piece.clone(), turn.clone());
+            let append = move |file: Option<Opened>| {
+                let _turn = turn;
+                file.map(|file| file.append(&written)).transpose()
+            };
+            file = blocking(file, append).await?;
             memory = Arc::into_inner(piece).unwrap_or_default();
         }
-        blocking(file, |file| file.map(Opened::sync).transpose()).await?;
+        let sync = move |file: Option<Opened>| {
+            let _turn = turn;
+            file.map(Opened::sync).transpose()
+        };
+        blocking(file, sync).await?;
         Ok(())
     }
 }
@@ -96,6 +113,50 @@ async fn blocking(
     done.await.map_err(io::Error::other)?
 }
 
+/// Waits for the turn to write to the file that the path leads to. Whoever holds a clone of it still writes.
+async fn begin(
+    mut file: OwnedMutexGuard<Option<Opened>>,
+    path: PathBuf,
+) -> io::Result<(OwnedMutexGuard<Option<Opened>>, Arc<Option<Turn>>)> {
+    let begun = tokio::task::spawn_blocking(move || {
+        let (opened, turn) = Opened::follow(file.take(), &path)?.begin()?;
+        *file = Some(opened);
+        Ok((file, Arc::new(turn)))
+    });
+    begun.await.map_err(io::Error::other)?
+}
+
+/// The right to change a file; given back when it is dropped.
+#[derive(Debug)]
+struct Turn(fs::File);
+
+impl Turn {
+    /// Waits for whoever writes at this moment; `None` on a file system that knows no locks, where nobody else may write.
+    #[expect(clippy::disallowed_methods, reason = "the system has no lock that is waited for no longer than this")]
+    fn wait(file: &fs::File) -> io::Result<Option<Self>> {
+        let start = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(Self(file.try_clone()?))),
+                Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => std::thread::sleep(LOOK),
+                Err(TryLockError::WouldBlock) => {
+                    let message = "another process writes to it and does not come to an end; is it stopped?";
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+                }
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Closing the last handle does it otherwise.
+        let _ = self.0.unlock();
+    }
+}
+
 /// An open file whose first `length` bytes are synced lines.
 #[derive(Debug)]
 struct Opened {
@@ -108,6 +169,20 @@ struct Opened {
 }
 
 impl Opened {
+    /// Takes the turn to write, behind what others have written and without the line that one of them left torn.
+    fn begin(mut self) -> io::Result<(Self, Option<Turn>)> {
+        if !self.regular {
+            return Ok((self, None));
+        }
+        let turn = Turn::wait(&self.file)?;
+        let length = self.file.metadata()?.len();
+        if length != self.length {
+            self.length = length;
+            self.mend()?;
+        }
+        Ok((self, turn))
+    }
+
     fn open(path: &Path) -> io::Result<Self> {
         let existed = path.exists();
         let file = OpenOptions::new().append(true).create(true).read(true).open(path);
@@ -117,6 +192,8 @@ impl Opened {
         let identity = (metadata.dev(), metadata.ino());
         let mut opened = Self { file, length: metadata.len(), identity, regular: metadata.is_file() };
         if opened.regular {
+            let _turn = Turn::wait(&opened.file)?;
+            opened.length = opened.file.metadata()?.len();
             opened.mend()?;
         }
         if !existed && let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -126,11 +203,11 @@ impl Opened {
     }
 
     /// The file if the path still leads to it, else the one it leads to now.
-    fn follow(file: Option<Self>, path: &Path) -> io::Result<Option<Self>> {
+    fn follow(file: Option<Self>, path: &Path) -> io::Result<Self> {
         let found = fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
         match file {
-            Some(file) if found == Some(file.identity) => Ok(Some(file)),
-            _ => Self::open(path).map(Some),
+            Some(file) if found == Some(file.identity) => Ok(file),
+            _ => Self::open(path),
         }
     }
 
@@ -197,12 +274,31 @@ mod tests {
     }
 
     #[test]
+    fn what_another_has_written_is_not_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.jsonl");
+        let ours = Opened::open(&path).unwrap();
+        let (theirs, turn) = Opened::open(&path).unwrap().begin().unwrap();
+        theirs.append(b"{\"of\":\"another\"}\n").and_then(Opened::sync).unwrap();
+        drop(turn);
+        let (ours, turn) = ours.begin().unwrap();
+        assert!(
+            ours.file.try_clone().unwrap().try_lock().is_ok() && turn.is_some(),
+            "the turn is one of the open file"
+        );
+        assert!(matches!(
+            Opened { file: fs::File::open(&path).unwrap(), ..ours }.file.try_lock(),
+            Err(TryLockError::WouldBlock)
+        ));
+    }
+
+    #[test]
     fn a_moved_file_is_followed_by_a_new_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.jsonl");
         let first = Opened::open(&path).unwrap().append(b"1\n").and_then(Opened::sync).unwrap();
         fs::rename(&path, folder.path().join("out.jsonl.1")).unwrap();
-        Opened::follow(Some(first), &path).unwrap().unwrap().append(b"2\n").and_then(Opened::sync).unwrap();
+        Opened::follow(Some(first), &path).unwrap().append(b"2\n").and_then(Opened::sync).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"2\n");
         assert_eq!(fs::read(folder.path().join("out.jsonl.1")).unwrap(), b"1\n");
     }

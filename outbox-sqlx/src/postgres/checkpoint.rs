@@ -16,6 +16,7 @@ use super::address::Address;
 use super::connection::{CALL, Link, once, statement};
 use super::dead_letter;
 use super::fault::{fenced, store_error};
+use crate::claims::Claims;
 use crate::number::{partition_id, partition_of};
 use crate::refusal::{lost, overtaken};
 
@@ -37,13 +38,14 @@ pub(super) struct PgCheckpoints {
     link: Link,
     names: Names,
     save: SqlStr,
+    claims: Claims,
 }
 
 impl PgCheckpoints {
     pub(super) async fn open(address: &Address, names: &Names) -> Result<Self, StoreError> {
         let mut link = Link::open(address, CALL).await?;
         check_access(&mut link, names, Purpose::Relay).await?;
-        Ok(Self { link, names: names.clone(), save: statement(names, SAVE) })
+        Ok(Self { link, names: names.clone(), save: statement(names, SAVE), claims: Claims::default() })
     }
 
     fn sql(&self, sql: &'static str) -> SqlStr {
@@ -79,7 +81,7 @@ impl PgCheckpoints {
     /// Writes the entry with its letters; returns whether its checkpoints were written.
     async fn write_letters(&mut self, subscription: &str, entry: &Entry) -> Result<bool, StoreError> {
         let [record, park, forgive, back] = [RECORD, PARK, FORGIVE, RETURN].map(|sql| self.sql(sql));
-        let save = saved(&self.save, subscription, entry);
+        let save = saved(&self.save, subscription, entry, &self.claims);
         let write = async |connection: &mut PgConnection| {
             let mut tx = connection.begin().await?;
             if save.persistent(false).execute(&mut *tx).await?.rows_affected() < entry.checkpoints.len() as u64 {
@@ -106,7 +108,7 @@ impl PgCheckpoints {
 }
 
 /// The statement that moves checkpoints.
-fn saved<'q>(sql: &SqlStr, subscription: &'q str, entry: &Entry) -> Query<'q, Postgres, PgArguments> {
+fn saved<'q>(sql: &SqlStr, subscription: &'q str, entry: &Entry, claims: &Claims) -> Query<'q, Postgres, PgArguments> {
     let rows = || entry.checkpoints.iter();
     sqlx::query(sql.clone())
         .bind(subscription)
@@ -115,6 +117,7 @@ fn saved<'q>(sql: &SqlStr, subscription: &'q str, entry: &Entry) -> Query<'q, Po
         .bind(rows().map(|(_, checkpoint)| checkpoint.position).collect::<Vec<_>>())
         .bind(rows().map(|(_, checkpoint)| checkpoint.open.to_string()).collect::<Vec<_>>())
         .bind(rows().map(|(_, checkpoint)| checkpoint.proof_column()).collect::<Vec<_>>())
+        .bind(rows().map(|(held, _)| claims.of(subscription, held.partition)).collect::<Vec<_>>())
 }
 
 fn recorded<'q>(sql: &SqlStr, subscription: &'q str, letters: &[DeadLetter]) -> Query<'q, Postgres, PgArguments> {
@@ -147,6 +150,7 @@ impl Checkpoints for PgCheckpoints {
                 let epoch = held.iter().find(|each| each.partition == partition).map_or(0, |each| each.epoch);
                 return Err(fenced(subscription, epoch));
             }
+            self.claims.note(subscription, row).map_err(store_error)?;
         }
         let checkpoints = rows.iter().map(|row| checkpoint(subscription, row)).collect::<Result<_, _>>()?;
         let partitioning = self.look(subscription, &checkpoints).await?;
@@ -184,7 +188,7 @@ impl Checkpoints for PgCheckpoints {
 
     async fn save(&mut self, subscription: &str, entry: &Entry) -> Result<(), StoreError> {
         let written = if entry.is_bare() {
-            let done = self.link.run(CALL, saved(&self.save, subscription, entry)).await?;
+            let done = self.link.run(CALL, saved(&self.save, subscription, entry, &self.claims)).await?;
             done.rows_affected() == entry.checkpoints.len() as u64
         } else {
             self.write_letters(subscription, entry).await?

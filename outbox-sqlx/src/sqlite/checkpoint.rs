@@ -13,6 +13,7 @@ use sqlx::{Connection, Row, SqlStr};
 use super::connection::{BEGIN_WRITE, CALL, bounded, fenced, json_list, statement, store_error};
 use super::dead_letter;
 use super::partitions;
+use crate::claims::Claims;
 use crate::number::{partition_id, partition_of};
 use crate::refusal::{lost, overtaken};
 
@@ -36,6 +37,7 @@ const ALL: &str = outbox_core::sql::sqlite::CHECKPOINT_ALL;
 pub(super) struct SqliteCheckpoints {
     connection: SqliteConnection,
     names: Names,
+    claims: Claims,
 }
 
 /// What a claim found, or the epoch that is out of date.
@@ -45,7 +47,7 @@ impl SqliteCheckpoints {
     pub(super) async fn new(mut connection: SqliteConnection, names: &Names) -> Result<Self, StoreError> {
         // A checkpoint that a crash takes back would repeat events although no fault met them.
         bounded(CALL, sqlx::query("PRAGMA synchronous = FULL").execute(&mut connection)).await?;
-        Ok(Self { connection, names: names.clone() })
+        Ok(Self { connection, names: names.clone(), claims: Claims::default() })
     }
 
     fn sql(&self, sql: &'static str) -> SqlStr {
@@ -96,7 +98,8 @@ impl SqliteCheckpoints {
                 .bind(checkpoint.position)
                 .bind(checkpoint.open.to_string())
                 .bind(checkpoint.proof_column())
-                .bind(partition_id(*partition));
+                .bind(partition_id(*partition))
+                .bind(self.claims.of(subscription, *partition));
             if query.execute(&mut *tx).await?.rows_affected() == 0 {
                 return Ok(Err(*epoch));
             }
@@ -149,6 +152,9 @@ impl Checkpoints for SqliteCheckpoints {
             Ok(found) => found,
             Err(epoch) => return Err(fenced(subscription, epoch)),
         };
+        for row in &rows {
+            self.claims.note(subscription, row).map_err(store_error)?;
+        }
         let checkpoints = read(subscription, &rows)?;
         if let Some(position) = checkpoints.values().map(|each| each.position).min() {
             lost(subscription, position, floor, None).map_or(Ok(()), Err)?;

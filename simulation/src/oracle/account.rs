@@ -27,6 +27,8 @@ pub(crate) struct Account {
     /// Where it began.
     pub(super) start: Option<Checkpoint>,
     pub(crate) stored: BTreeMap<u32, Stored>,
+    /// The connection over which each row was claimed last.
+    pub(super) claimed_over: BTreeMap<u32, u64>,
     /// The positions of checkpoints that a relay was told are durable.
     pub(super) promised: BTreeMap<u32, Position>,
     /// How often the publisher got an event, but for those sent once more on purpose.
@@ -51,6 +53,7 @@ impl Account {
             partitioning: Partitioning::new(plan.partitions),
             start: None,
             stored: BTreeMap::new(),
+            claimed_over: BTreeMap::new(),
             promised: BTreeMap::new(),
             delivered: BTreeMap::new(),
             handed: BTreeSet::new(),

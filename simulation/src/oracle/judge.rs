@@ -16,7 +16,7 @@ use crate::process::{Moment, Process};
 
 impl Oracle {
     /// A claim succeeded.
-    pub(crate) fn claimed(&mut self, by: &Process, held: &[Held], claimed: &Claimed) {
+    pub(crate) fn claimed(&mut self, by: &Process, connection: u64, held: &[Held], claimed: &Claimed) {
         let now = by.now();
         let account = self.account(&by.subscription);
         if let Some(partitioning) = &claimed.partitioning {
@@ -30,6 +30,7 @@ impl Oracle {
                 accused = Some((Violation::StaleClaim, *partition, stored.epoch));
             }
             stored.epoch = stored.epoch.max(*epoch);
+            account.claimed_over.insert(*partition, connection);
             if stored.checkpoint.position < promised {
                 accused = Some((Violation::CheckpointLost, *partition, promised));
             }
@@ -48,7 +49,7 @@ impl Oracle {
     }
 
     /// An entry was written. The log tells what stood in it at that moment.
-    pub(crate) fn saved(&mut self, by: &Process, entry: &Entry, log: &Log) {
+    pub(crate) fn saved(&mut self, by: &Process, connection: u64, entry: &Entry, log: &Log) {
         let now = by.now();
         let account = self.account(&by.subscription);
         for letter in &entry.parked {
@@ -64,6 +65,8 @@ impl Oracle {
                 Some((Violation::StaleCheckpoint, checkpoint.position))
             } else if checkpoint.position < stored.checkpoint.position {
                 Some((Violation::WentBack, checkpoint.position))
+            } else if account.claimed_over.get(&held.partition).is_some_and(|over| *over != connection) {
+                Some((Violation::LateCheckpoint, checkpoint.position))
             } else {
                 account.passed_over(log, *held, &stored, checkpoint)
             };

@@ -1,7 +1,7 @@
 //! Keeps checkpoints and dead letters, in the memory that the conformance suite judges.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held};
 use outbox_core::dead_letter::{Queue, Taken};
@@ -16,15 +16,40 @@ use crate::trace::Step;
 use crate::world::{Line, Op, World, at_once, away};
 
 pub(super) struct SimCheckpoints {
-    pub(super) line: Line,
+    line: Line,
+    table: Table,
+}
+
+/// One connection's way to the rows, which knows its claims. Calls that were given up go over it too.
+#[derive(Clone)]
+struct Table {
+    number: u64,
+    rows: Arc<Mutex<Box<dyn Checkpoints>>>,
+}
+
+impl SimCheckpoints {
+    pub(super) fn new(line: Line) -> Result<Self, StoreError> {
+        let rows = Arc::new(Mutex::new(fresh(&line.world)?));
+        let mut state = line.world.state();
+        state.oracle.connections += 1;
+        let table = Table { number: state.oracle.connections, rows };
+        drop(state);
+        Ok(Self { line, table })
+    }
+}
+
+impl Table {
+    fn get(&self) -> MutexGuard<'_, Box<dyn Checkpoints>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[async_trait]
 impl Checkpoints for SimCheckpoints {
     async fn claim(&mut self, subscription: &str, held: &[Held]) -> Result<Claimed, StoreError> {
         let (world, process) = (self.line.world.clone(), self.line.process.clone());
-        let (subscription, held) = (subscription.to_owned(), held.to_vec());
-        self.line.call(Op::Claim, async move { claim(&world, &process, &subscription, &held) }).await
+        let (subscription, held, table) = (subscription.to_owned(), held.to_vec(), self.table.clone());
+        self.line.call(Op::Claim, async move { claim(&world, &process, &table, &subscription, &held) }).await
     }
 
     async fn found(&mut self, subscription: &str, partitions: u32, checkpoint: &Checkpoint) -> Result<(), StoreError> {
@@ -39,7 +64,7 @@ impl Checkpoints for SimCheckpoints {
             if account.stored.is_empty() {
                 account.found(partitions, &checkpoint);
             }
-            at_once(table(&world)?.found(&subscription, partitions, &checkpoint))
+            at_once(fresh(&world)?.found(&subscription, partitions, &checkpoint))
         };
         self.line.call(Op::Found, call).await
     }
@@ -50,31 +75,31 @@ impl Checkpoints for SimCheckpoints {
 
     async fn save(&mut self, subscription: &str, entry: &Entry) -> Result<(), StoreError> {
         let (world, process) = (self.line.world.clone(), self.line.process.clone());
-        let (subscription, written) = (subscription.to_owned(), entry.clone());
-        self.line.call(Op::Save, async move { save(&world, &process, &subscription, &written) }).await?;
+        let (subscription, written, table) = (subscription.to_owned(), entry.clone(), self.table.clone());
+        self.line.call(Op::Save, async move { save(&world, &process, &table, &subscription, &written) }).await?;
         self.line.world.state().oracle.promised(&self.line.process, entry);
         Ok(())
     }
 
     async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
         let (world, subscription) = (self.line.world.clone(), subscription.to_owned());
-        self.line.call(Op::Recorded, async move { at_once(table(&world)?.recorded(&subscription)) }).await
+        self.line.call(Op::Recorded, async move { at_once(fresh(&world)?.recorded(&subscription)) }).await
     }
 
     async fn queues(&mut self, subscription: &str) -> Result<Vec<Queue>, StoreError> {
         let (world, subscription) = (self.line.world.clone(), subscription.to_owned());
-        self.line.call(Op::Queues, async move { at_once(table(&world)?.queues(&subscription)) }).await
+        self.line.call(Op::Queues, async move { at_once(fresh(&world)?.queues(&subscription)) }).await
     }
 
     async fn take(&mut self, subscription: &str, queue: &Queue, letters: u32, bytes: u64) -> Result<Taken, StoreError> {
         let (world, subscription, queue) = (self.line.world.clone(), subscription.to_owned(), queue.clone());
         let call = async move {
-            let mut taken = at_once(table(&world)?.take(&subscription, &queue, letters, bytes))?;
+            let mut taken = at_once(fresh(&world)?.take(&subscription, &queue, letters, bytes))?;
             if world.has(Mutant::RequeueAtTail) && taken.letters.len() > 1 {
                 let first = taken.letters.remove(0).row.position();
                 taken.more = true;
                 let entry = Entry { returned: vec![first], ..Entry::default() };
-                at_once(table(&world)?.save(&subscription, &entry))?;
+                at_once(fresh(&world)?.save(&subscription, &entry))?;
             }
             Ok(taken)
         };
@@ -83,12 +108,12 @@ impl Checkpoints for SimCheckpoints {
 
     async fn lowest(&mut self, subscription: &str) -> Result<BTreeMap<u32, Position>, StoreError> {
         let (world, subscription) = (self.line.world.clone(), subscription.to_owned());
-        self.line.call(Op::Lowest, async move { at_once(table(&world)?.lowest(&subscription)) }).await
+        self.line.call(Op::Lowest, async move { at_once(fresh(&world)?.lowest(&subscription)) }).await
     }
 
     async fn ask_partitions(&mut self, subscription: &str, partitions: u32) -> Result<bool, StoreError> {
         let (world, subscription) = (self.line.world.clone(), subscription.to_owned());
-        let call = async move { at_once(table(&world)?.ask_partitions(&subscription, partitions)) };
+        let call = async move { at_once(fresh(&world)?.ask_partitions(&subscription, partitions)) };
         self.line.call(Op::AskPartitions, call).await
     }
 
@@ -103,7 +128,8 @@ impl Checkpoints for SimCheckpoints {
     }
 }
 
-fn table(world: &World) -> Result<Box<dyn Checkpoints>, StoreError> {
+/// A way to the rows that has claimed nothing.
+fn fresh(world: &World) -> Result<Box<dyn Checkpoints>, StoreError> {
     at_once(world.memory.checkpoints())
 }
 
@@ -118,77 +144,113 @@ fn under_stored_epochs(world: &World, subscription: &str, held: Held) -> Held {
     Held { epoch: stored.unwrap_or(held.epoch), ..held }
 }
 
-fn claim(world: &World, process: &Process, subscription: &str, held: &[Held]) -> Result<Claimed, StoreError> {
-    let mut table = table(world)?;
-    let mut outcome = at_once(table.claim(subscription, held));
+fn claim(
+    world: &World,
+    process: &Process,
+    table: &Table,
+    subscription: &str,
+    held: &[Held],
+) -> Result<Claimed, StoreError> {
+    let mut outcome = at_once(table.get().claim(subscription, held));
     if world.has(Mutant::ForgetEpochOfClaim) && is_fenced(&outcome) {
         let held: Vec<_> = held.iter().map(|held| under_stored_epochs(world, subscription, *held)).collect();
-        outcome = at_once(table.claim(subscription, &held));
+        outcome = at_once(table.get().claim(subscription, &held));
     }
     let mut claimed = outcome?;
     let mut state = world.state();
-    state.oracle.claimed(process, held, &claimed);
+    state.oracle.claimed(process, table.number, held, &claimed);
     if world.has(Mutant::HoleLostOnRestart) {
         claimed.checkpoints.values_mut().for_each(|checkpoint| checkpoint.open = PositionSet::new());
     }
     Ok(claimed)
 }
 
-fn save(world: &Arc<World>, process: &Arc<Process>, subscription: &str, entry: &Entry) -> Result<(), StoreError> {
-    let outcome = write(world, process, subscription, entry);
+fn save(
+    world: &Arc<World>,
+    process: &Arc<Process>,
+    table: &Table,
+    subscription: &str,
+    entry: &Entry,
+) -> Result<(), StoreError> {
+    let outcome = write(world, process, table, subscription, entry);
     if !is_fenced(&outcome) {
         return outcome;
     }
     let older = |(held, _): &(Held, Checkpoint)| under_stored_epochs(world, subscription, *held).epoch > held.epoch;
     let is_stale = entry.checkpoints.iter().any(older);
+    let is_lower = entry.checkpoints.iter().any(|(held, checkpoint)| {
+        let mut state = world.state();
+        let stored = state.oracle.account(subscription).stored.get(&held.partition);
+        stored.is_some_and(|stored| stored.checkpoint.position > checkpoint.position)
+    });
+    if world.has(Mutant::ForgetClaim) && !is_stale && !is_lower {
+        write_anew(world, subscription, entry)?;
+        note_saved(world, process, table.number, entry);
+        return Ok(());
+    }
     if world.has(Mutant::ForgetEpochOfCheckpoint) && is_stale {
         let renamed = |(held, checkpoint): &(Held, Checkpoint)| {
             (under_stored_epochs(world, subscription, *held), checkpoint.clone())
         };
         let forced = Entry { checkpoints: entry.checkpoints.iter().map(renamed).collect(), ..entry.clone() };
-        at_once(table(world)?.save(subscription, &forced))?;
-        note_saved(world, process, entry);
+        write_anew(world, subscription, &forced)?;
+        note_saved(world, process, table.number, entry);
         return Ok(());
     }
     if world.has(Mutant::ForgetEpochOfLetters) && is_stale && !entry.is_bare() {
-        at_once(table(world)?.save(subscription, &Entry { checkpoints: Vec::new(), ..entry.clone() }))?;
+        at_once(fresh(world)?.save(subscription, &Entry { checkpoints: Vec::new(), ..entry.clone() }))?;
         world.state().oracle.letters_written(process, entry);
     }
-    if world.has(Mutant::DropLowerPosition) && !is_stale {
-        note_saved(world, process, entry);
+    if world.has(Mutant::DropLowerPosition) && !is_stale && is_lower {
+        note_saved(world, process, table.number, entry);
         return Ok(());
     }
     outcome
 }
 
+/// Writes an entry under a claim of its own.
+fn write_anew(world: &World, subscription: &str, entry: &Entry) -> Result<(), StoreError> {
+    let held: Vec<_> = entry.checkpoints.iter().map(|(held, _)| *held).collect();
+    let mut table = fresh(world)?;
+    at_once(table.claim(subscription, &held))?;
+    at_once(table.save(subscription, entry))
+}
+
 /// Writes an entry as it is to be written, but for the mutants that leave something of it out.
-fn write(world: &Arc<World>, process: &Arc<Process>, subscription: &str, entry: &Entry) -> Result<(), StoreError> {
+fn write(
+    world: &Arc<World>,
+    process: &Arc<Process>,
+    table: &Table,
+    subscription: &str,
+    entry: &Entry,
+) -> Result<(), StoreError> {
     if world.has(Mutant::ConfirmUnwritten) && world.state().chance.u32(..10) == 0 {
         return Ok(());
     }
     if !world.has(Mutant::ParkOutside) || entry.parked.is_empty() {
-        at_once(table(world)?.save(subscription, entry))?;
-        note_saved(world, process, entry);
+        at_once(table.get().save(subscription, entry))?;
+        note_saved(world, process, table.number, entry);
         return Ok(());
     }
     let bare = Entry { checkpoints: entry.checkpoints.clone(), ..Entry::default() };
     let letters = Entry { checkpoints: Vec::new(), ..entry.clone() };
-    at_once(table(world)?.save(subscription, &bare))?;
-    note_saved(world, process, &bare);
+    at_once(table.get().save(subscription, &bare))?;
+    note_saved(world, process, table.number, &bare);
     let (world, process, subscription) = (world.clone(), process.clone(), subscription.to_owned());
+    let number = table.number;
     tokio::spawn(async move {
         pass(1).await;
         if !process.is_dead()
-            && let Ok(mut table) = table(&world)
+            && let Ok(mut table) = fresh(&world)
             && table.save(&subscription, &letters).await.is_ok()
         {
-            note_saved(&world, &process, &letters);
+            note_saved(&world, &process, number, &letters);
         }
     });
     Ok(())
 }
 
-fn note_saved(world: &World, process: &Process, entry: &Entry) {
+fn note_saved(world: &World, process: &Process, connection: u64, entry: &Entry) {
     let mut guard = world.state();
     let state = &mut *guard;
     for (held, checkpoint) in &entry.checkpoints {
@@ -198,11 +260,11 @@ fn note_saved(world: &World, process: &Process, entry: &Entry) {
     for letter in &entry.parked {
         state.trace.note(process.now(), process.number, Step::Park(letter.event.position));
     }
-    state.oracle.saved(process, entry, &state.log);
+    state.oracle.saved(process, connection, entry, &state.log);
 }
 
 fn repartition(world: &World, process: &Process, subscription: &str) -> Result<Change, StoreError> {
-    let mut table = table(world)?;
+    let mut table = fresh(world)?;
     let before = at_once(table.claim(subscription, &[]))?.partitioning;
     let changed = at_once(table.repartition(subscription))?;
     let after = at_once(table.claim(subscription, &[]))?.partitioning;
@@ -235,5 +297,5 @@ fn skip_the_slowest(world: &World, subscription: &str) -> Result<(), StoreError>
     let rows =
         status.subscriptions.into_iter().filter(|each| each.name == subscription).flat_map(|each| each.partitions);
     let held = rows.map(|row| (Held { partition: row.partition, epoch: row.epoch }, fastest.clone()));
-    at_once(table(world)?.save(subscription, &Entry { checkpoints: held.collect(), ..Entry::default() }))
+    write_anew(world, subscription, &Entry { checkpoints: held.collect(), ..Entry::default() })
 }

@@ -54,12 +54,37 @@ pub async fn a_checkpoint_comes_back_as_it_was_written<B: Backend>(backend: &B) 
     assert_eq!(writer.claim_one("s", 1).await.unwrap(), None);
     let (first, second) = (at(10), at(20));
     writer.create("s", 1, &first).await.unwrap();
-    assert_eq!(checkpoints(backend).await.claim_one("s", 1).await.unwrap(), Some(first));
+    writer.save_one("s", 1, &first).await.unwrap();
+    assert_eq!(writer.claim_one("s", 1).await.unwrap(), Some(first));
     writer.save_one("s", 1, &second).await.unwrap();
-    assert_eq!(checkpoints(backend).await.claim_one("s", 1).await.unwrap(), Some(second));
+    let mut writer = checkpoints(backend).await;
+    assert_eq!(writer.claim_one("s", 1).await.unwrap(), Some(second));
     let bare = Checkpoint { position: 20, ..Checkpoint::default() };
     writer.save_one("s", 1, &bare).await.unwrap();
     assert_eq!(writer.claim_one("s", 1).await.unwrap(), Some(bare), "open positions close without a new position");
+}
+
+/// As one that a slow network brings after its sender has opened another connection and written what is newer.
+pub async fn a_write_that_was_given_up_changes_nothing_after_the_next_claim<B: Backend>(backend: &B) {
+    let (mut stuck, mut next) = (checkpoints(backend).await, checkpoints(backend).await);
+    stuck.found("s", 2, &Checkpoint::default()).await.unwrap();
+    let held = [Held { partition: 0, epoch: 1 }, Held { partition: 1, epoch: 1 }];
+    let entry = |checkpoint: &Checkpoint| Entry {
+        checkpoints: held.iter().map(|held| (*held, checkpoint.clone())).collect(),
+        ..Entry::default()
+    };
+    stuck.claim("s", &held).await.unwrap();
+    stuck.save("s", &entry(&at(20))).await.unwrap();
+    next.claim("s", &held).await.unwrap();
+    let done = Checkpoint { position: 20, ..Checkpoint::default() };
+    next.save("s", &entry(&done)).await.unwrap();
+
+    fenced(stuck.save("s", &entry(&at(20))).await);
+    let mut stuck = checkpoints(backend).await;
+    fenced(stuck.save("s", &entry(&at(30))).await);
+    next.save("s", &entry(&done)).await.unwrap();
+    let claimed = next.claim("s", &held).await.unwrap().checkpoints;
+    assert_eq!(claimed.into_values().collect::<Vec<_>>(), [done.clone(), done]);
 }
 
 pub async fn the_first_checkpoint_stays<B: Backend>(backend: &B) {

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use outbox_core::{Names, Store, StoreErrorKind};
+use outbox_core::lease::Claim;
+use outbox_core::source::Row;
+use outbox_core::{Filter, Names, Start, Store, StoreErrorKind};
 use outbox_relay::RelayError;
 use outbox_sqlx::PgStore;
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::continuity::is_continuity;
-use super::log::{drain, event, numbered, relay, subscription, write};
+use super::log::{SUBSCRIPTION, drain, event, everything, numbered, read, relay, subscription, write};
 use super::postgres::Postgres;
 use super::sink::Sink;
 use super::waiting::{eventually, within};
@@ -27,6 +32,46 @@ pub async fn short_timeouts_of_the_database_do_no_harm(backend: &Postgres) {
     let sink = Sink::new();
     drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
     assert_eq!(sink.by_key(), numbered(&["a", "b"], 1, 20));
+}
+
+/// Leases, ages and times are moments, whatever the sessions of relays, writers and operators call them.
+pub async fn a_time_zone_changes_nothing(backend: &Postgres) {
+    let (sink, start) = (Sink::new(), OffsetDateTime::now_utc() - time::Duration::minutes(1));
+    for (n, zone) in (1..).zip(["Pacific/Kiritimati", "Etc/GMT+12"]) {
+        let sql = format!("EXECUTE format('ALTER DATABASE %I SET timezone = ''{zone}''', current_database())");
+        backend.admin(&format!("DO $$ BEGIN {sql}; END $$")).await;
+        let a = relay(backend.store()).subscription(subscription(sink.clone())).start().await.unwrap();
+        write_over_a_new_session(backend, n).await;
+        sink.until_taken(n).await;
+        // Fourteen hours off, this lease would have ended, or the events before it would not be there yet.
+        let store = backend.store();
+        let claim = store.leases().await.unwrap().acquire_one(&nobody(), SUBSCRIPTION, Duration::from_mins(1)).await;
+        assert!(
+            matches!(claim, Ok(Claim::Taken { expires_in, .. }) if expires_in < Duration::from_mins(1)),
+            "{claim:?}"
+        );
+        let since = Filter { since: Some(start), ..Filter::default() };
+        assert_eq!(events_of(&read(backend, &since, &everything()).await.rows), n);
+        let until = Filter { until: Some(start), ..Filter::default() };
+        assert_eq!(events_of(&read(backend, &until, &everything()).await.rows), 0);
+        let since = Start::Time(start);
+        let begin = store.source(&Filter::default()).await.unwrap().locate(since).await.unwrap();
+        assert_eq!(begin.0, 0);
+        within("the relay to stop", a.stop()).await.unwrap();
+    }
+    assert!(sink.taken().iter().all(|event| event.occurred_at > start), "{:?}", sink.taken());
+}
+
+fn events_of(rows: &[Row]) -> usize {
+    rows.iter().filter(|row| matches!(row, Row::Event(_))).count()
+}
+
+/// The sessions of the pool began before the setting.
+async fn write_over_a_new_session(backend: &Postgres, n: usize) {
+    let mut session = PgConnection::connect_with(backend.writer()).await.unwrap();
+    let payload = format!("{{\"n\":{n}}}");
+    let insert = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'k', $1)";
+    sqlx::query(insert).bind(payload).execute(&mut session).await.unwrap();
 }
 
 /// A database that is read-only for a while is waited for.

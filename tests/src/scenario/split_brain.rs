@@ -17,7 +17,7 @@ use self::owners::Owners;
 use super::{Plan, figures, pause};
 use crate::database::Database;
 use crate::load::SteadyLoad;
-use crate::output;
+use crate::output::{self, Tail};
 use crate::relay_process::{Relay, RelayProcess, WINDOW};
 use crate::verdict::Verdict;
 
@@ -79,6 +79,43 @@ pub async fn split_brain(database: &Database, folder: &Path, plan: &Plan, partit
         seed: plan.load.seed,
         wall: start.elapsed(),
         notes,
+    })
+}
+
+/// Stops a relay after it looked at its lease and before it hands events over, for longer than the lease. No look at any clock
+/// can help there: what it had in hand is handed over once more, behind what its successor published, and moves nothing.
+///
+/// # Errors
+///
+/// When the load breaks down, or a relay does not do its part.
+pub async fn held_up_before_a_call(database: &Database, folder: &Path, plan: &Plan) -> Result<Verdict> {
+    let start = Instant::now();
+    let relay = Relay::new(database, folder).with(&["--lease", "1s", "--metrics", "off"]);
+    relay.migrate().await?;
+    let load = SteadyLoad::start(database, plan.load.seed, plan.load.keys, RATE).await?;
+    let stopping = relay.in_environment([("OUTBOX_FAILPOINT", "before_publish:20:stop".to_owned())]);
+    let mut first = stopping.called(CREW[0]).spawn()?;
+    first.until_held_up().await?;
+    let mut published = Tail::from_end(relay.output());
+    let second = relay.called(CREW[1]).spawn()?;
+    // All that the first had in hand is behind it then.
+    published.wait_for_lines(usize::try_from(WINDOW)?, plan.publish_within).await?;
+    first.go_on()?;
+    Tail::from_start(stopping.called(CREW[0]).log()).wait_for("lost to another relay", plan.publish_within).await?;
+    let truth = load.finish().await?;
+    first.stop().await?;
+    second.stop().await?;
+    relay.drain().await?;
+    let findings = output::read(relay.output())?.judge(&truth);
+    Ok(Verdict {
+        name: "split brain: a relay stopped between its look at the lease and its call",
+        faults: 1,
+        survived: 1,
+        notes: figures(plan, &truth, &findings),
+        findings,
+        bound: WINDOW,
+        seed: plan.load.seed,
+        wall: start.elapsed(),
     })
 }
 

@@ -90,6 +90,14 @@ async fn relays_that_were_away_past_their_leases_move_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_relay_held_up_before_a_call_repeats_and_moves_nothing() {
+    let (owned, folder) = (Owned::on_shared_server().await.unwrap(), tempfile::tempdir().unwrap());
+    let verdict = scenario::held_up_before_a_call(owned.database(), folder.path(), &plan(0, 1, 0)).await.unwrap();
+    assert_clean(&verdict);
+    assert!(verdict.findings.repeated > 0, "it was not stopped between the look and the call: {verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_network_with_every_fault_loses_nothing() {
     let (owned, folder) = (Owned::on_shared_server().await.unwrap(), tempfile::tempdir().unwrap());
     let verdict = scenario::network(owned.database(), folder.path(), &plan(0, 15, 0)).await.unwrap();

@@ -15,6 +15,8 @@ use crate::partition::{Asked, Change, Partitioning};
 /// The checkpoints of a [`MemoryStore`].
 pub(super) struct MemoryCheckpoints {
     pub(super) store: MemoryStore,
+    /// Which claim of each row a write follows; one that was made and not claimed yet has 0.
+    pub(super) claims: BTreeMap<(String, u32), u64>,
 }
 
 impl Tables {
@@ -57,7 +59,7 @@ impl Tables {
         self.checkpoints.retain(|(name, _), _| name != subscription);
         self.leases.retain(|(name, _), _| name != subscription);
         for partition in 0..count {
-            let stored = StoredCheckpoint { epoch, checkpoint: checkpoint.clone() };
+            let stored = StoredCheckpoint { epoch, claims: 0, checkpoint: checkpoint.clone() };
             self.checkpoints.insert((subscription.to_owned(), partition), stored);
         }
         self.partitionings.insert(subscription.to_owned(), changed);
@@ -76,6 +78,8 @@ impl Checkpoints for MemoryCheckpoints {
         for held in held {
             if let Some(stored) = tables.fence(subscription, *held)? {
                 stored.epoch = held.epoch;
+                stored.claims += 1;
+                self.claims.insert((subscription.to_owned(), held.partition), stored.claims);
                 checkpoints.insert(held.partition, stored.checkpoint.clone());
             }
         }
@@ -84,10 +88,10 @@ impl Checkpoints for MemoryCheckpoints {
 
     async fn found(&mut self, subscription: &str, partitions: u32, checkpoint: &Checkpoint) -> Result<(), StoreError> {
         let mut tables = self.store.tables();
-        if tables.partitioning(subscription).is_none() {
+        if tables.checkpoints_of(subscription).is_empty() {
             tables.partitionings.insert(subscription.to_owned(), Partitioning::new(partitions));
             for partition in 0..partitions {
-                let stored = StoredCheckpoint { epoch: 0, checkpoint: checkpoint.clone() };
+                let stored = StoredCheckpoint { epoch: 0, claims: 0, checkpoint: checkpoint.clone() };
                 tables.checkpoints.insert((subscription.to_owned(), partition), stored);
             }
         }
@@ -104,22 +108,23 @@ impl Checkpoints for MemoryCheckpoints {
         if tables.leases.get(&row).is_some_and(|lease| lease.epoch > epoch) {
             return Err(fenced(reader, epoch));
         }
-        tables.checkpoints.insert(row, StoredCheckpoint { epoch, checkpoint: checkpoint.clone() });
+        tables.checkpoints.insert(row, StoredCheckpoint { epoch, claims: 0, checkpoint: checkpoint.clone() });
         Ok(())
     }
 
     async fn save(&mut self, subscription: &str, entry: &Entry) -> Result<(), StoreError> {
         let now = self.store.database.clock.time_of_day();
         let mut tables = self.store.tables();
+        let claims = |held: &Held| self.claims.get(&(subscription.to_owned(), held.partition)).copied().unwrap_or(0);
         for (held, checkpoint) in &entry.checkpoints {
             match tables.fence(subscription, *held)? {
-                Some(stored) if stored.checkpoint.position <= checkpoint.position => {}
+                Some(stored) if stored.claims == claims(held) && stored.checkpoint.position <= checkpoint.position => {}
                 _ => return Err(fenced(subscription, held.epoch)),
             }
         }
-        for (Held { partition, epoch }, checkpoint) in &entry.checkpoints {
-            let stored = StoredCheckpoint { epoch: *epoch, checkpoint: checkpoint.clone() };
-            tables.checkpoints.insert((subscription.to_owned(), *partition), stored);
+        for (held, checkpoint) in &entry.checkpoints {
+            let stored = StoredCheckpoint { epoch: held.epoch, claims: claims(held), checkpoint: checkpoint.clone() };
+            tables.checkpoints.insert((subscription.to_owned(), held.partition), stored);
         }
         tables.write_letters(subscription, entry, now);
         Ok(())

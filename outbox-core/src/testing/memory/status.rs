@@ -108,7 +108,7 @@ impl Tables {
             let lease =
                 self.leases.get(&(name.to_owned(), *partition)).filter(|lease| lease.expires_at > now.since_boot);
             let owner = lease.and_then(|lease| self.relays.get(&lease.relay_id)).map(|known| known.relay.name.clone());
-            let StoredCheckpoint { epoch, checkpoint } = stored;
+            let StoredCheckpoint { epoch, checkpoint, .. } = stored;
             let open = checkpoint.open.to_string();
             PartitionStatus { partition: *partition, owner, epoch: *epoch, position: checkpoint.position, open }
         };

@@ -1,5 +1,7 @@
 //! The memory as a database.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
@@ -39,7 +41,7 @@ impl Store for MemoryStore {
     }
 
     async fn checkpoints(&self) -> Result<Box<dyn Checkpoints>, StoreError> {
-        Ok(Box::new(MemoryCheckpoints { store: self.clone() }))
+        Ok(Box::new(MemoryCheckpoints { store: self.clone(), claims: BTreeMap::new() }))
     }
 
     async fn leases(&self) -> Result<Box<dyn Leases>, StoreError> {
