@@ -275,6 +275,13 @@ pub trait Desk: Send {
     ///
     /// [`StoreError`] as for [`Desk::letters`].
     async fn pause(&mut self, subscription: &str, note: Option<&str>) -> Result<bool, StoreError>;
+
+    /// Whether a relay works the subscription and has not said that it is paused.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`Desk::letters`].
+    async fn is_at_work(&mut self, subscription: &str) -> Result<bool, StoreError>;
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl CloudEvents {
         out.extend_from_slice(format!(r#","sequence":"{:020}""#, event.position).as_bytes());
         field(out, "datacontenttype", content_type);
         data(event, content_type, out)?;
-        optional(out, "subject", event.aggregate_type.as_deref());
+        optional(out, "subject", event.aggregate_type.as_deref().filter(|name| !name.is_empty()));
         optional(out, "operation", event.operation.map(crate::Operation::as_str));
         optional(out, "tenantid", event.tenant_id.as_deref());
         optional(out, "actor", event.actor.as_deref());

@@ -70,6 +70,7 @@ pub mod postgres {
         CONTINUITY_READERS = "continuity_readers",
         CONTINUITY_SET = "continuity_set",
         CONTINUITY_SET_BACK = "continuity_set_back",
+        DESK_AT_WORK = "desk_at_work",
         DESK_COPY = "desk_copy",
         DESK_DECIDE = "desk_decide",
         DESK_KNOWN = "desk_known",
@@ -185,6 +186,7 @@ pub mod sqlite {
         CONTINUITY_READERS = "continuity_readers",
         CONTINUITY_SET = "continuity_set",
         CONTINUITY_SET_BACK = "continuity_set_back",
+        DESK_AT_WORK = "desk_at_work",
         DESK_COPY = "desk_copy",
         DESK_DECIDE = "desk_decide",
         DESK_KNOWN = "desk_known",
@@ -302,6 +304,15 @@ mod tests {
         (sqlite::SOURCE_READ, sqlite::SOURCE_FILTER),
         (sqlite::CHANGELOG_STATS, sqlite::SOURCE_FILTER),
     ];
+
+    /// A database of another encoding takes the comments too.
+    #[test]
+    fn what_makes_the_tables_is_plain_ascii() {
+        use crate::schema;
+        for sql in [schema::POSTGRES, schema::SQLITE, postgres::ROLES, postgres::WAKE_TRIGGER] {
+            assert!(sql.is_ascii(), "{:?}", sql.chars().find(|c| !c.is_ascii()));
+        }
+    }
 
     #[test]
     fn all_speak_of_one_channel() {

@@ -6,10 +6,15 @@
 //!
 //! See [`outbox_core::dead_letter`] for the states.
 
+use std::time::{Duration, Instant};
+
 use outbox_core::dead_letter::{Decision, Desk, Letter, State};
 use outbox_core::{Payload, Position, Store, StoreError};
 
 use crate::failpoint::{self, Failpoint};
+
+/// How often is looked whether relays have noticed a pause.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Which letters somebody means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,6 +190,28 @@ pub async fn pause(store: &dyn Store, subscription: &str, by: &By) -> Result<boo
     let said = [&by.actor, &by.reason].into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(": ");
     let note = if said.is_empty() { "nobody said who or why" } else { &said };
     Ok(desk.pause(subscription, Some(note)).await?)
+}
+
+/// Waits until every relay at work has said that the subscription is paused: then none of them hands anything over. Each does
+/// with its next heartbeat, a third of its lease later at most; one that is gone is waited for until its lease has ended.
+///
+/// # Errors
+///
+/// [`DecisionError::Late`] where one has not within this time; [`DecisionError::Store`].
+#[expect(clippy::disallowed_methods, reason = "what another process writes into the database sends no signal")]
+pub async fn until_paused(store: &dyn Store, subscription: &str, at_most: Duration) -> Result<(), DecisionError> {
+    let start = Instant::now();
+    let mut desk = store.desk().await?;
+    while desk.is_at_work(subscription).await? {
+        if start.elapsed() > at_most {
+            return Err(DecisionError::Late(format!(
+                "`{subscription}` is paused in the database, and a relay has not noticed within {at_most:?}; it does with its next \
+                 heartbeat, see `outbox-relay status`"
+            )));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 /// Lets a paused subscription go on; returns whether it was paused.

@@ -180,6 +180,7 @@ mod armed {
     use std::pin::pin;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
 
     use rustix::process::{Signal, getpid, kill_process};
 
@@ -213,7 +214,17 @@ mod armed {
         if armed.left.fetch_sub(1, Ordering::SeqCst) == 1 {
             // Nothing is written: whoever set the variable sees the signal that met the process.
             let _ = kill_process(getpid(), armed.signal);
+            stand_still();
         }
+    }
+
+    /// A signal to a process may meet another thread first, and this one would go on for a moment.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the process is about to be stopped or ended, by a signal on its way"
+    )]
+    fn stand_still() {
+        std::thread::sleep(Duration::from_millis(100));
     }
 
     /// Ends the process once the future has begun to wait, if the variable says so: what it has to say is on its way.

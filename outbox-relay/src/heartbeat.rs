@@ -139,9 +139,9 @@ impl Heartbeat {
             none => none.insert(self.store.leases().await?),
         };
         let roster = self.renew(leases.as_mut()).await?;
-        let mut gained = false;
+        let (mut gained, mut paused) = (false, false);
         for seat in self.seats.iter().filter(|seat| seat.shares()) {
-            seat.follow(&roster.rules);
+            paused |= seat.follow(&roster.rules);
             let plan = self.plan(seat, &roster)?;
             seat.keep(&plan.keep);
             let idle = seat.idle();
@@ -153,8 +153,8 @@ impl Heartbeat {
             gained |= self.take(leases.as_mut(), seat, &plan.take).await?;
             Self::report_waiting(seat, &roster);
         }
-        // Trust begins with a renewal of all there is.
-        if gained { self.renew(leases.as_mut()).await.map(drop) } else { Ok(()) }
+        // Trust begins with a renewal of all there is, and whoever paused a subscription waits to be told.
+        if gained || paused { self.renew(leases.as_mut()).await.map(drop) } else { Ok(()) }
     }
 
     /// What to do about one subscription: nothing is taken and all handed over while the number of partitions changes.

@@ -190,15 +190,22 @@ impl Seat {
         *self.changing.borrow()
     }
 
-    /// Notes what operators said of the subscription, by the rows that rule it.
-    pub(crate) fn follow(&self, rules: &BTreeMap<String, String>) {
+    /// Notes what operators said of the subscription, by the rows that rule it; returns whether it is paused since then. From now
+    /// on no call is made, so the next report may say so.
+    pub(crate) fn follow(&self, rules: &BTreeMap<String, String>) -> bool {
         let rule = |kind: &str| rules.get(&format!("{kind}{}", self.subscription)).cloned();
         let orders = Orders { paused: rule(PAUSED).filter(|note| !note.is_empty()), letters: rule(LETTERS) };
+        let was_paused = self.is_paused();
         self.orders.send_if_modified(|before| {
             let changed = *before != orders;
             *before = orders;
             changed
         });
+        let is_news = self.is_paused() && !was_paused;
+        if is_news {
+            self.report(|report| report.state = "paused".into());
+        }
+        is_news
     }
 
     pub(crate) fn orders(&self) -> watch::Receiver<Orders> {

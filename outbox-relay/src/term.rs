@@ -144,8 +144,11 @@ pub(crate) async fn run(
             mandate.seat.vacate();
             return Ok(End::Reshaped);
         }
-        Err(error) if error.kind() == StoreErrorKind::Fenced => return Ok(End::Lost),
-        Err(error) => return Err(RelayError::Store(error)),
+        Err(Refusal::Start(error)) => {
+            return Err(RelayError::Configuration(format!("subscription `{}`: {error}", mandate.subscription.name)));
+        }
+        Err(Refusal::Store(error)) if error.kind() == StoreErrorKind::Fenced => return Ok(End::Lost),
+        Err(Refusal::Store(error)) => return Err(RelayError::Store(error)),
     };
     let clock = mandate.settings.clock.as_ref();
     if mandate.seat.is_paused() || term.dispatch.cap().is_some() {
@@ -213,9 +216,22 @@ async fn poll_if_some<T>(slot: &mut Option<Boxed<T>>) -> T {
     }
 }
 
+/// Why a term does not begin.
+enum Refusal {
+    /// The log has no such place as the new subscription is to start at.
+    Start(StoreError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl<'m> Term<'m> {
     /// Loads the checkpoints under the new epochs, or makes the first ones; `None` where nothing is to be worked.
-    async fn open(mandate: &'m Mandate, held: &[Held]) -> Result<Option<Self>, StoreError> {
+    async fn open(mandate: &'m Mandate, held: &[Held]) -> Result<Option<Self>, Refusal> {
         let Subscription { name, filter, strict_order, retry, publisher, .. } = &mandate.subscription;
         let mut reader = Reader::new(mandate.store.clone(), filter.clone()).remembering(mandate.memory.clone());
         // Before anything is written: a database that was set back gave these leases, and its checkpoints fit its log.
@@ -429,11 +445,15 @@ impl<'m> Term<'m> {
 }
 
 /// Makes the first checkpoints, at the place where the subscription is to begin.
-async fn found(mandate: &Mandate, reader: &mut Reader, ledger: &mut Ledger) -> Result<(), StoreError> {
-    let (position, open) = reader.locate(mandate.subscription.start).await?;
+async fn found(mandate: &Mandate, reader: &mut Reader, ledger: &mut Ledger) -> Result<(), Refusal> {
+    let located = reader.locate(mandate.subscription.start).await;
+    let (position, open) = located.map_err(|error| match error.kind() {
+        StoreErrorKind::Precondition => Refusal::Start(error),
+        _ => Refusal::Store(error),
+    })?;
     // As every later one is written: otherwise the next would seem to go back.
     let checkpoint = Checkpoint { position, open, events: Vec::new() }.trimmed();
-    ledger.found(mandate.seat.partitions_at_first(), &checkpoint).await
+    Ok(ledger.found(mandate.seat.partitions_at_first(), &checkpoint).await?)
 }
 
 /// Nobody knows what became of the call, and no event is to blame.

@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(1);
 /// acknowledged. A file that was moved away or removed, as log rotation does, is followed by a new one of the old name.
 ///
 /// Several relays may write to one file: each batch is written under a lock of the file (`flock`), which the system gives back
-/// when a process ends.
+/// when a process ends. One that is stopped in the midst of a batch holds the others up until it goes on or ends.
 #[derive(Debug)]
 pub struct File {
     path: PathBuf,
@@ -86,7 +86,10 @@ impl Publisher for File {
         let path = self.path.clone();
         let file = self.opened.clone().lock_owned().await;
         let opened = blocking(file, move |_| Opened::open(&path).map(Some)).await;
-        opened.map_err(|error| self.error(PublishErrorKind::Misconfigured, error))?;
+        opened.map_err(|error| {
+            let passes = error.kind() == io::ErrorKind::TimedOut;
+            self.error(if passes { PublishErrorKind::Unavailable } else { PublishErrorKind::Misconfigured }, error)
+        })?;
         self.envelope.get_or_init(|| CloudEvents::new(&origin.source));
         Ok(())
     }

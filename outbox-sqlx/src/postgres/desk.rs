@@ -23,6 +23,7 @@ const DECIDE: &str = outbox_core::sql::postgres::DESK_DECIDE;
 const KNOWN: &str = outbox_core::sql::postgres::DESK_KNOWN;
 const LETTERS: &str = outbox_core::sql::postgres::DESK_LETTERS;
 const PARK: &str = outbox_core::sql::postgres::CHECKPOINT_PARK;
+const AT_WORK: &str = outbox_core::sql::postgres::DESK_AT_WORK;
 const PAUSE: &str = outbox_core::sql::postgres::DESK_PAUSE;
 const REPLAYING: &str = outbox_core::sql::postgres::DESK_REPLAYING;
 const RESUME: &str = outbox_core::sql::postgres::DESK_RESUME;
@@ -113,6 +114,11 @@ impl Desk for PgDesk {
             None => sqlx::query(statement(&self.names, RESUME)).bind(subscription),
         };
         Ok(self.link.run(CALL, query).await?.rows_affected() > 0)
+    }
+
+    async fn is_at_work(&mut self, subscription: &str) -> Result<bool, StoreError> {
+        let query = sqlx::query(statement(&self.names, AT_WORK)).bind(subscription);
+        self.link.one(CALL, query).await?.try_get("at_work").map_err(store_error)
     }
 }
 

@@ -166,7 +166,7 @@ impl Columns<'_> {
         Ok(Event {
             position: self.position,
             event_id: self.event_id,
-            topic: text("topic", self.topic)?,
+            topic: topic(self.topic)?,
             key: text("event_key", self.key)?,
             event_type: optional("event_type", self.event_type)?,
             aggregate_type: optional("aggregate_type", self.aggregate_type)?,
@@ -182,6 +182,11 @@ impl Columns<'_> {
             occurred_at: self.occurred_at.ok_or("occurred_at is not a time between the years -9999 and 9999")?,
         })
     }
+}
+
+/// The name by which consumers tell what it is, which an envelope cannot do without.
+fn topic(bytes: &[u8]) -> Result<String, String> {
+    if bytes.is_empty() { Err("topic is empty".into()) } else { text("topic", bytes) }
 }
 
 fn text(column: &str, bytes: &[u8]) -> Result<String, String> {

@@ -21,6 +21,7 @@ const DECIDE: &str = outbox_core::sql::sqlite::DESK_DECIDE;
 const KNOWN: &str = outbox_core::sql::sqlite::DESK_KNOWN;
 const LETTERS: &str = outbox_core::sql::sqlite::DESK_LETTERS;
 const PARK: &str = outbox_core::sql::sqlite::CHECKPOINT_PARK;
+const AT_WORK: &str = outbox_core::sql::sqlite::DESK_AT_WORK;
 const PAUSE: &str = outbox_core::sql::sqlite::DESK_PAUSE;
 const REPLAYING: &str = outbox_core::sql::sqlite::DESK_REPLAYING;
 const RESUME: &str = outbox_core::sql::sqlite::DESK_RESUME;
@@ -132,6 +133,11 @@ impl Desk for SqliteDesk {
             None => sqlx::query(self.sql(RESUME)).bind(subscription),
         };
         Ok(bounded(CALL, query.execute(&mut self.connection)).await?.rows_affected() > 0)
+    }
+
+    async fn is_at_work(&mut self, subscription: &str) -> Result<bool, StoreError> {
+        let query = sqlx::query_scalar(self.sql(AT_WORK)).bind(subscription);
+        bounded(CALL, query.fetch_one(&mut self.connection)).await
     }
 }
 

@@ -92,10 +92,15 @@ pub(super) fn event_id(row: &SqliteRow, column: usize) -> Result<Option<Uuid>, s
 
 fn event(row: &SqliteRow) -> Result<Event, Fault> {
     let content_type = text(row, column::CONTENT_TYPE, "content_type is not UTF-8")?;
+    let topic = text(row, column::TOPIC, "topic is not UTF-8")?;
+    if topic.is_empty() {
+        // The name by which consumers tell what it is, which an envelope cannot do without.
+        return Err("topic is empty".into());
+    }
     Ok(Event {
         position: row.try_get(column::POSITION)?,
         event_id: event_id(row, column::EVENT_ID)?.ok_or("event_id is not a UUID")?,
-        topic: text(row, column::TOPIC, "topic is not UTF-8")?.to_owned(),
+        topic: topic.to_owned(),
         key: text(row, column::EVENT_KEY, "event_key is not UTF-8")?.to_owned(),
         event_type: optional(row, column::EVENT_TYPE, "event_type is not UTF-8")?,
         aggregate_type: optional(row, column::AGGREGATE_TYPE, "aggregate_type is not UTF-8")?,

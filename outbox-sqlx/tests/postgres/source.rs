@@ -167,7 +167,7 @@ async fn odd_rows_come_with_their_reason() {
         "INSERT INTO outbox_event (topic, event_key, payload, payload_binary, operation, occurred_at) VALUES
             ('t', 'both', '1', '1', NULL, now()), ('t', 'word', '1', NULL, 'upsert', now()),
             ('t', 'time', '1', NULL, NULL, 'infinity'), ('t', 'late', '1', NULL, NULL, '20000-01-01'),
-            ('t', 'fine', NULL, NULL, NULL, '0044-03-15 BC')",
+            ('t', 'fine', NULL, NULL, NULL, '0044-03-15 BC'), ('', 'nameless', '1', NULL, NULL, now())",
     )
     .await;
     let read = database.source().await.read(&above(0)).await.unwrap();
@@ -176,6 +176,7 @@ async fn odd_rows_come_with_their_reason() {
     assert!(reasons[0].contains("both set"), "{reasons:?}");
     assert!(reasons[1].contains("operation"), "{reasons:?}");
     assert!(reasons[2].contains("occurred_at") && reasons[3].contains("occurred_at"), "{reasons:?}");
+    assert_eq!(reasons[5], "topic is empty");
     let Row::Event(event) = &read.rows[4] else { panic!("{reasons:?}") };
     assert_eq!((event.occurred_at.year(), &event.payload), (-43, &None));
 }

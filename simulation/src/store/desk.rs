@@ -59,4 +59,8 @@ impl Desk for SimDesk {
     async fn pause(&mut self, subscription: &str, note: Option<&str>) -> Result<bool, StoreError> {
         self.desk.pause(subscription, note).await
     }
+
+    async fn is_at_work(&mut self, subscription: &str) -> Result<bool, StoreError> {
+        self.desk.is_at_work(subscription).await
+    }
 }

@@ -10,7 +10,7 @@ mod owners;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use self::audit::Audit;
 use self::owners::Owners;
@@ -99,7 +99,8 @@ pub async fn held_up_before_a_call(database: &Database, folder: &Path, plan: &Pl
     let mut published = Tail::from_end(relay.output());
     let second = relay.called(CREW[1]).spawn()?;
     // All that the first had in hand is behind it then.
-    published.wait_for_lines(usize::try_from(WINDOW)?, plan.publish_within).await?;
+    let taken_over = published.wait_for_lines(usize::try_from(WINDOW)?, plan.publish_within).await;
+    taken_over.with_context(|| format!("its successor: …{}", relay.called(CREW[1]).end_of_log()))?;
     first.go_on()?;
     Tail::from_start(stopping.called(CREW[0]).log()).wait_for("lost to another relay", plan.publish_within).await?;
     let truth = load.finish().await?;

@@ -293,4 +293,11 @@ impl Desk for MemoryDesk {
             None => tables.rules.remove(&name).is_some(),
         })
     }
+
+    async fn is_at_work(&mut self, subscription: &str) -> Result<bool, StoreError> {
+        let now = self.store.now();
+        let tables = self.store.tables();
+        let mut leases = tables.leases.iter().filter(|((of, _), _)| of == subscription);
+        Ok(leases.any(|(_, lease)| lease.expires_at > now && lease.report.state != "paused"))
+    }
 }

@@ -21,18 +21,22 @@ Examples:
         #[arg(long, value_name = "P", conflicts_with = "key")]
         position: Option<i64>,
     },
-    /// Show one with what it carries
-    #[command(after_help = "\
+    /// Show one with what it carries: of a key the one that is parked first
+    #[command(group = ArgGroup::new("shown").required(true).args(["key", "position"]), after_help = "\
 Examples:
+  outbox-relay dead-letters show --subscription billing --key order-7
   outbox-relay dead-letters show --subscription billing --position 1207
   outbox-relay dead-letters show --subscription billing --position 1207 --json | jq .event.payload")]
     Show {
         /// Whose it is.
         #[command(flatten)]
         subscription: Of,
+        /// Its key
+        #[arg(long, value_name = "K")]
+        key: Option<String>,
         /// The position of its event
         #[arg(long, value_name = "P")]
-        position: i64,
+        position: Option<i64>,
     },
     /// Send a parked key again, in order; its later events go on behind it
     #[command(after_help = "\

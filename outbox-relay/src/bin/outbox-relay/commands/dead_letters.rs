@@ -46,11 +46,8 @@ pub(crate) async fn execute(command: &DeadLetters, database: &Database, json: bo
     let store = adapter::store(database)?;
     // Whoever may read the tables may look.
     let looks = matches!(command, DeadLetters::List { .. } | DeadLetters::Show { .. });
-    if looks {
-        store.inspect().await?
-    } else {
-        store.check().await?
-    };
+    let found = if looks { store.inspect().await? } else { store.check().await? };
+    adapter::check_instance(&found, database)?;
     let store = store.as_ref();
     let (which, positions, what) = match command {
         DeadLetters::List { subscription, key, position } => {
@@ -58,11 +55,15 @@ pub(crate) async fn execute(command: &DeadLetters, database: &Database, json: bo
             let letters = list(store, &subscription.subscription, which.as_ref()).await?;
             return shown(&letters, json);
         }
-        DeadLetters::Show { subscription, position } => {
+        DeadLetters::Show { subscription, key, position } => {
             let of = &subscription.subscription;
-            let letters = list(store, of, Some(&Which::Position(*position))).await?;
-            let copy = store.desk().await?.copy(of, *position).await?;
-            return show(&letters[0], copy, json);
+            let letters = list(store, of, which(key.as_ref(), *position).as_ref()).await?;
+            // Of a key the one that is to be decided about.
+            let Some(letter) = letters.iter().find(|letter| letter.state == State::Parked).or(letters.first()) else {
+                return Err(refused("--key", "there is no such dead letter".into()));
+            };
+            let copy = store.desk().await?.copy(of, letter.position).await?;
+            return show(letter, copy, json);
         }
         DeadLetters::Requeue { which: flags, payload } => {
             let payload = payload.as_deref().map(read).transpose()?;

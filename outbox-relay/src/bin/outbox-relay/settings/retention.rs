@@ -56,7 +56,7 @@ impl RetentionLayer {
         let [upper, lower] = layers;
         let all = upper.or(lower);
         if kind == Some(Kind::Sqlite) {
-            all.refuse_on_sqlite(problems);
+            all.pass_over_on_sqlite();
         }
         let default = Retention::default();
         Retention {
@@ -68,20 +68,18 @@ impl RetentionLayer {
         }
     }
 
-    /// One file, in which events are removed one by one, has neither segments nor a size that cleaning could change.
-    fn refuse_on_sqlite(&self, problems: &mut Problems) {
-        let places = [
-            ("segments", self.segments.as_ref().map(|placed| &placed.place)),
-            ("max_disk", self.max_disk.as_ref().map(|placed| &placed.place)),
-            ("on_max_disk", self.on_max_disk.as_ref().map(|placed| &placed.place)),
+    /// One file, in which events are removed one by one, has neither segments nor a size that cleaning could change. A file of
+    /// settings for several databases is no mistake, so that is said and no more.
+    fn pass_over_on_sqlite(&self) {
+        let given = [
+            ("segments", self.segments.is_some()),
+            ("max_disk", self.max_disk.is_some()),
+            ("on_max_disk", self.on_max_disk.is_some()),
         ];
-        for (key, place) in places {
-            if let Some(place) = place {
-                problems.at(
-                    place,
-                    format!("`{key}` is for PostgreSQL; SQLite's file never shrinks; leave it out and write keep"),
-                );
-            }
+        for (key, _) in given.iter().filter(|(_, is_given)| *is_given) {
+            tracing::warn!(
+                "`{key}` is for PostgreSQL and does nothing here, for SQLite's file never shrinks; write keep"
+            );
         }
     }
 }
