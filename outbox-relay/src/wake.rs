@@ -222,10 +222,6 @@ impl Sleeping {
                 return Ok(());
             }
         };
-        if trouble.take().is_some() {
-            tracing::info!("this relay is woken again");
-        }
-        schedule.reset();
         let nap = (self.poll_max * 5 / 2).min(NAP_AT_MOST);
         let (clock, bell) = (self.clock.as_ref(), self.bell.as_ref());
         let mut night = Night { wake, clock, bell, nap, baseline: 0, armed_at: clock.now(), nights: 0 };
@@ -233,6 +229,11 @@ impl Sleeping {
         bell.ring_in(Phase::Awake);
         loop {
             night.pass().await?;
+            // Not sooner: a connection that opens and breaks, again and again, is no better than none.
+            if trouble.take().is_some() {
+                tracing::info!("this relay is woken again");
+            }
+            schedule.reset();
         }
     }
 }

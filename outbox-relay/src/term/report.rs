@@ -71,6 +71,19 @@ impl Term<'_> {
         if self.mandate.seat.is_paused() {
             return Some(("paused", None));
         }
+        if self.frontier.stands_still() {
+            let (gaps, above) = (self.frontier.hole_count(), self.frontier.position());
+            let reason = if self.mandate.subscription.strict_order {
+                format!(
+                    "with order = \"strict\" nothing above position {above} is read until the transactions that drew what is missing have ended"
+                )
+            } else {
+                format!(
+                    "{gaps} gaps are open, the most there may be: nothing above position {above} is read until the transactions that drew them have ended"
+                )
+            };
+            return Some(("blocked", Some(reason)));
+        }
         if let Some(cap) = self.dispatch.cap() {
             let Retry { max_parked, max_parked_keys, .. } = self.mandate.subscription.retry;
             let full = match cap {

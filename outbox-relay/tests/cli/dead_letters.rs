@@ -47,6 +47,7 @@ fn letters_are_listed_without_what_they_carry_and_shown_with_it() {
     assert_eq!(serde_json::from_str::<Vec<Value>>(&narrowed).unwrap().len(), 2);
     let (shown, _) = call(&shop, &["show", "--position", "2"], 0);
     assert!(shown.contains("state         parked\n") && shown.ends_with("{canary\n"), "{shown}");
+    assert_eq!(call(&shop, &["show", "--key", "bad"], 0).0, shown, "the one that is parked");
     let (json, _) = call(&shop, &["show", "--position", "2", "--json"], 0);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["event"]["key"], &json["attempts"]), (&"bad".into(), &1.into()), "{json}");
@@ -154,6 +155,9 @@ fn a_paused_subscription_waits_until_it_is_resumed() {
     assert_eq!(told, "subscription default goes on\n");
     until("the event", || shop.read("out.jsonl").lines().count() == 1);
     assert_eq!(shop.subscription()["paused"], Value::Null);
+    // Once the command has returned the relay hands nothing over.
+    shop.call(&["pause", "--subscription", "default"]).expect_code(0);
+    assert_eq!(shop.subscription()["state"], "paused");
     drop(running);
 }
 

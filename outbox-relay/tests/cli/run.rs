@@ -65,6 +65,12 @@ fn a_new_subscription_begins_where_it_was_told() {
     assert_eq!(published("beginning", "beginning"), [1, 2, 3]);
     assert_eq!(published("time", "time:2026-01-02T01:00:00+01:00"), [2, 3]);
     assert_eq!(published("now", "now"), [0_u64; 0]);
+    let beyond = shop.call(&["run", "--publisher", "stdout", "--name", "far", "--start", "position:99"]).expect_code(2);
+    assert!(
+        beyond.stderr.contains("the log ends at 3; start at position:4 or earlier, or at now"),
+        "{}",
+        beyond.stderr
+    );
     let from_position = published("position", "position:2");
     assert_eq!(from_position.last(), Some(&3));
     shop.event("a", "k", "{}");

@@ -9,6 +9,8 @@ use crate::table::counted;
 
 /// So many holes of a subscription are told of one by one.
 const SHOWN: usize = 3;
+/// A relay reports no more than so many.
+const REPORTED: usize = 100;
 
 /// Why one subscription publishes nothing, or less than there is.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -87,10 +89,13 @@ fn answer(subscription: &SubscriptionStatus, relays: &[RelayStatus]) -> Answer {
     if subscription.parked_events > 0 {
         reasons.push(blocked(subscription));
     }
-    reasons.extend(subscription.holes.iter().take(SHOWN).map(hole));
+    // Where nothing goes on the state has said so.
+    let others = if subscription.state == "blocked" { "" } else { "; all other events go on" };
+    reasons.extend(subscription.holes.iter().take(SHOWN).map(|each| hole(each, others)));
     if subscription.holes.len() > SHOWN {
         let more = counted((subscription.holes.len() - SHOWN) as u64, "hole");
-        reasons.push(Reason { what: format!("and {more} more"), remedy: None });
+        let at_least = if subscription.holes.len() >= REPORTED { "at least " } else { "" };
+        reasons.push(Reason { what: format!("and {at_least}{more} more"), remedy: None });
     }
     let is_well = reasons.is_empty();
     if is_well {
@@ -158,7 +163,7 @@ fn silent(relays: &[RelayStatus]) -> String {
     if silent.is_empty() { String::new() } else { format!(" ({})", silent.join(", ")) }
 }
 
-fn hole(hole: &HoleStatus) -> Reason {
+fn hole(hole: &HoleStatus, others: &str) -> Reason {
     let drawn = if hole.from == hole.to {
         format!("position {} was drawn and is not committed", hole.from)
     } else {
@@ -167,11 +172,8 @@ fn hole(hole: &HoleStatus) -> Reason {
     let holders: Vec<String> = hole.holders.iter().map(ToString::to_string).collect();
     let held = if holders.is_empty() { "a transaction nobody knows any more".to_owned() } else { holders.join(", ") };
     Reason {
-        what: format!(
-            "{drawn}, known for {}, while a transaction is open: {held}; all other events go on",
-            age(hole.age_seconds)
-        ),
-        remedy: hole.holders.first().map(end_of),
+        what: format!("{drawn}, known for {}, while a transaction is open: {held}{others}", age(hole.age_seconds)),
+        remedy: (!hole.holders.is_empty()).then(|| hole.holders.iter().map(end_of).collect::<Vec<_>>().join("; ")),
     }
 }
 
