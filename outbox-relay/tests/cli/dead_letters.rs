@@ -53,6 +53,7 @@ fn letters_are_listed_without_what_they_carry_and_shown_with_it() {
     assert_eq!((&json["event"]["key"], &json["attempts"]), (&"bad".into(), &1.into()), "{json}");
     let why = shop.call(&["why"]).expect_code(0).stdout;
     assert!(why.contains("2 events of 1 key will not pass") && why.contains("dead-letters list"), "{why}");
+    assert!(why.contains("position 2 of key `bad`, after 1 attempt: payload is not JSON"), "{why}");
 }
 
 #[test]

@@ -1,14 +1,17 @@
 //! Why something is not being published, in plain words, from what `status` knows.
 
+use std::collections::BTreeMap;
+
 use outbox_core::continuity::Continuity;
+use outbox_core::dead_letter::Letter;
 use outbox_core::status::{HolderStatus, HoleStatus, RelayStatus, SegmentStatus, Status, SubscriptionStatus};
 use serde::Serialize;
 
 use crate::quantity::age;
 use crate::table::counted;
 
-/// So many holes of a subscription are told of one by one.
-const SHOWN: usize = 3;
+/// So many holes, and dead letters, of a subscription are told of one by one.
+pub(crate) const SHOWN: usize = 3;
 /// A relay reports no more than so many.
 const REPORTED: usize = 100;
 
@@ -38,15 +41,19 @@ impl Reason {
     }
 }
 
+/// The first dead letters that are to be decided about, by subscription.
+pub(crate) type Letters = BTreeMap<String, Vec<Letter>>;
+
 /// Answers for the subscription of that name, or for all of them and the log.
-pub(crate) fn answers(status: &Status, subscription: Option<&str>) -> Vec<Answer> {
+pub(crate) fn answers(status: &Status, letters: &Letters, subscription: Option<&str>) -> Vec<Answer> {
     let asked = |name: &str| subscription.is_none_or(|asked| asked == name);
     let mut answers: Vec<Answer> = status
         .subscriptions
         .iter()
         .filter(|subscription| asked(&subscription.name))
         .map(|subscription| {
-            let mut answer = answer(subscription, &status.relays);
+            let letters = letters.get(&subscription.name).map_or(&[][..], Vec::as_slice);
+            let mut answer = answer(subscription, &status.relays, letters);
             if let Some(broken) = status.continuity.as_ref().and_then(|known| another_log(known, &subscription.name)) {
                 answer.tell_first(broken);
             }
@@ -82,12 +89,13 @@ impl Answer {
     }
 }
 
-fn answer(subscription: &SubscriptionStatus, relays: &[RelayStatus]) -> Answer {
+fn answer(subscription: &SubscriptionStatus, relays: &[RelayStatus], letters: &[Letter]) -> Answer {
     let mut reasons = Vec::new();
     reasons.extend(paused(subscription));
     reasons.extend(state(subscription, relays));
     if subscription.parked_events > 0 {
         reasons.push(blocked(subscription));
+        reasons.extend(letters.iter().take(SHOWN).map(refused));
     }
     // Where nothing goes on the state has said so.
     let others = if subscription.state == "blocked" { "" } else { "; all other events go on" };
@@ -115,6 +123,13 @@ fn blocked(subscription: &SubscriptionStatus) -> Reason {
              discard (where the policy is to block: restart the relay, which tries them again)"
         ),
     )
+}
+
+/// One event that does not pass.
+fn refused(letter: &Letter) -> Reason {
+    let key = if letter.key.is_empty() { "without a key".to_owned() } else { format!("of key `{}`", letter.key) };
+    let times = counted(letter.attempts.into(), "attempt");
+    Reason { what: format!("position {} {key}, after {times}: {}", letter.position, letter.reason), remedy: None }
 }
 
 /// That an operator paused it, or that one lets it go on and its relay has not seen it yet.
@@ -231,7 +246,7 @@ mod tests {
     }
 
     fn only(subscription: &SubscriptionStatus) -> Reason {
-        let mut reasons = answer(subscription, &[]).reasons;
+        let mut reasons = answer(subscription, &[], &[]).reasons;
         assert_eq!(reasons.len(), 1, "{reasons:?}");
         reasons.remove(0)
     }
@@ -241,7 +256,7 @@ mod tests {
         assert_eq!(only(&subscription()).what, "nothing waits: everything committed is published");
         let busy = SubscriptionStatus { lag_events: Some(3), lag_seconds: Some(75.0), ..subscription() };
         assert_eq!(only(&busy).what, "3 events on the way, the oldest 1m 15s old; nothing holds them up");
-        assert!(answer(&busy, &[]).is_well);
+        assert!(answer(&busy, &[], &[]).is_well);
     }
 
     #[test]
@@ -256,7 +271,7 @@ mod tests {
         };
         assert_eq!(another_log(&known, "other"), None);
         for subscription in [subscription(), SubscriptionStatus { state: "unowned".into(), ..subscription() }] {
-            let mut answer = answer(&subscription, &[]);
+            let mut answer = answer(&subscription, &[], &[]);
             answer.tell_first(another_log(&known, "billing").unwrap());
             assert!(!answer.is_well && answer.reasons[0].what == "the log is not the one it knows: x", "{answer:?}");
             assert!(!answer.reasons.iter().any(|reason| reason.what.contains("nothing waits")), "{answer:?}");
@@ -266,7 +281,7 @@ mod tests {
     #[test]
     fn a_dead_relay_is_named() {
         let relays = [RelayStatus { name: "host-a".into(), state: "silent", seen_seconds_ago: 62.0 }];
-        let answer = answer(&SubscriptionStatus { state: "unowned".into(), ..subscription() }, &relays);
+        let answer = answer(&SubscriptionStatus { state: "unowned".into(), ..subscription() }, &relays, &[]);
         assert!(!answer.is_well);
         assert_eq!(answer.reasons[0].what, "no relay works it (relay `host-a` was last heard of 1m 2s ago)");
     }
@@ -284,7 +299,7 @@ mod tests {
         let resume = "outbox-relay resume --subscription billing";
         assert_eq!(only(&worked), Reason::of("it is paused (ann: moving)", resume));
         let left = SubscriptionStatus { partitions: Vec::new(), ..worked.clone() };
-        let reasons = answer(&left, &[]).reasons;
+        let reasons = answer(&left, &[], &[]).reasons;
         assert_eq!(reasons[0], Reason::of("it is paused (ann: moving)", resume));
         assert_eq!(reasons[1].what, "no relay works it");
         let resumed = SubscriptionStatus { paused: None, ..worked };
@@ -301,13 +316,13 @@ mod tests {
             parked_keys: 1,
             ..subscription()
         };
-        let reasons = answer(&blocked, &[]).reasons;
+        let reasons = answer(&blocked, &[], &[]).reasons;
         assert_eq!(reasons[0].what, "no relay works it");
         assert!(reasons[1].what.starts_with("2 events of 1 key will not pass"), "{reasons:?}");
         let command = "outbox-relay dead-letters list --subscription it's";
         assert!(reasons[1].remedy.as_ref().unwrap().contains(command), "{reasons:?}");
         let down = SubscriptionStatus { state: "retrying".into(), last_error: Some("401".into()), ..blocked };
-        assert!(answer(&down, &[]).reasons[0].what.contains("401"));
+        assert!(answer(&down, &[], &[]).reasons[0].what.contains("401"));
     }
 
     #[test]
@@ -319,10 +334,24 @@ mod tests {
             age_seconds: Some(90.0),
             prepared: false,
         };
-        let hole = HoleStatus { from: 7, to: 9, age_seconds: 88.0, holders: vec![session] };
-        let reason = only(&SubscriptionStatus { holes: vec![hole], ..subscription() });
+        let other = HolderStatus { pid: Some(99), ..session.clone() };
+        let hole = HoleStatus { from: 7, to: 9, age_seconds: 88.0, holders: vec![other, session] };
+        let held = SubscriptionStatus { holes: vec![hole.clone()], ..subscription() };
+        let reason = only(&held);
         assert!(reason.what.contains("positions 7 to 9 were") && reason.what.contains("pid 812"), "{}", reason.what);
-        assert!(reason.remedy.unwrap().ends_with("SELECT pg_terminate_backend(812)"));
+        assert!(reason.what.ends_with("all other events go on"), "{}", reason.what);
+        let remedy = reason.remedy.unwrap();
+        assert!(
+            remedy.contains("pg_terminate_backend(99); ") && remedy.ends_with("pg_terminate_backend(812)"),
+            "{remedy}"
+        );
+
+        let (state, last_error) = ("blocked".to_owned(), Some("nothing above position 6 is read".to_owned()));
+        let stands = SubscriptionStatus { state, last_error, holes: vec![hole; REPORTED], ..held };
+        let reasons = answer(&stands, &[], &[]).reasons;
+        assert_eq!(reasons[0].what, "nothing above position 6 is read");
+        assert!(!reasons[1].what.contains("go on"), "{reasons:?}");
+        assert_eq!(reasons.last().unwrap().what, "and at least 97 holes more");
     }
 
     #[test]

@@ -2,16 +2,24 @@
 
 use std::fmt::Write as _;
 
+use outbox_core::dead_letter::State;
+use outbox_core::status::Status;
+use outbox_core::{Store, StoreError};
+
 use crate::adapter;
 use crate::exit::{Exit, Failure};
 use crate::printable::{printable, printable_json, without_secrets};
 use crate::problem::{Place, Problems};
 use crate::settings::Database;
-use crate::why::{Answer, answers};
+use crate::why::{Answer, Letters, SHOWN, answers};
+
+/// Reading so many dead letters takes longer than an answer may.
+const MANY: u64 = 20_000;
 
 /// Answers for one subscription or for all.
 pub(crate) async fn execute(database: &Database, subscription: Option<&str>, json: bool) -> Result<Exit, Failure> {
-    let status = adapter::store(database)?.status().await?;
+    let store = adapter::store(database)?;
+    let status = store.status().await?;
     if let Some(name) = subscription
         && !status.subscriptions.iter().any(|known| known.name == name)
     {
@@ -25,7 +33,8 @@ pub(crate) async fn execute(database: &Database, subscription: Option<&str>, jso
         problems.at(&Place::Flag("--subscription".into()), message);
         return Err(problems.into());
     }
-    let answers = answers(&status, subscription);
+    let letters = letters(store.as_ref(), &status, subscription).await?;
+    let answers = answers(&status, &letters, subscription);
     if json {
         let line = serde_json::to_string(&answers).map_err(|error| Failure::Output(error.into()))?;
         super::print(&format!("{}\n", printable_json(&line)))?;
@@ -33,6 +42,19 @@ pub(crate) async fn execute(database: &Database, subscription: Option<&str>, jso
         super::print(&render(&answers))?;
     }
     Ok(Exit::Done)
+}
+
+/// The first few dead letters of each subscription that is asked about. Of very many none is named: the list has them.
+async fn letters(store: &dyn Store, status: &Status, subscription: Option<&str>) -> Result<Letters, StoreError> {
+    let mut found = Letters::new();
+    let asked = |name: &str| subscription.is_none_or(|asked| asked == name);
+    for of in status.subscriptions.iter().filter(|of| asked(&of.name) && (1..MANY).contains(&of.parked_events)) {
+        let mut letters = store.desk().await?.letters(&of.name, None).await?;
+        letters.retain(|letter| matches!(letter.state, State::Parked | State::Blocked));
+        letters.truncate(SHOWN);
+        found.insert(of.name.clone(), letters);
+    }
+    Ok(found)
 }
 
 fn render(answers: &[Answer]) -> String {
