@@ -17,8 +17,12 @@ use crate::database::Database;
 /// The name of the variable that tells where the program is.
 const BIN_VARIABLE: &str = "OUTBOX_RELAY_BIN";
 
-/// How many events the relay may have in flight: what a kill may repeat.
+/// How many events the relay may have in flight, unless it is told otherwise: what a kill may repeat.
 pub const WINDOW: u64 = 1_000;
+
+/// The same under a steady load so small that a larger one would hold all that comes between two faults: then a relay that
+/// repeats everything since the last would pass.
+pub const SMALL_WINDOW: u64 = 50;
 
 /// How long an orderly shutdown may take.
 const SHUTDOWN: Duration = Duration::from_secs(30);
@@ -49,6 +53,7 @@ pub struct Relay {
     variables: Vec<(&'static str, String)>,
     /// Which of several relays it is.
     of_crew: Option<String>,
+    window: u64,
     flags: Vec<String>,
 }
 
@@ -96,6 +101,7 @@ impl Relay {
             name: name.to_owned(),
             variables: Vec::new(),
             of_crew: None,
+            window: WINDOW,
             flags: Vec::new(),
         }
     }
@@ -142,6 +148,11 @@ impl Relay {
     /// The same with more in its environment.
     pub fn in_environment(&self, variables: impl IntoIterator<Item = (&'static str, String)>) -> Self {
         Self { variables: variables.into_iter().collect(), ..self.clone() }
+    }
+
+    /// The same with another window.
+    pub fn with_window(&self, events: u64) -> Self {
+        Self { window: events, ..self.clone() }
     }
 
     /// The same with further flags of `run`.
@@ -206,7 +217,7 @@ impl Relay {
     fn run(&self) -> Result<Command> {
         let mut command = self.command("run", &self.urls.1)?;
         command.arg("--publisher").arg(format!("file:{}", self.output.display()));
-        command.args(["--name", &self.name, "--window-events", &WINDOW.to_string()]).args(&self.flags);
+        command.args(["--name", &self.name, "--window-events", &self.window.to_string()]).args(&self.flags);
         if let Some(name) = &self.of_crew {
             command.env("OUTBOX_RELAY_NAME", name);
         }

@@ -13,6 +13,8 @@ pub mod wake;
 
 use std::time::Duration;
 
+use anyhow::Result;
+
 pub use self::cleanup::cleanup;
 pub use self::controls::{Controls, controls};
 pub use self::disk::{disk_of_sqlite, disk_of_the_file, disk_of_the_server};
@@ -23,6 +25,7 @@ pub use self::order::order;
 pub use self::restarts::{ghosts, restarts};
 pub use self::split_brain::{held_up_before_a_call, split_brain};
 pub use self::wake::wake;
+use crate::database::Database;
 use crate::load::LoadOptions;
 use crate::oracle::{Findings, Truth};
 
@@ -48,6 +51,13 @@ fn figures(plan: &Plan, truth: &Truth, findings: &Findings) -> Vec<String> {
     let mut notes = vec![format!("events={events} dead_ids={dead}% bulk_committed={bulk} bulk_rolled_back={bulk}")];
     notes.extend(findings.examples.iter().cloned());
     notes
+}
+
+/// How many deadlocks the server has broken in this database: no load of a scenario makes any by itself.
+async fn deadlocks(database: &Database) -> Result<i64> {
+    let mut session = database.connect().await?;
+    let count = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    Ok(sqlx::query_scalar(count).fetch_one(&mut session).await?)
 }
 
 /// Median and maximum.

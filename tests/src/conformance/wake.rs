@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use outbox_core::doctor::Verdict;
 use outbox_core::testing::ManualClock;
 use outbox_core::wake::{Wake, Waking};
 use outbox_core::{Names, Store, StoreErrorKind, WakeMode};
@@ -242,6 +243,9 @@ pub async fn a_trigger_tells_for_plain_sql(backend: &Postgres) {
     let store = backend.store();
     assert!(store.set_wake_trigger(true).await.unwrap());
     assert!(!store.set_wake_trigger(true).await.unwrap(), "twice changes nothing");
+    let findings = backend.operator().examine().await.unwrap();
+    let triggers = findings.iter().find(|finding| finding.check == "triggers").unwrap();
+    assert_eq!(triggers.verdict, Verdict::Ok, "it is no stranger: {triggers:?}");
     let (mut listener, _) = listener(backend, "outbox_wake").await;
     let insert =
         "INSERT INTO outbox_event (topic, event_key, payload) SELECT 'shop', 'a', '{}' FROM generate_series(1, 9)";

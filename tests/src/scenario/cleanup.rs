@@ -88,7 +88,9 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
         exports.len(),
         exports.iter().map(|one| one.seen.len()).sum::<usize>()
     ));
-    let survived = if findings.lost == 0 { faults } else { 0 };
+    let deadlocks = super::deadlocks(database).await?;
+    notes.push(format!("deadlocks={deadlocks}"));
+    let survived = if findings.lost == 0 && deadlocks == 0 { faults } else { 0 };
     Ok(Verdict {
         name: "cleanup: segments emptied beside three subscribers, exports with holds and stopped cleaners, under the whole load",
         faults,

@@ -18,7 +18,7 @@ use crate::database::Database;
 use crate::load::SteadyLoad;
 use crate::output::{self, Tail};
 use crate::proxy::{Mood, Proxy, Way};
-use crate::relay_process::{Relay, WINDOW};
+use crate::relay_process::{Relay, SMALL_WINDOW};
 use crate::verdict::Verdict;
 
 /// What is written meanwhile: so many events a second on so many keys.
@@ -51,7 +51,7 @@ const SILENT_AT_MOST: Duration = Duration::from_secs(35);
 pub async fn network(database: &Database, folder: &Path, plan: &Plan) -> Result<Verdict> {
     let start = Instant::now();
     let flags = ["--metrics", "127.0.0.1:0", "--lease", "2s"];
-    let (relay, proxy) = (Relay::new(database, folder).with(&flags), proxy(database).await?);
+    let (relay, proxy) = (Relay::new(database, folder).with_window(SMALL_WINDOW).with(&flags), proxy(database).await?);
     relay.migrate().await?;
     let load = SteadyLoad::start(database, plan.load.seed, plan.load.keys, RATE).await?;
     let behind = relay.at(through(&proxy, database)?);
@@ -86,7 +86,7 @@ pub async fn network(database: &Database, folder: &Path, plan: &Plan) -> Result<
         faults,
         survived: if alive { in_time } else { 0 },
         findings,
-        bound: faults * WINDOW,
+        bound: faults * SMALL_WINDOW,
         seed: plan.load.seed,
         wall: start.elapsed(),
         notes,

@@ -29,11 +29,14 @@ pub async fn order(database: &Database, folder: &Path, plan: &Plan) -> Result<Ve
     process.stop().await?;
     relay.drain().await?;
     let findings = output::read(relay.output())?.judge(&truth);
+    let deadlocks = super::deadlocks(database).await?;
+    let mut notes = figures(plan, &truth, &findings);
+    notes.push(format!("deadlocks={deadlocks}"));
     Ok(Verdict {
         name: "order: the relay under the whole load, sessions ended at random",
         faults,
-        survived: faults,
-        notes: figures(plan, &truth, &findings),
+        survived: if deadlocks == 0 { faults } else { 0 },
+        notes,
         findings,
         bound: 0,
         seed: plan.load.seed,

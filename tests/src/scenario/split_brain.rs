@@ -18,7 +18,7 @@ use super::{Plan, figures, pause};
 use crate::database::Database;
 use crate::load::SteadyLoad;
 use crate::output::{self, Tail};
-use crate::relay_process::{Relay, RelayProcess, WINDOW};
+use crate::relay_process::{Relay, RelayProcess, SMALL_WINDOW};
 use crate::verdict::Verdict;
 
 /// The relays.
@@ -47,7 +47,8 @@ const RATE: u32 = 300;
 pub async fn split_brain(database: &Database, folder: &Path, plan: &Plan, partitions: u32) -> Result<Verdict> {
     let start = Instant::now();
     let shared = partitions.to_string();
-    let relay = Relay::new(database, folder).with(&["--partitions", &shared, "--lease", "1s", "--metrics", "off"]);
+    let relay = Relay::new(database, folder).with_window(SMALL_WINDOW);
+    let relay = relay.with(&["--partitions", &shared, "--lease", "1s", "--metrics", "off"]);
     relay.migrate().await?;
     let audit = Audit::begin(database).await?;
     let load = SteadyLoad::start(database, plan.load.seed, plan.load.keys, RATE).await?;
@@ -70,12 +71,14 @@ pub async fn split_brain(database: &Database, folder: &Path, plan: &Plan, partit
     let mut notes = figures(plan, &truth, &findings);
     notes.push(format!("relays={} partitions={partitions} lease={}ms {watched}", CREW.len(), LEASE.as_millis()));
     notes.push(told.to_string());
+    let deadlocks = super::deadlocks(database).await?;
+    notes.push(format!("deadlocks={deadlocks}"));
     Ok(Verdict {
         name: "split brain: relays stopped by SIGSTOP at random, past their leases and not",
         faults,
-        survived: if told.is_clean() { faults - watched.late() } else { 0 },
+        survived: if told.is_clean() && deadlocks == 0 { faults - watched.late() } else { 0 },
         findings,
-        bound: faults * WINDOW,
+        bound: faults * SMALL_WINDOW,
         seed: plan.load.seed,
         wall: start.elapsed(),
         notes,
@@ -90,7 +93,7 @@ pub async fn split_brain(database: &Database, folder: &Path, plan: &Plan, partit
 /// When the load breaks down, or a relay does not do its part.
 pub async fn held_up_before_a_call(database: &Database, folder: &Path, plan: &Plan) -> Result<Verdict> {
     let start = Instant::now();
-    let relay = Relay::new(database, folder).with(&["--lease", "1s", "--metrics", "off"]);
+    let relay = Relay::new(database, folder).with_window(SMALL_WINDOW).with(&["--lease", "1s", "--metrics", "off"]);
     relay.migrate().await?;
     let load = SteadyLoad::start(database, plan.load.seed, plan.load.keys, RATE).await?;
     let stopping = relay.in_environment([("OUTBOX_FAILPOINT", "before_publish:20:stop".to_owned())]);
@@ -99,7 +102,7 @@ pub async fn held_up_before_a_call(database: &Database, folder: &Path, plan: &Pl
     let mut published = Tail::from_end(relay.output());
     let second = relay.called(CREW[1]).spawn()?;
     // All that the first had in hand is behind it then.
-    let taken_over = published.wait_for_lines(usize::try_from(WINDOW)?, plan.publish_within).await;
+    let taken_over = published.wait_for_lines(usize::try_from(SMALL_WINDOW)?, plan.publish_within).await;
     taken_over.with_context(|| format!("its successor: …{}", relay.called(CREW[1]).end_of_log()))?;
     first.go_on()?;
     Tail::from_start(stopping.called(CREW[0]).log()).wait_for("lost to another relay", plan.publish_within).await?;
@@ -114,7 +117,7 @@ pub async fn held_up_before_a_call(database: &Database, folder: &Path, plan: &Pl
         survived: 1,
         notes: figures(plan, &truth, &findings),
         findings,
-        bound: WINDOW,
+        bound: SMALL_WINDOW,
         seed: plan.load.seed,
         wall: start.elapsed(),
     })

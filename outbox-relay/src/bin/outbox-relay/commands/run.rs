@@ -41,7 +41,7 @@ pub(crate) async fn execute(mut settings: Settings) -> Result<Exit, Failure> {
     // A stop was asked for: what is blocked shows in `status`, and the shutdown went well.
     let blocked = outcome.blocked > 0 && !stop.is_cancelled();
     if blocked {
-        let said = "will not pass by themselves: see `outbox-relay dead-letters list` and `outbox-relay status`";
+        let said = "will not pass by themselves: `outbox-relay why` names them, and what to do";
         // Nobody may read it, and the exit code says the same.
         let _ = writeln!(std::io::stderr(), "{} events {said}", outcome.blocked);
         return Ok(Exit::Blocked);
