@@ -149,7 +149,7 @@ pub async fn strict_reading_ends_only_after_what_stands_behind_a_hole(backend: &
     eventually("the checkpoint", async || stored(backend).await, |text| text.as_deref() == Some("1 {}")).await;
     let told = async || backend.store().status().await.unwrap().subscriptions.remove(0);
     let told = eventually("the status to say why", told, |told| told.state == "blocked").await.last_error;
-    assert!(told.as_ref().is_some_and(|error| error.contains("nothing above position 1 is read")), "{told:?}");
+    assert!(told.as_ref().is_some_and(|error| error.contains("nothing above position 2 is read")), "{told:?}");
     open.rollback().await.unwrap();
     within("the relay to end", running.wait()).await.unwrap();
     assert_eq!(sink.by_key(), numbered(&["quick"], 1, 6));
