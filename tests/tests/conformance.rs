@@ -129,6 +129,7 @@ mod postgres_alone {
         an_arming_runs_out_by_itself,
         who_may_prepare_transactions_is_asked_for_nothing,
         a_trigger_tells_for_plain_sql,
+        a_full_queue_of_notifications_fails_no_commit_of_ours,
         a_relay_that_polls_never_arms,
         a_relay_that_may_not_arm_polls,
         ended_sessions_of_a_sleeping_relay_lose_nothing,

@@ -1,6 +1,5 @@
 //! Whether a relay that sleeps is woken by every writer, in short; `cargo xtask torture` does it at length.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use outbox_core::Names;
@@ -91,45 +90,4 @@ async fn a_crash_while_the_relay_sleeps_loses_nothing() {
     }
     within("the relay to stop", running.stop()).await.unwrap();
     assert_eq!(sink.by_key(), numbered(&["a"], 1, 3));
-}
-
-/// A server whose queue of notifications somebody else has filled fails every commit that notifies. Before version 17 that queue
-/// has 8 GiB, which no test fills.
-#[tokio::test]
-async fn a_full_queue_of_notifications_fails_no_commit_of_ours() {
-    let shared = Owned::on_shared_server().await.unwrap();
-    let version = "SELECT current_setting('server_version_num')::integer >= 170000";
-    let is_small: bool =
-        sqlx::query_scalar(version).fetch_one(&mut shared.database().connect().await.unwrap()).await.unwrap();
-    if !is_small {
-        return;
-    }
-    let cluster =
-        Arc::new(Cluster::start(ClusterOptions::default().set("max_notify_queue_pages", "64")).expect("a server"));
-    let database = Database::on(&cluster, "shop").unwrap();
-    let store = PgStore::new(database.url(), Names::default()).unwrap();
-    store.migrate(8).await.unwrap();
-    let mut behind = database.connect().await.unwrap();
-    for sql in ["LISTEN strangers", "BEGIN", "SELECT 1"] {
-        sqlx::query(sql).execute(&mut behind).await.unwrap();
-    }
-    let mut session = database.connect().await.unwrap();
-    let fill = "SELECT pg_notify('strangers', repeat('x', 7900) || n) FROM generate_series(1, 10) AS n";
-    let refused = loop {
-        if let Err(refused) = sqlx::query(fill).execute(&mut session).await {
-            break refused.to_string();
-        }
-    };
-    assert!(refused.contains("too many notifications"), "{refused}");
-
-    let arm = "SELECT setval('outbox_wake', (date_part('epoch', clock_timestamp()) * 1000000)::bigint + 3600000000)";
-    sqlx::query(arm).execute(&mut session).await.unwrap();
-    assert!(store.set_wake_trigger(true).await.unwrap());
-    let outbox = PgOutbox::new();
-    let mut tx = session.begin().await.unwrap();
-    outbox.append(&mut tx, &event("a", 1)).await.unwrap();
-    outbox.append_all(&mut tx, &[event("a", 2), event("a", 3)]).await.unwrap();
-    let plain = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'a', '{\"n\":4}')";
-    sqlx::query(plain).execute(&mut *tx).await.unwrap();
-    tx.commit().await.expect("a business transaction is not failed by a stranger's queue");
 }

@@ -1,5 +1,6 @@
 //! A relay is woken: by its own process on every database, by writers where the database can tell.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use outbox_core::doctor::Verdict;
@@ -7,9 +8,11 @@ use outbox_core::testing::ManualClock;
 use outbox_core::wake::{Wake, Waking};
 use outbox_core::{Names, Store, StoreErrorKind, WakeMode};
 use outbox_relay::{Relay, RunningRelay, Subscription};
-use outbox_sqlx::PgOutbox;
+use outbox_sqlx::{PgOutbox, PgStore};
 use sqlx::postgres::PgListener;
 use sqlx::{ConnectOptions, Connection};
+
+use xtask::postgres::{Cluster, ClusterOptions};
 
 use super::log::{event, numbered, relay, subscription, write};
 use super::postgres::Postgres;
@@ -17,6 +20,7 @@ use super::sink::Sink;
 use super::sqlite::Sqlite;
 use super::waiting::{eventually, within};
 use super::{Backend, Business, SqlBackend};
+use crate::database::Database;
 
 /// Longer than any test.
 const HOUR: Duration = Duration::from_hours(1);
@@ -290,7 +294,7 @@ pub async fn a_relay_that_polls_never_arms(backend: &Postgres) {
 pub async fn a_relay_that_may_not_arm_polls(backend: &Postgres) {
     let role = backend.auditor_role().await;
     backend.admin(&format!("GRANT SELECT ON SEQUENCE outbox_wake TO {role}")).await;
-    let store = outbox_sqlx::PgStore::from_options(backend.owner().clone().username(&role), Names::default());
+    let store = PgStore::from_options(backend.owner().clone().username(&role), Names::default());
     match store.wake(WakeMode::Notify).await.unwrap() {
         Waking::Polling(reason) => assert!(reason.contains("GRANT SELECT, UPDATE ON SEQUENCE outbox_wake"), "{reason}"),
         Waking::Told(_) => panic!("the role may not change the sequence"),
@@ -325,4 +329,41 @@ pub async fn a_wake_that_hears_nothing_any_more_says_so(backend: &Postgres) {
         )
         .await;
     assert_eq!(old.arm(HOUR).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
+}
+
+/// A server whose queue of notifications somebody else has filled fails every commit that notifies. Before version 17 that queue
+/// has 8 GiB, which no test fills.
+pub async fn a_full_queue_of_notifications_fails_no_commit_of_ours(backend: &Postgres) {
+    let is_small = "SELECT (current_setting('server_version_num')::integer >= 170000)::text";
+    if backend.ask(is_small).await.as_deref() == Some("false") {
+        return;
+    }
+    let cluster =
+        Arc::new(Cluster::start(ClusterOptions::default().set("max_notify_queue_pages", "64")).expect("a server"));
+    let database = Database::on(&cluster, "shop").unwrap();
+    let store = PgStore::new(database.url(), Names::default()).unwrap();
+    store.migrate(8).await.unwrap();
+    let mut behind = database.connect().await.unwrap();
+    for sql in ["LISTEN strangers", "BEGIN", "SELECT 1"] {
+        sqlx::query(sql).execute(&mut behind).await.unwrap();
+    }
+    let mut session = database.connect().await.unwrap();
+    let fill = "SELECT pg_notify('strangers', repeat('x', 7900) || n) FROM generate_series(1, 10) AS n";
+    let refused = loop {
+        if let Err(refused) = sqlx::query(fill).execute(&mut session).await {
+            break refused.to_string();
+        }
+    };
+    assert!(refused.contains("too many notifications"), "{refused}");
+
+    let arm = "SELECT setval('outbox_wake', (date_part('epoch', clock_timestamp()) * 1000000)::bigint + 3600000000)";
+    sqlx::query(arm).execute(&mut session).await.unwrap();
+    assert!(store.set_wake_trigger(true).await.unwrap());
+    let outbox = PgOutbox::new();
+    let mut tx = session.begin().await.unwrap();
+    outbox.append(&mut tx, &event("a", 1)).await.unwrap();
+    outbox.append_all(&mut tx, &[event("a", 2), event("a", 3)]).await.unwrap();
+    let plain = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'a', '{\"n\":4}')";
+    sqlx::query(plain).execute(&mut *tx).await.unwrap();
+    tx.commit().await.expect("a business transaction is not failed by a stranger's queue");
 }
