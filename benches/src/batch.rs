@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use outbox_core::source::{ReadRequest, Row};
-use outbox_core::{Filter, Names, Position, PositionSet, Store};
+use outbox_core::{Filter, Names, Position, Store};
 use outbox_sqlx::PgStore;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
@@ -79,8 +79,7 @@ async fn reads(url: &str, from: Position) -> Result<f64> {
     let mut source = PgStore::new(url, Names::default())?.source(&Filter::default()).await?;
     let (mut after, mut times) = (from, Vec::new());
     for _ in 0..READS {
-        let open = PositionSet::new();
-        let request = ReadRequest { after, open, above: true, max_events: BATCH, max_bytes: u64::MAX, portion: None };
+        let request = ReadRequest { max_events: BATCH, ..ReadRequest::above(after) };
         let start = Instant::now();
         let read = source.read(&request).await?;
         times.push(start.elapsed().as_secs_f64() * 1e3);

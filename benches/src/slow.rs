@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Result;
 use outbox_core::publisher::{Answer, Delivery, Discipline, PublishError};
 use outbox_core::source::{ReadRequest, Row};
-use outbox_core::{Filter, PositionSet, Publisher, Store, async_trait};
+use outbox_core::{Filter, Publisher, Store, async_trait};
 use outbox_relay::{Relay, Subscription};
 use outbox_sqlx::{Names, PgStore};
 use sqlx::Connection as _;
@@ -124,14 +124,7 @@ fn store(url: &str) -> Result<PgStore> {
 async fn one_after_the_other(url: &str) -> Result<i64> {
     let publisher = Slow::webhook();
     let mut source = store(url)?.source(&Filter::default()).await?;
-    let request = ReadRequest {
-        after: 0,
-        open: PositionSet::new(),
-        above: true,
-        max_events: u32::try_from(OF_ONE_KEY)?,
-        max_bytes: u64::MAX,
-        portion: None,
-    };
+    let request = ReadRequest { max_events: u32::try_from(OF_ONE_KEY)?, ..ReadRequest::above(0) };
     for row in source.read(&request).await?.rows {
         if let Row::Event(event) = row {
             publisher.publish(&[Delivery { event, attempt: 1, replayed: false }]).await?;

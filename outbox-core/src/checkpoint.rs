@@ -24,8 +24,8 @@
 //! One transaction carries everything that follows from the same events: the checkpoints of all partitions that are held, the
 //! letters that were parked, taken and sent, and what was recorded or forgiven. It names the epoch of the lease and the number of
 //! the claim it follows, and never goes back: a stored epoch that is higher, a later claim, or a stored position beyond the new
-//! one, refuses all of it. The next write begins only
-//! when the last was answered, beside the next read; one is due after 1,000 acknowledgements, or a tenth of a second after the first.
+//! one, refuses all of it. The next write begins only when the last was answered, beside the next read; one is due after 1,000
+//! acknowledgements, or a tenth of a second after the first.
 //!
 //! # What may go wrong
 //!

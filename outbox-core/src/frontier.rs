@@ -141,7 +141,7 @@ impl Frontier {
     /// The next read, of all partitions.
     pub fn request(&self, max_events: u32, max_bytes: u64) -> ReadRequest {
         let (open, above) = (self.open(), !self.stands_still());
-        ReadRequest { after: self.position, open, above, max_events, max_bytes, portion: None }
+        ReadRequest { open, above, max_events, max_bytes, ..ReadRequest::above(self.position) }
     }
 
     /// Forgets who held what: the server may have been restarted or replaced.

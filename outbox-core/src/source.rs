@@ -28,12 +28,21 @@ pub struct ReadRequest {
     pub portion: Option<Portion>,
 }
 
+impl ReadRequest {
+    /// All there is above a position, without any limit.
+    pub fn above(after: Position) -> Self {
+        let (max_events, max_bytes) = (u32::MAX, u64::MAX);
+        Self { after, open: PositionSet::new(), above: true, max_events, max_bytes, portion: None }
+    }
+}
+
 /// A row of the log as one reader sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Row {
     /// An event that passes the filter.
     Event(Box<Event>),
-    /// An event that does not, or of a partition that was not asked for; it was read because only its position says that nothing is missing there.
+    /// An event that does not, or of a partition that was not asked for; it was read because only its position says that nothing
+    /// is missing there.
     Filtered(Position),
     /// A row that cannot become an event, such as a key that is not UTF-8.
     Unreadable(Unreadable),

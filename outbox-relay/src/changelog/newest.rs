@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use outbox_core::source::{ReadRequest, Row, Source};
-use outbox_core::{Position, PositionSet, StoreError};
+use outbox_core::{Position, StoreError};
 
 use super::walk::{PAGE_BYTES, PAGE_EVENTS};
 
@@ -52,8 +52,7 @@ async fn read_window(
     let mut after = above;
     while after < to {
         let max_events = u32::try_from(to - after).unwrap_or(u32::MAX).min(PAGE_EVENTS);
-        let open = PositionSet::new();
-        let request = ReadRequest { after, open, above: true, max_events, max_bytes: PAGE_BYTES, portion: None };
+        let request = ReadRequest { max_events, max_bytes: PAGE_BYTES, ..ReadRequest::above(after) };
         let read = source.read(&request).await?;
         let Some(last) = read.rows.last().map(Row::position) else { break };
         for row in read.rows.into_iter().take_while(|row| row.position() <= to) {

@@ -282,17 +282,13 @@ mod tests {
         let path = folder.path().join("out.jsonl");
         let ours = Opened::open(&path).unwrap();
         let (theirs, turn) = Opened::open(&path).unwrap().begin().unwrap();
-        theirs.append(b"{\"of\":\"another\"}\n").and_then(Opened::sync).unwrap();
-        drop(turn);
-        let (ours, turn) = ours.begin().unwrap();
-        assert!(
-            ours.file.try_clone().unwrap().try_lock().is_ok() && turn.is_some(),
-            "the turn is one of the open file"
-        );
-        assert!(matches!(
-            Opened { file: fs::File::open(&path).unwrap(), ..ours }.file.try_lock(),
-            Err(TryLockError::WouldBlock)
-        ));
+        let torn = theirs.append(b"{\"of\":\"another\"}\n").and_then(Opened::sync).unwrap().append(b"{\"torn").unwrap();
+        assert!(matches!(ours.file.try_lock(), Err(TryLockError::WouldBlock)), "one writes at a time");
+        drop((torn, turn));
+        let (ours, _turn) = ours.begin().unwrap();
+        let ours = ours.append(b"{\"of\":\"this one\"}\n").unwrap();
+        ours.undo(io::Error::other("the disk is full"));
+        assert_eq!(fs::read(&path).unwrap(), b"{\"of\":\"another\"}\n");
     }
 
     #[test]

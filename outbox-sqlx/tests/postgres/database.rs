@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use outbox_core::lease::{RelayIdentity, Renewal, Report};
 use outbox_core::source::{Evidence, Read, ReadRequest, Row, Source};
-use outbox_core::{Filter, Position, PositionSet, Store, schema};
+use outbox_core::{Filter, Position, Store, schema};
 use outbox_sqlx::{Names, PgStore};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
@@ -135,7 +135,7 @@ pub(crate) async fn write(connection: &mut PgConnection, keys: &[&str]) {
 
 /// A read of everything above a position.
 pub(crate) fn above(after: Position) -> ReadRequest {
-    ReadRequest { after, open: PositionSet::new(), above: true, max_events: 1000, max_bytes: 1 << 20, portion: None }
+    ReadRequest { max_events: 1000, max_bytes: 1 << 20, ..ReadRequest::above(after) }
 }
 
 /// The same with open ranges below it.

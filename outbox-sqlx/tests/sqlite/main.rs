@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use outbox_core::lease::{RelayIdentity, Renewal, Report};
 use outbox_core::source::{Evidence, Read, ReadRequest, Row, Source};
-use outbox_core::{Event, Filter, Names, NewEvent, Position, PositionSet, Store};
+use outbox_core::{Event, Filter, Names, NewEvent, Position, Store};
 use outbox_sqlx::{SqliteOutbox, SqliteStore};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
@@ -70,14 +70,7 @@ impl Shop {
 }
 
 fn everything() -> ReadRequest {
-    ReadRequest {
-        after: 0,
-        open: PositionSet::new(),
-        above: true,
-        max_events: 10_000,
-        max_bytes: u64::MAX,
-        portion: None,
-    }
+    ReadRequest { max_events: 10_000, ..ReadRequest::above(0) }
 }
 
 async fn read(source: &mut dyn Source, request: &ReadRequest) -> Read {

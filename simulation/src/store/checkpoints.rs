@@ -23,6 +23,8 @@ pub(super) struct SimCheckpoints {
 /// One connection's way to the rows, which knows its claims. Calls that were given up go over it too.
 #[derive(Clone)]
 struct Table {
+    world: Arc<World>,
+    process: Arc<Process>,
     number: u64,
     rows: Arc<Mutex<Box<dyn Checkpoints>>>,
 }
@@ -32,8 +34,9 @@ impl SimCheckpoints {
         let rows = Arc::new(Mutex::new(fresh(&line.world)?));
         let mut state = line.world.state();
         state.oracle.connections += 1;
-        let table = Table { number: state.oracle.connections, rows };
+        let number = state.oracle.connections;
         drop(state);
+        let table = Table { world: line.world.clone(), process: line.process.clone(), number, rows };
         Ok(Self { line, table })
     }
 }
@@ -42,14 +45,110 @@ impl Table {
     fn get(&self) -> MutexGuard<'_, Box<dyn Checkpoints>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn claim(&self, subscription: &str, held: &[Held]) -> Result<Claimed, StoreError> {
+        let world = &self.world;
+        let mut outcome = at_once(self.get().claim(subscription, held));
+        if world.has(Mutant::ForgetEpochOfClaim) && is_fenced(&outcome) {
+            let held: Vec<_> = held.iter().map(|held| under_stored_epochs(world, subscription, *held)).collect();
+            outcome = at_once(self.get().claim(subscription, &held));
+        }
+        let mut claimed = outcome?;
+        let mut state = world.state();
+        state.oracle.claimed(&self.process, self.number, held, &claimed);
+        if world.has(Mutant::HoleLostOnRestart) {
+            claimed.checkpoints.values_mut().for_each(|checkpoint| checkpoint.open = PositionSet::new());
+        }
+        Ok(claimed)
+    }
+
+    fn save(&self, subscription: &str, entry: &Entry) -> Result<(), StoreError> {
+        let world = &self.world;
+        let outcome = self.write(subscription, entry);
+        if !is_fenced(&outcome) {
+            return outcome;
+        }
+        let older = |(held, _): &(Held, Checkpoint)| under_stored_epochs(world, subscription, *held).epoch > held.epoch;
+        let is_stale = entry.checkpoints.iter().any(older);
+        let is_lower = entry.checkpoints.iter().any(|(held, checkpoint)| {
+            let mut state = world.state();
+            let stored = state.oracle.account(subscription).stored.get(&held.partition);
+            stored.is_some_and(|stored| stored.checkpoint.position > checkpoint.position)
+        });
+        if world.has(Mutant::ForgetClaim) && !is_stale && !is_lower {
+            write_anew(world, subscription, entry)?;
+            self.note(entry);
+            return Ok(());
+        }
+        if world.has(Mutant::ForgetEpochOfCheckpoint) && is_stale {
+            let renamed = |(held, checkpoint): &(Held, Checkpoint)| {
+                (under_stored_epochs(world, subscription, *held), checkpoint.clone())
+            };
+            let forced = Entry { checkpoints: entry.checkpoints.iter().map(renamed).collect(), ..entry.clone() };
+            write_anew(world, subscription, &forced)?;
+            self.note(entry);
+            return Ok(());
+        }
+        if world.has(Mutant::ForgetEpochOfLetters) && is_stale && !entry.is_bare() {
+            at_once(fresh(world)?.save(subscription, &Entry { checkpoints: Vec::new(), ..entry.clone() }))?;
+            world.state().oracle.letters_written(&self.process, entry);
+        }
+        if world.has(Mutant::DropLowerPosition) && !is_stale && is_lower {
+            self.note(entry);
+            return Ok(());
+        }
+        outcome
+    }
+
+    /// Writes an entry as it is to be written, but for the mutants that leave something of it out.
+    fn write(&self, subscription: &str, entry: &Entry) -> Result<(), StoreError> {
+        let world = &self.world;
+        if world.has(Mutant::ConfirmUnwritten) && world.state().chance.u32(..10) == 0 {
+            return Ok(());
+        }
+        if !world.has(Mutant::ParkOutside) || entry.parked.is_empty() {
+            at_once(self.get().save(subscription, entry))?;
+            self.note(entry);
+            return Ok(());
+        }
+        let bare = Entry { checkpoints: entry.checkpoints.clone(), ..Entry::default() };
+        let letters = Entry { checkpoints: Vec::new(), ..entry.clone() };
+        at_once(self.get().save(subscription, &bare))?;
+        self.note(&bare);
+        let (table, subscription) = (self.clone(), subscription.to_owned());
+        tokio::spawn(async move {
+            pass(1).await;
+            if !table.process.is_dead()
+                && let Ok(mut rows) = fresh(&table.world)
+                && rows.save(&subscription, &letters).await.is_ok()
+            {
+                table.note(&letters);
+            }
+        });
+        Ok(())
+    }
+
+    /// Lets the oracle know what was written.
+    fn note(&self, entry: &Entry) {
+        let process = &self.process;
+        let mut guard = self.world.state();
+        let state = &mut *guard;
+        for (held, checkpoint) in &entry.checkpoints {
+            let step = Step::Save(held.partition, checkpoint.position, checkpoint.open.range_count());
+            state.trace.note(process.now(), process.number, step);
+        }
+        for letter in &entry.parked {
+            state.trace.note(process.now(), process.number, Step::Park(letter.event.position));
+        }
+        state.oracle.saved(process, self.number, entry, &state.log);
+    }
 }
 
 #[async_trait]
 impl Checkpoints for SimCheckpoints {
     async fn claim(&mut self, subscription: &str, held: &[Held]) -> Result<Claimed, StoreError> {
-        let (world, process) = (self.line.world.clone(), self.line.process.clone());
-        let (subscription, held, table) = (subscription.to_owned(), held.to_vec(), self.table.clone());
-        self.line.call(Op::Claim, async move { claim(&world, &process, &table, &subscription, &held) }).await
+        let (table, subscription, held) = (self.table.clone(), subscription.to_owned(), held.to_vec());
+        self.line.call(Op::Claim, async move { table.claim(&subscription, &held) }).await
     }
 
     async fn found(&mut self, subscription: &str, partitions: u32, checkpoint: &Checkpoint) -> Result<(), StoreError> {
@@ -74,9 +173,8 @@ impl Checkpoints for SimCheckpoints {
     }
 
     async fn save(&mut self, subscription: &str, entry: &Entry) -> Result<(), StoreError> {
-        let (world, process) = (self.line.world.clone(), self.line.process.clone());
-        let (subscription, written, table) = (subscription.to_owned(), entry.clone(), self.table.clone());
-        self.line.call(Op::Save, async move { save(&world, &process, &table, &subscription, &written) }).await?;
+        let (table, subscription, written) = (self.table.clone(), subscription.to_owned(), entry.clone());
+        self.line.call(Op::Save, async move { table.save(&subscription, &written) }).await?;
         self.line.world.state().oracle.promised(&self.line.process, entry);
         Ok(())
     }
@@ -144,123 +242,12 @@ fn under_stored_epochs(world: &World, subscription: &str, held: Held) -> Held {
     Held { epoch: stored.unwrap_or(held.epoch), ..held }
 }
 
-fn claim(
-    world: &World,
-    process: &Process,
-    table: &Table,
-    subscription: &str,
-    held: &[Held],
-) -> Result<Claimed, StoreError> {
-    let mut outcome = at_once(table.get().claim(subscription, held));
-    if world.has(Mutant::ForgetEpochOfClaim) && is_fenced(&outcome) {
-        let held: Vec<_> = held.iter().map(|held| under_stored_epochs(world, subscription, *held)).collect();
-        outcome = at_once(table.get().claim(subscription, &held));
-    }
-    let mut claimed = outcome?;
-    let mut state = world.state();
-    state.oracle.claimed(process, table.number, held, &claimed);
-    if world.has(Mutant::HoleLostOnRestart) {
-        claimed.checkpoints.values_mut().for_each(|checkpoint| checkpoint.open = PositionSet::new());
-    }
-    Ok(claimed)
-}
-
-fn save(
-    world: &Arc<World>,
-    process: &Arc<Process>,
-    table: &Table,
-    subscription: &str,
-    entry: &Entry,
-) -> Result<(), StoreError> {
-    let outcome = write(world, process, table, subscription, entry);
-    if !is_fenced(&outcome) {
-        return outcome;
-    }
-    let older = |(held, _): &(Held, Checkpoint)| under_stored_epochs(world, subscription, *held).epoch > held.epoch;
-    let is_stale = entry.checkpoints.iter().any(older);
-    let is_lower = entry.checkpoints.iter().any(|(held, checkpoint)| {
-        let mut state = world.state();
-        let stored = state.oracle.account(subscription).stored.get(&held.partition);
-        stored.is_some_and(|stored| stored.checkpoint.position > checkpoint.position)
-    });
-    if world.has(Mutant::ForgetClaim) && !is_stale && !is_lower {
-        write_anew(world, subscription, entry)?;
-        note_saved(world, process, table.number, entry);
-        return Ok(());
-    }
-    if world.has(Mutant::ForgetEpochOfCheckpoint) && is_stale {
-        let renamed = |(held, checkpoint): &(Held, Checkpoint)| {
-            (under_stored_epochs(world, subscription, *held), checkpoint.clone())
-        };
-        let forced = Entry { checkpoints: entry.checkpoints.iter().map(renamed).collect(), ..entry.clone() };
-        write_anew(world, subscription, &forced)?;
-        note_saved(world, process, table.number, entry);
-        return Ok(());
-    }
-    if world.has(Mutant::ForgetEpochOfLetters) && is_stale && !entry.is_bare() {
-        at_once(fresh(world)?.save(subscription, &Entry { checkpoints: Vec::new(), ..entry.clone() }))?;
-        world.state().oracle.letters_written(process, entry);
-    }
-    if world.has(Mutant::DropLowerPosition) && !is_stale && is_lower {
-        note_saved(world, process, table.number, entry);
-        return Ok(());
-    }
-    outcome
-}
-
 /// Writes an entry under a claim of its own.
 fn write_anew(world: &World, subscription: &str, entry: &Entry) -> Result<(), StoreError> {
     let held: Vec<_> = entry.checkpoints.iter().map(|(held, _)| *held).collect();
     let mut table = fresh(world)?;
     at_once(table.claim(subscription, &held))?;
     at_once(table.save(subscription, entry))
-}
-
-/// Writes an entry as it is to be written, but for the mutants that leave something of it out.
-fn write(
-    world: &Arc<World>,
-    process: &Arc<Process>,
-    table: &Table,
-    subscription: &str,
-    entry: &Entry,
-) -> Result<(), StoreError> {
-    if world.has(Mutant::ConfirmUnwritten) && world.state().chance.u32(..10) == 0 {
-        return Ok(());
-    }
-    if !world.has(Mutant::ParkOutside) || entry.parked.is_empty() {
-        at_once(table.get().save(subscription, entry))?;
-        note_saved(world, process, table.number, entry);
-        return Ok(());
-    }
-    let bare = Entry { checkpoints: entry.checkpoints.clone(), ..Entry::default() };
-    let letters = Entry { checkpoints: Vec::new(), ..entry.clone() };
-    at_once(table.get().save(subscription, &bare))?;
-    note_saved(world, process, table.number, &bare);
-    let (world, process, subscription) = (world.clone(), process.clone(), subscription.to_owned());
-    let number = table.number;
-    tokio::spawn(async move {
-        pass(1).await;
-        if !process.is_dead()
-            && let Ok(mut table) = fresh(&world)
-            && table.save(&subscription, &letters).await.is_ok()
-        {
-            note_saved(&world, &process, number, &letters);
-        }
-    });
-    Ok(())
-}
-
-fn note_saved(world: &World, process: &Process, connection: u64, entry: &Entry) {
-    let mut guard = world.state();
-    let state = &mut *guard;
-    for (held, checkpoint) in &entry.checkpoints {
-        let step = Step::Save(held.partition, checkpoint.position, checkpoint.open.range_count());
-        state.trace.note(process.now(), process.number, step);
-    }
-    for letter in &entry.parked {
-        state.trace.note(process.now(), process.number, Step::Park(letter.event.position));
-    }
-    state.oracle.saved(process, connection, entry, &state.log);
 }
 
 fn repartition(world: &World, process: &Process, subscription: &str) -> Result<Change, StoreError> {

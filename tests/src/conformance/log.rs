@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use outbox_core::source::{Read, ReadRequest, Row};
-use outbox_core::{Event, Filter, NewEvent, PositionSet, Store};
+use outbox_core::{Event, Filter, NewEvent, Store};
 use outbox_relay::{Outcome, Relay, RelayBuilder, RelayError, Retry, Subscription, Then};
 
 use super::waiting::{DEADLINE, within};
@@ -51,14 +51,7 @@ pub fn numbered(keys: &[&str], from: u64, to: u64) -> BTreeMap<String, Vec<u64>>
 
 /// A request for everything there is.
 pub fn everything() -> ReadRequest {
-    ReadRequest {
-        after: 0,
-        open: PositionSet::new(),
-        above: true,
-        max_events: 10_000,
-        max_bytes: u64::MAX,
-        portion: None,
-    }
+    ReadRequest { max_events: 10_000, ..ReadRequest::above(0) }
 }
 
 /// Reads once over a new connection.

@@ -91,13 +91,16 @@ pub async fn a_filter_hides_events_and_no_positions<B: Backend>(backend: &B) {
 
 pub async fn a_portion_brings_what_is_its_own_and_every_position<B: Backend>(backend: &B) {
     // Among them events without a key, and keys that are more bytes than characters or look like SQL.
-    let keys = ["", "a", "b", "", "order-4711", "größe", "日本", "it's", r"\x00", "k'||'", "", "z"];
-    write(backend, &keys, 1, 2).await;
+    let odd_ones =
+        ["", "a", "b", "", "order-4711", "größe", "日本", "it's", r"\x00", "k'||'", "", "z"].map(str::to_owned);
+    let keys: Vec<_> = odd_ones.into_iter().chain((0..40).map(|number| format!("key-{number}"))).collect();
+    write(backend, &keys.iter().map(String::as_str).collect::<Vec<_>>(), 1, 2).await;
     let nothing = Filter { topics: vec!["none.*".into()], ..Filter::default() };
     let all = events(backend).await;
-    for (count, partitions) in
-        [(1, vec![0]), (2, vec![1]), (12, vec![0, 3, 4, 11]), (256, (0..200).collect()), (7, vec![])]
-    {
+    // Not powers of two alone, to which only the last bytes of a hash matter.
+    let odd = [(7, vec![1, 3, 6]), (12, vec![0, 3, 4, 11]), (255, (0..128).collect())];
+    let even = [(1, vec![0]), (2, vec![1]), (256, (0..200).collect()), (9, vec![])];
+    for (count, partitions) in odd.into_iter().chain(even) {
         let portion = Portion { count, partitions };
         for (after, open) in [(0, PositionSet::new()), (12, [2..=3, 5..=12].into_iter().collect())] {
             let reached = all.iter().filter(|event| event.position > after || open.contains(event.position));
