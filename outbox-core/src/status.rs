@@ -80,6 +80,9 @@ pub struct RelayStatus {
     pub seen_seconds_ago: f64,
 }
 
+/// A relay reports no more holes of a subscription than so many; more help nobody.
+pub const REPORTED_HOLES: usize = 100;
+
 /// One subscription.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SubscriptionStatus {

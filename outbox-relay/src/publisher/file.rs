@@ -282,9 +282,9 @@ mod tests {
         let path = folder.path().join("out.jsonl");
         let ours = Opened::open(&path).unwrap();
         let (theirs, turn) = Opened::open(&path).unwrap().begin().unwrap();
-        let torn = theirs.append(b"{\"of\":\"another\"}\n").and_then(Opened::sync).unwrap().append(b"{\"torn").unwrap();
+        let half = theirs.append(b"{\"of\":\"another\"}\n").and_then(Opened::sync).unwrap().append(b"{\"torn").unwrap();
         assert!(matches!(ours.file.try_lock(), Err(TryLockError::WouldBlock)), "one writes at a time");
-        drop((torn, turn));
+        drop((half, turn));
         let (ours, _turn) = ours.begin().unwrap();
         let ours = ours.append(b"{\"of\":\"this one\"}\n").unwrap();
         ours.undo(io::Error::other("the disk is full"));

@@ -4,15 +4,12 @@ use std::time::Instant;
 
 use outbox_core::Clock;
 use outbox_core::frontier::Hole;
-use outbox_core::status::{ReportedHolder, ReportedHole};
+use outbox_core::status::{REPORTED_HOLES, ReportedHolder, ReportedHole};
 use time::OffsetDateTime;
 
 use super::Term;
 use crate::dispatch::Cap;
 use crate::retry::Retry;
-
-/// So many holes are reported; more help nobody.
-const HOLES: usize = 100;
 
 impl Term<'_> {
     /// Logs a failure, once for each reason, and reports it.
@@ -30,7 +27,7 @@ impl Term<'_> {
     /// Tells the heartbeat how things are.
     pub(super) fn report(&self, now: Instant) {
         let clock = self.mandate.settings.clock.as_ref();
-        let holes = self.frontier.holes().take(HOLES).map(|hole| reported(hole, clock, now)).collect();
+        let holes = self.frontier.holes().take(REPORTED_HOLES).map(|hole| reported(hole, clock, now)).collect();
         let blocked = self.dispatch.blocked().first_key_value();
         let resting = self.dispatch.next_wake().is_some();
         let moving = self.dispatch.is_moving() || self.unsaved > 0;

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use outbox_core::continuity::Continuity;
 use outbox_core::dead_letter::Letter;
-use outbox_core::status::{HolderStatus, HoleStatus, RelayStatus, SegmentStatus, Status, SubscriptionStatus};
+use outbox_core::status::{
+    HolderStatus, HoleStatus, REPORTED_HOLES, RelayStatus, SegmentStatus, Status, SubscriptionStatus,
+};
 use serde::Serialize;
 
 use crate::quantity::age;
 use crate::table::counted;
 
 /// So many holes, and dead letters, of a subscription are told of one by one.
-pub(crate) const SHOWN: usize = 3;
-/// A relay reports no more than so many.
-const REPORTED: usize = 100;
+const SHOWN: usize = 3;
 
 /// Why one subscription publishes nothing, or less than there is.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -41,7 +41,7 @@ impl Reason {
     }
 }
 
-/// The first dead letters that are to be decided about, by subscription.
+/// The dead letters that are to be decided about, by subscription.
 pub(crate) type Letters = BTreeMap<String, Vec<Letter>>;
 
 /// Answers for the subscription of that name, or for all of them and the log.
@@ -102,7 +102,7 @@ fn answer(subscription: &SubscriptionStatus, relays: &[RelayStatus], letters: &[
     reasons.extend(subscription.holes.iter().take(SHOWN).map(|each| hole(each, others)));
     if subscription.holes.len() > SHOWN {
         let more = counted((subscription.holes.len() - SHOWN) as u64, "hole");
-        let at_least = if subscription.holes.len() >= REPORTED { "at least " } else { "" };
+        let at_least = if subscription.holes.len() >= REPORTED_HOLES { "at least " } else { "" };
         reasons.push(Reason { what: format!("and {at_least}{more} more"), remedy: None });
     }
     let is_well = reasons.is_empty();
@@ -347,7 +347,7 @@ mod tests {
         );
 
         let (state, last_error) = ("blocked".to_owned(), Some("nothing above position 6 is read".to_owned()));
-        let stands = SubscriptionStatus { state, last_error, holes: vec![hole; REPORTED], ..held };
+        let stands = SubscriptionStatus { state, last_error, holes: vec![hole; REPORTED_HOLES], ..held };
         let reasons = answer(&stands, &[], &[]).reasons;
         assert_eq!(reasons[0].what, "nothing above position 6 is read");
         assert!(!reasons[1].what.contains("go on"), "{reasons:?}");

@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::printable::{printable, printable_json, without_secrets};
 use crate::problem::{Place, Problems};
 use crate::settings::Database;
-use crate::why::{Answer, Letters, SHOWN, answers};
+use crate::why::{Answer, Letters, answers};
 
 /// Reading so many dead letters takes longer than an answer may.
 const MANY: u64 = 20_000;
@@ -44,14 +44,13 @@ pub(crate) async fn execute(database: &Database, subscription: Option<&str>, jso
     Ok(Exit::Done)
 }
 
-/// The first few dead letters of each subscription that is asked about. Of very many none is named: the list has them.
+/// The dead letters of each subscription that is asked about. Of very many none is named: the list has them.
 async fn letters(store: &dyn Store, status: &Status, subscription: Option<&str>) -> Result<Letters, StoreError> {
     let mut found = Letters::new();
     let asked = |name: &str| subscription.is_none_or(|asked| asked == name);
     for of in status.subscriptions.iter().filter(|of| asked(&of.name) && (1..MANY).contains(&of.parked_events)) {
         let mut letters = store.desk().await?.letters(&of.name, None).await?;
         letters.retain(|letter| matches!(letter.state, State::Parked | State::Blocked));
-        letters.truncate(SHOWN);
         found.insert(of.name.clone(), letters);
     }
     Ok(found)
