@@ -59,6 +59,8 @@ struct Weather {
     silent_to: watch::Sender<u64>,
     delay: Mutex<Duration>,
     mood: watch::Sender<Mood>,
+    /// What connections are known by that have sent it.
+    marks: Mutex<Vec<&'static str>>,
     trap: Mutex<Option<Trap>>,
     sprung: watch::Sender<u64>,
     accepted: watch::Sender<u64>,
@@ -86,6 +88,7 @@ impl Proxy {
             silent_to: watch::Sender::new(0),
             delay: Mutex::default(),
             mood: watch::Sender::default(),
+            marks: Mutex::default(),
             trap: Mutex::default(),
             sprung: watch::Sender::new(0),
             accepted: watch::Sender::new(0),
@@ -131,9 +134,18 @@ impl Proxy {
         self.weather.accepted.subscribe()
     }
 
-    /// Lays a trap: the next connection that has sent the text `mark` and then sends a piece that begins with `message`
-    /// is cut once the server has answered, and the client never sees the answer.
+    /// From now on connections are known by whether they have sent the text `mark`.
+    pub fn know_by(&self, mark: &'static str) {
+        let mut marks = self.weather.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        if !marks.contains(&mark) {
+            marks.push(mark);
+        }
+    }
+
+    /// Lays a trap: the next connection that has sent the text `mark`, since connections are [known by](Proxy::know_by) it, and
+    /// then sends a piece that begins with `message` is cut once the server has answered, and the client never sees the answer.
     pub fn swallow_answer(&self, mark: &'static str, message: u8) {
+        self.know_by(mark);
         *self.weather.trap.lock().unwrap_or_else(PoisonError::into_inner) = Some(Trap { mark, message });
     }
 
@@ -182,7 +194,7 @@ async fn carry(client: &mut TcpStream, server: &str, number: u64, weather: &Weat
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
     let (mut request, mut answer) = (vec![0; 64 << 10], vec![0; 64 << 10]);
-    let mut marked = false;
+    let mut sent = Vec::new();
     loop {
         tokio::select! {
             size = from_client.read(&mut request) => {
@@ -194,7 +206,7 @@ async fn carry(client: &mut TcpStream, server: &str, number: u64, weather: &Weat
                 if !weather.forward(piece, Way::ToServer, &mut to_server).await? {
                     return Ok(());
                 }
-                if weather.springs_trap(piece, &mut marked) {
+                if weather.springs_trap(piece, &mut sent) {
                     let _swallowed = from_server.read(&mut answer).await?;
                     weather.sprung.send_modify(|sprung| *sprung += 1);
                     return Ok(());
@@ -261,14 +273,17 @@ impl Weather {
         Ok(())
     }
 
-    fn springs_trap(&self, piece: &[u8], marked: &mut bool) -> bool {
+    /// Whether the piece, of a connection that has sent these marks before, is the one that somebody lies in wait for.
+    fn springs_trap(&self, piece: &[u8], sent: &mut Vec<&'static str>) -> bool {
         let mut trap = self.trap.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Trap { mark, message }) = trap.clone() else { return false };
-        let springs = *marked && piece[0] == message;
-        *marked |= piece.windows(mark.len()).any(|window| window == mark.as_bytes());
+        let springs = trap.as_ref().is_some_and(|trap| sent.contains(&trap.mark) && piece[0] == trap.message);
         if springs {
             *trap = None;
         }
+        let holds = |mark: &str| piece.windows(mark.len()).any(|window| window == mark.as_bytes());
+        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let new: Vec<_> = marks.iter().filter(|mark| !sent.contains(mark) && holds(mark)).collect();
+        sent.extend(new);
         springs
     }
 }

@@ -1,5 +1,7 @@
 //! What is done to the relay, and to the controls: short in the tests, at length in the `torture` program.
 
+mod answers;
+mod audit;
 mod cleanup;
 mod controls;
 mod disk;
@@ -15,6 +17,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+pub use self::answers::answers;
 pub use self::cleanup::cleanup;
 pub use self::controls::{Controls, controls};
 pub use self::disk::{disk_of_sqlite, disk_of_the_file, disk_of_the_server};

@@ -15,8 +15,8 @@ pub(crate) struct Options {
     /// Cut each part to its share of so many minutes; without it all run at full size
     #[arg(long, value_name = "N")]
     minutes: Option<u64>,
-    /// Only this part, beside the controls: order, kills, restarts, ghosts, cleanup, kill-matrix, split-brain, network, disk,
-    /// wake or simulation
+    /// Only this part, beside the controls: order, kills, restarts, ghosts, cleanup, kill-matrix, split-brain, network, answers,
+    /// disk, wake or simulation
     #[arg(long, value_name = "PART")]
     only: Option<String>,
     /// Repeat an earlier run's choices

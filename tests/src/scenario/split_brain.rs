@@ -2,9 +2,8 @@
 //!
 //! All append to one file, so that it tells in which order things came out. A relay that is stopped in the midst of a call
 //! writes late what another has published meanwhile: those are repeats, at most a window of each pause. What comes for the
-//! first time is in order, and the [audit](audit) knows of every checkpoint who wrote it and who had the right to.
+//! first time is in order, and the [audit](super::audit) knows of every checkpoint who wrote it and who had the right to.
 
-mod audit;
 mod owners;
 
 use std::path::Path;
@@ -12,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use self::audit::Audit;
 use self::owners::Owners;
+use super::audit::Audit;
 use super::{Plan, figures, pause};
 use crate::database::Database;
 use crate::load::SteadyLoad;

@@ -98,6 +98,14 @@ async fn a_relay_held_up_before_a_call_repeats_and_moves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_never_comes_repeats_nothing() {
+    let (owned, folder) = (Owned::on_shared_server().await.unwrap(), tempfile::tempdir().unwrap());
+    let verdict = scenario::answers(owned.database(), folder.path(), &plan(0, 15, 0)).await.unwrap();
+    assert_clean(&verdict);
+    assert_eq!((verdict.faults, verdict.bound), (15, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_network_with_every_fault_loses_nothing() {
     let (owned, folder) = (Owned::on_shared_server().await.unwrap(), tempfile::tempdir().unwrap());
     let verdict = scenario::network(owned.database(), folder.path(), &plan(0, 15, 0)).await.unwrap();
