@@ -54,9 +54,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::dead_letter::{Parked, Queue, Taken};
+use crate::dead_letter::{Parked, Queue, State, Taken};
 use crate::error::StoreError;
 use crate::event::Position;
 use crate::partition::{Change, Partitioning};
@@ -214,6 +215,18 @@ impl Entry {
     }
 }
 
+/// An event that is recorded as one that will not pass, and still owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// Where it stands in the log.
+    pub position: Position,
+    /// `Blocked`, or what an operator made of it.
+    pub state: State,
+    /// When an operator last decided about it. While it is blocked that is a request to try it again: one that has another
+    /// moment than the last is a new one.
+    pub settled_at: Option<OffsetDateTime>,
+}
+
 /// Keeps checkpoints, over a connection of its own.
 ///
 /// Every write carries the epoch of the writer's lease; one with an older epoch than the stored is
@@ -254,12 +267,12 @@ pub trait Checkpoints: Send {
     /// [`StoreError`] as for [`Checkpoints::claim`]; `Fenced` too where a stored checkpoint lies beyond the new one.
     async fn save(&mut self, subscription: &str, entry: &Entry) -> Result<(), StoreError>;
 
-    /// The positions recorded and not forgiven, ascending.
+    /// What is recorded and not forgiven, by position, and what operators decided about it.
     ///
     /// # Errors
     ///
     /// [`StoreError`] as for [`Checkpoints::claim`].
-    async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError>;
+    async fn recorded(&mut self, subscription: &str) -> Result<Vec<Recorded>, StoreError>;
 
     /// The keys that have letters which are not over, by their first letter; without a key only letters that are to be sent.
     ///

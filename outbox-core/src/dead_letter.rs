@@ -17,7 +17,8 @@
 //! key has letters its later events join them, so that nothing overtakes. A letter that is `draining` is in the relay's
 //! hands, and no operator's.
 //!
-//! `blocked` is the state of another policy: the event stays in the log and owed, and is tried again by the next relay.
+//! `blocked` is the state of another policy: the event stays in the log and owed, and its letter is the bare record of it. The
+//! next relay tries it again, the present one when an operator asks for it; when one gives it up the relay owes it no longer.
 //!
 //! The queue belongs to the key, whoever works its partition: the column `partition_id` is 0 for all.
 
@@ -44,7 +45,7 @@ pub const LETTERS: &str = "letters:";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// It will not pass, its event is still owed, and the next relay tries it again.
+    /// It will not pass, its event is still owed, and the next relay tries it again, or this one when it is asked to.
     Blocked,
     /// It will not pass, and its key waits behind it.
     Parked,
@@ -88,6 +89,11 @@ impl State {
             let message = format!("a dead letter has the state `{word}`, which this build does not know");
             StoreError::new(StoreErrorKind::Precondition, message)
         })
+    }
+
+    /// Whether it failed itself, and holds its key up.
+    pub const fn does_not_pass(self) -> bool {
+        matches!(self, Self::Blocked | Self::Parked)
     }
 
     /// Whether nothing more will become of it.

@@ -110,8 +110,7 @@ impl CloudEvents {
             out.extend_from_slice(format!(r#","schemaversion":{version}"#).as_bytes());
         }
         if let Some(headers) = &event.headers {
-            let headers: BTreeMap<Cow<'_, str>, &RawValue> =
-                serde_json::from_str(headers).map_err(|_| EnvelopeError::Headers)?;
+            let headers = self::headers(headers)?;
             // Any other JSON may hold line breaks, and no reader expects it here.
             if let Some(traceparent) = headers.get("traceparent").filter(|value| value.get().starts_with('"')) {
                 raw_field(out, "traceparent", traceparent.get().as_bytes());
@@ -177,25 +176,53 @@ fn image(
 
 /// Writes text as the JSON it is, or as a string under a content type that is not JSON.
 fn text_value(out: &mut Vec<u8>, column: &'static str, text: &[u8], content_type: &str) -> Result<(), EnvelopeError> {
-    let text = std::str::from_utf8(text).map_err(|_| EnvelopeError::NotUtf8 { column })?;
+    let text = checked(column, text, content_type)?;
     if !is_json(content_type) {
         string(out, text);
         return Ok(());
     }
-    let json: &RawValue = serde_json::from_str(text).map_err(|error| EnvelopeError::NotJson {
-        column,
-        content_type: content_type.chars().take(60).collect(),
-        line: error.line(),
-        at: error.column(),
-    })?;
     let start = out.len();
-    out.extend_from_slice(json.get().as_bytes());
+    // As RawValue would show it.
+    out.extend_from_slice(text.trim_ascii().as_bytes());
     for byte in &mut out[start..] {
         if matches!(byte, b'\n' | b'\r') {
             *byte = b' ';
         }
     }
     Ok(())
+}
+
+/// Whether the event is what it says: text in UTF-8, JSON under a JSON content type, headers an object.
+///
+/// # Errors
+///
+/// The [`EnvelopeError`] with which writing it as a line would fail.
+pub fn check(event: &Event) -> Result<(), EnvelopeError> {
+    let content_type = content_type(event);
+    for (column, payload) in [("old_payload", &event.old_payload), ("payload", &event.payload)] {
+        if let Some(Payload::Text(text)) = payload {
+            checked(column, text, content_type)?;
+        }
+    }
+    event.headers.as_deref().map_or(Ok(()), |text| headers(text).map(drop))
+}
+
+/// The text, where it is what its content type says.
+fn checked<'t>(column: &'static str, text: &'t [u8], content_type: &str) -> Result<&'t str, EnvelopeError> {
+    let text = std::str::from_utf8(text).map_err(|_| EnvelopeError::NotUtf8 { column })?;
+    if is_json(content_type) {
+        serde_json::from_str::<&RawValue>(text).map_err(|error| EnvelopeError::NotJson {
+            column,
+            content_type: content_type.chars().take(60).collect(),
+            line: error.line(),
+            at: error.column(),
+        })?;
+    }
+    Ok(text)
+}
+
+fn headers(text: &str) -> Result<BTreeMap<Cow<'_, str>, &RawValue>, EnvelopeError> {
+    serde_json::from_str(text).map_err(|_| EnvelopeError::Headers)
 }
 
 /// Whether a media type says JSON; an empty one counts as none, and so as `application/json`.

@@ -91,12 +91,17 @@ pub struct Discipline {
     pub batch: usize,
     /// The most calls in flight together; at least 1.
     pub calls: usize,
+    /// Whether it rejects by itself what is not what it says, such as a payload that is not JSON under a JSON content type.
+    ///
+    /// `false` (the default): the relay looks at each event ([`envelope::check`](crate::envelope::check)) and hands none of
+    /// these over: they will not pass.
+    pub checks: bool,
 }
 
 impl Default for Discipline {
-    /// One event a call, 1,000 calls in flight, one in flight per key.
+    /// One event a call, 1,000 calls in flight, one in flight per key, checked by the relay.
     fn default() -> Self {
-        Self { keeps_order: false, batch: 1, calls: 1000 }
+        Self { keeps_order: false, batch: 1, calls: 1000, checks: false }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held};
+use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held, Recorded};
 use outbox_core::dead_letter::{Queue, Taken};
 use outbox_core::frontier::Frontier;
 use outbox_core::partition::Change;
@@ -157,7 +157,14 @@ impl Errand {
 #[derive(Default)]
 pub(crate) struct Written {
     pub(crate) taken: Vec<(Queue, Taken)>,
-    pub(crate) queues: Option<Vec<Queue>>,
+    /// What the table holds, where it was looked at.
+    pub(crate) seen: Option<Seen>,
+}
+
+/// What the table of the dead letters holds.
+pub(crate) struct Seen {
+    pub(crate) queues: Vec<Queue>,
+    pub(crate) recorded: Vec<Recorded>,
 }
 
 /// Writes checkpoints and dead letters.
@@ -183,8 +190,8 @@ impl Ledger {
         Ok(claimed)
     }
 
-    /// The positions recorded as not passing.
-    pub(crate) async fn recorded(&mut self) -> Result<Vec<Position>, StoreError> {
+    /// The events recorded as not passing.
+    pub(crate) async fn recorded(&mut self) -> Result<Vec<Recorded>, StoreError> {
         let subscription = self.subscription.clone();
         self.open().await?.recorded(&subscription).await
     }
@@ -272,7 +279,9 @@ impl Ledger {
             written.taken.push((queue, taken));
         }
         if errand.look {
-            written.queues = Some(checkpoints.queues(&subscription).await?);
+            let (queues, recorded) =
+                (checkpoints.queues(&subscription).await?, checkpoints.recorded(&subscription).await?);
+            written.seen = Some(Seen { queues, recorded });
         }
         if let Some(seat) = self.wish.clone() {
             self.ask(&seat).await?;

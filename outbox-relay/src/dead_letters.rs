@@ -9,6 +9,7 @@
 use std::time::{Duration, Instant};
 
 use outbox_core::dead_letter::{Decision, Desk, Letter, State};
+use outbox_core::envelope::is_json;
 use outbox_core::{Payload, Position, Store, StoreError};
 
 use crate::failpoint::{self, Failpoint};
@@ -32,6 +33,15 @@ pub struct By {
     pub actor: Option<String>,
     /// For those who ask later; no secret.
     pub reason: Option<String>,
+}
+
+impl By {
+    /// The decision that letters in the first state get the second.
+    fn decide(&self, letters: &[&Letter], (from, to): (State, State)) -> Decision {
+        let positions = letters.iter().map(|letter| letter.position).collect();
+        let (reason, actor) = (self.reason.clone(), self.actor.clone());
+        Decision { positions, from: vec![from], to, payload: None, reason, actor }
+    }
 }
 
 /// Why nothing was decided.
@@ -63,7 +73,8 @@ pub async fn list(store: &dyn Store, subscription: &str, which: Option<&Which>) 
     }
 }
 
-/// Asks that a parked key be sent again, in order, from its parked event on; returns the parked events it came to.
+/// Asks that a parked key be sent again, in order, from its parked event on; returns the parked events it came to. An event
+/// that is blocked is tried again where it is.
 ///
 /// With a payload the event that is sent first carries that one under the same event id, and the first one is kept beside it.
 ///
@@ -87,8 +98,11 @@ pub async fn requeue(
         }
         _ => letters,
     };
-    let parked: Vec<&Letter> = letters.iter().filter(|letter| letter.state == State::Parked).collect();
-    let Some((first, others)) = parked.split_first() else { return Err(not_parked(&letters)) };
+    let of = |state| letters.iter().filter(move |letter| letter.state == state).collect::<Vec<_>>();
+    let (parked, blocked) = (of(State::Parked), of(State::Blocked));
+    let Some((first, others)) = parked.split_first() else {
+        return try_blocked_again(desk.as_mut(), subscription, &blocked, payload.is_some(), by, &letters).await;
+    };
     if let (Which::Position(position), Some(_)) = (which, &payload)
         && first.position != *position
     {
@@ -106,24 +120,37 @@ pub async fn requeue(
     if let Some(payload) = &payload {
         fits(desk.as_mut(), subscription, first.position, payload).await?;
     }
-    let decision = |positions: Vec<Position>, payload| Decision {
-        positions,
-        from: vec![State::Parked],
-        to: State::Requeued,
-        payload,
-        reason: by.reason.clone(),
-        actor: by.actor.clone(),
-    };
-    let others: Vec<_> = others.iter().map(|letter| letter.position).collect();
-    let first = decision(vec![first.position], payload.map(Payload::Text));
+    let step = (State::Parked, State::Requeued);
+    let first = Decision { payload: payload.map(Payload::Text), ..by.decide(&[first], step) };
     let mut requeued = decide(desk.as_mut(), subscription, &first).await?;
     if !others.is_empty() {
-        requeued.extend(decide(desk.as_mut(), subscription, &decision(others, None)).await?);
+        requeued.extend(decide(desk.as_mut(), subscription, &by.decide(others, step)).await?);
     }
     Ok(requeued)
 }
 
-/// Gives one event up; what waits behind it goes on. Of a key that is the first that is parked.
+/// Asks that the blocked ones of these letters be tried again.
+async fn try_blocked_again(
+    desk: &mut dyn Desk,
+    subscription: &str,
+    blocked: &[&Letter],
+    corrected: bool,
+    by: &By,
+    letters: &[Letter],
+) -> Result<Vec<Position>, DecisionError> {
+    let Some(first) = blocked.first() else { return Err(not_parked(letters)) };
+    if corrected {
+        return Err(DecisionError::Refused(format!(
+            "position {} is blocked: its event stays in the log as it is, and only a parked one can be given another payload; skip it, \
+             or set then = \"park\"",
+            first.position
+        )));
+    }
+    decide(desk, subscription, &by.decide(blocked, (State::Blocked, State::Blocked))).await
+}
+
+/// Gives one event up, whether it is parked or blocked; what waits behind it goes on. Of a key that is the first that does not
+/// pass.
 ///
 /// # Errors
 ///
@@ -141,7 +168,8 @@ pub async fn skip(
 ///
 /// # Errors
 ///
-/// [`DecisionError`]; reason and actor are needed.
+/// [`DecisionError`]; reason and actor are needed. The queue of a blocked key is in the log and cannot be given up:
+/// [`DecisionError::Refused`].
 pub async fn discard(
     store: &dyn Store,
     subscription: &str,
@@ -162,14 +190,21 @@ async fn give_up(
     if !said(&by.actor) || !said(&by.reason) {
         return Err(DecisionError::Refused("an event is given up for good: say why (reason) and who (actor)".into()));
     }
-    let from = vec![State::Parked, State::Waiting, State::Requeued];
+    let from = vec![State::Blocked, State::Parked, State::Waiting, State::Requeued];
     let mut desk = store.desk().await?;
     known(desk.as_mut(), subscription).await?;
     let letters = meant(desk.as_mut(), subscription, which).await?;
     let mut left: Vec<&Letter> = letters.iter().filter(|letter| from.contains(&letter.state)).collect();
-    if to == State::Skipped && matches!(which, Which::Key(_)) {
-        let first = left.iter().find(|letter| letter.state == State::Parked).or(left.first()).copied();
-        left = first.into_iter().collect();
+    if let Which::Key(key) = which {
+        if to == State::Skipped {
+            let first = left.iter().find(|letter| letter.state.does_not_pass()).or(left.first()).copied();
+            left = first.into_iter().collect();
+        } else if let Some(blocked) = left.iter().find(|letter| letter.state == State::Blocked) {
+            return Err(DecisionError::Refused(format!(
+                "position {} of key `{key}` is blocked, and what waits behind it is in the log; skip it, or set then = \"park\"",
+                blocked.position
+            )));
+        }
     }
     if left.is_empty() {
         return Err(not_parked(&letters));
@@ -281,10 +316,7 @@ fn not_parked(letters: &[Letter]) -> DecisionError {
     let position = letter.position;
     let by = letter.settled_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     DecisionError::Late(match letter.state {
-        State::Blocked => {
-            format!("position {position} is blocked, not parked: the next relay tries it again by itself")
-        }
-        State::Parked => format!("position {position} has failed again meanwhile; look at its reason"),
+        State::Blocked | State::Parked => format!("position {position} has failed again meanwhile; look at its reason"),
         State::Waiting => format!("position {position} waits behind another event of its key: decide about that one"),
         State::Requeued => format!("position {position} was requeued already{by}"),
         State::Draining => format!("position {position} is on its way already: it will be gone, or parked again"),
@@ -303,10 +335,8 @@ async fn fits(
     if matches!(event.payload, Some(Payload::Binary(_))) {
         return Ok(());
     }
-    let kind = event.content_type.to_ascii_lowercase();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    let is_json = kind.ends_with("/json") || kind.ends_with("+json");
-    if is_json && serde_json::from_slice::<serde::de::IgnoredAny>(payload).is_err() {
+    let kind = &event.content_type;
+    if is_json(kind) && serde_json::from_slice::<serde::de::IgnoredAny>(payload).is_err() {
         return Err(DecisionError::Refused(format!(
             "the payload is not JSON, and position {position} has the content type {kind}"
         )));

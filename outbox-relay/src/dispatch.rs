@@ -8,7 +8,7 @@
 //!                     ▲                  ▲           │
 //!                     │                  └─ resting ◄┤ retry       (back-off, per key)
 //!                     │                              │
-//!                     └── later events wait ◄─ blocked ◄─ reject   (until the relay starts anew; or parked, or skipped)
+//!                     └── later events wait ◄─ blocked ◄─ reject   (until somebody decides; or parked, or skipped)
 //! ```
 //!
 //! Every event that is not published is an open position of the checkpoint. So other keys move on past a key that rests
@@ -20,6 +20,7 @@
 //! only then is it known which events of the key are still to be sent, in which order.
 
 mod aside;
+mod blocked;
 mod breaker;
 mod lane;
 
@@ -28,15 +29,16 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use outbox_core::checkpoint::DeadLetter;
+use outbox_core::checkpoint::{DeadLetter, Recorded};
 use outbox_core::dead_letter::Parked;
 use outbox_core::publisher::{Answer, Delivery, Discipline};
 use outbox_core::source::{Row, Unreadable};
-use outbox_core::{Event, Position, PositionSet};
+use outbox_core::{Event, Position, PositionSet, envelope};
 
 use crate::retry::{Retry, Then};
 use aside::Letters;
 pub(crate) use aside::{Cap, LETTERS};
+use blocked::Blocked;
 pub(crate) use breaker::Breaker;
 use lane::{Lane, LaneState, Order, Trouble, order_of};
 
@@ -67,8 +69,7 @@ pub(crate) struct Dispatch {
     troubles: BTreeMap<Position, Trouble>,
     /// Keys in back-off by the end of their rest; the position makes the entries distinct.
     resting: BTreeMap<(Instant, Position), Order>,
-    blocked: BTreeMap<Position, DeadLetter>,
-    unrecorded: Vec<Position>,
+    blocked: Blocked,
     letters: Letters,
     breaker: Option<Breaker>,
     /// So many events of a key in back-off wait in memory.
@@ -77,7 +78,9 @@ pub(crate) struct Dispatch {
 
 impl Dispatch {
     /// Nothing in it yet; `recorded` events stand in the dead letters until they do pass.
-    pub(crate) fn new(discipline: Discipline, retry: Retry, recorded: impl IntoIterator<Item = Position>) -> Self {
+    pub(crate) fn new(discipline: Discipline, retry: Retry, recorded: impl IntoIterator<Item = Recorded>) -> Self {
+        let recorded: Vec<_> = recorded.into_iter().collect();
+        let owed = recorded.iter().filter(|recorded| !recorded.state.is_over());
         Self {
             discipline,
             retry,
@@ -91,9 +94,8 @@ impl Dispatch {
             bytes: 0,
             troubles: BTreeMap::new(),
             resting: BTreeMap::new(),
-            blocked: BTreeMap::new(),
-            unrecorded: Vec::new(),
-            letters: Letters::new(recorded),
+            blocked: Blocked::new(&recorded),
+            letters: Letters::new(owed.map(|recorded| recorded.position)),
             breaker: None,
             spill: usize::MAX,
         }
@@ -116,7 +118,8 @@ impl Dispatch {
     }
 
     /// Takes in rows in position order.
-    pub(crate) fn admit(&mut self, rows: Vec<Row>) {
+    pub(crate) fn admit(&mut self, mut rows: Vec<Row>) {
+        rows.retain(|row| !self.blocked.was_given_up(row.position()));
         self.open.insert_all(rows.iter().filter(|row| !matches!(row, Row::Filtered(_))).map(Row::position));
         for row in rows {
             match row {
@@ -132,7 +135,14 @@ impl Dispatch {
         self.bytes += event.size();
         let order = order_of(&event);
         let position = event.position;
+        let unfit = unfit(self.discipline, &event);
+        if unfit.is_some() && self.retry.then != Then::Block {
+            return self.set_aside(event, true, (unfit.unwrap_or_default(), 1));
+        }
         let delivery = Delivery { event, attempt: 1, replayed: false };
+        if let Some(reason) = unfit {
+            return self.block(&order, delivery, reason);
+        }
         if let Some(lane) = self.lanes.get_mut(&order)
             && (lane.state != LaneState::Idle || lane.is_barred(position))
         {
@@ -157,7 +167,7 @@ impl Dispatch {
         let order = Order::new(&row.key, row.position);
         self.lanes.entry(order).or_default().bar(row.position);
         let Unreadable { position, event_id, topic, key, reason, .. } = row;
-        self.note_blocked(DeadLetter { position, event_id, topic, key, reason, attempts: 0 });
+        self.blocked.note(DeadLetter { position, event_id, topic, key, reason, attempts: 0 });
     }
 
     /// The next call to make, with room for `calls` more; nothing while no call may be made.
@@ -345,28 +355,20 @@ impl Dispatch {
     /// Does what the policy says about an event that will not pass.
     fn give_up(&mut self, delivery: Delivery, reason: String) {
         let order = order_of(&delivery.event);
-        self.troubles.remove(&delivery.event.position);
-        if self.retry.then != Then::Block || self.letters.is_taken(delivery.event.position) {
+        let position = delivery.event.position;
+        self.troubles.remove(&position);
+        if self.blocked.was_given_up(position) {
+            self.open.remove(position..=position);
+            self.events -= 1;
+            self.bytes -= delivery.event.size();
+        } else if self.retry.then != Then::Block || self.letters.is_taken(position) {
             let attempts = delivery.attempt;
             self.set_aside(delivery.event, true, (reason, attempts));
-            // It was the one of its key that was in flight.
-            if self.lanes.get(&order).is_some_and(|lane| lane.state == LaneState::Moving) {
-                self.advance(&order);
-            }
-            return;
+        } else {
+            self.block(&order, delivery, reason);
         }
-        let Event { position, event_id, topic, key, .. } = &*delivery.event;
-        let letter = DeadLetter {
-            position: *position,
-            event_id: *event_id,
-            topic: topic.clone(),
-            key: key.clone(),
-            reason,
-            attempts: delivery.attempt,
-        };
-        self.note_blocked(letter);
-        self.lanes.entry(order.clone()).or_default().bar(delivery.event.position);
-        self.wait_behind(&order, delivery);
+        self.let_another_go(&order);
+        self.overflow(&order, position);
     }
 
     /// Whether the event must stay where it is, because its key rests or something up to it is blocked.
@@ -374,20 +376,20 @@ impl Dispatch {
         self.lanes.get(order).is_some_and(|lane| lane.state == LaneState::Resting || lane.is_barred(position))
     }
 
-    /// Puts an event back among the waiting ones of its key; if it was the one in flight, another may go instead.
+    /// Puts an event back among the waiting ones of its key.
     fn wait_behind(&mut self, order: &Order, delivery: Delivery) {
         let Some(lane) = self.lanes.get_mut(order) else { return };
         let position = delivery.event.position;
         lane.waiting.insert(position, delivery);
-        if lane.state == LaneState::Moving {
-            self.advance(order);
-        }
+        self.let_another_go(order);
         self.overflow(order, position);
     }
 
-    fn note_blocked(&mut self, letter: DeadLetter) {
-        self.unrecorded.push(letter.position);
-        self.blocked.insert(letter.position, letter);
+    /// What was in flight of the key came back, so that another may go instead.
+    fn let_another_go(&mut self, order: &Order) {
+        if self.lanes.get(order).is_some_and(|lane| lane.state == LaneState::Moving) {
+            self.advance(order);
+        }
     }
 
     /// Makes keys ready whose rest is over.
@@ -430,28 +432,17 @@ impl Dispatch {
         self.breaker.as_ref().is_some_and(|breaker| !breaker.is_closed())
     }
 
-    /// Events that will not pass and are not recorded yet.
-    pub(crate) fn take_unrecorded(&mut self) -> Vec<DeadLetter> {
-        let positions = std::mem::take(&mut self.unrecorded);
-        positions.iter().filter_map(|position| self.blocked.get(position).cloned()).collect()
-    }
-
-    /// Events that will not pass.
-    pub(crate) fn blocked(&self) -> &BTreeMap<Position, DeadLetter> {
-        &self.blocked
-    }
-
     /// Whether everything up to the position is published, or waits behind an event that will not pass.
     pub(crate) fn is_done_with(&self, to: Position) -> bool {
         if self.is_draining() {
             return false;
         }
-        if self.blocked.is_empty() && self.letters.is_uncapped() {
+        if self.blocked.letters().is_empty() && self.letters.is_uncapped() {
             return self.open.first().is_none_or(|first| first > to);
         }
         let mut left = self.open.clone();
         left.remove(to.saturating_add(1)..=Position::MAX);
-        left.remove_all(self.blocked.keys().copied());
+        left.remove_all(self.blocked.letters().keys().copied());
         for lane in self.lanes.values() {
             left.remove_all(lane.barred());
         }
@@ -492,6 +483,11 @@ impl Dispatch {
         let leaving = self.wants_write() || self.is_leaving() || self.is_draining();
         !self.is_moving() && self.resting.is_empty() && !leaving
     }
+}
+
+/// Why the event cannot be handed to any publisher, where this one leaves it to the relay to find out.
+fn unfit(discipline: Discipline, event: &Event) -> Option<String> {
+    if discipline.checks { None } else { envelope::check(event).err().map(|error| error.to_string()) }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::time::Duration;
 use outbox_core::checkpoint::Checkpoints;
 use outbox_core::dead_letter::{Desk, Parked, State};
 use outbox_core::source::Row;
-use outbox_core::{Clock, Event, Filter, Position, Store};
+use outbox_core::{Clock, Event, Filter, Position, Start, Store};
 
 use crate::changelog::ChangeLog;
 use crate::clock::SystemClock;
@@ -55,6 +55,8 @@ pub struct Replayed {
     pub letters: u64,
     /// Rows that cannot become events and were left out.
     pub unreadable: u64,
+    /// Cleanup has removed events up to here, some of those asked for among them; never said where a time was asked for.
+    pub removed: Option<Position>,
 }
 
 impl Replay {
@@ -87,6 +89,12 @@ impl Replay {
         self
     }
 
+    /// By which clock the rate and the patience go; default the system's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
     /// Replays to a subscription; done when everything is handed to its relay.
     ///
     /// # Errors
@@ -97,7 +105,10 @@ impl Replay {
         let mut desk = store.desk().await?;
         known(desk.as_mut(), subscription).await?;
         let to = done_with(store.checkpoints().await?.as_mut(), subscription).await?;
-        let mut done = Replayed::default();
+        let floor = store.source(&Filter::default()).await?.locate(Start::Beginning).await?.0;
+        // Whoever asks for a time may ask for none of them.
+        let removed = Some(floor).filter(|floor| self.from <= *floor && self.filter.since.is_none());
+        let mut done = Replayed { removed, ..Replayed::default() };
         let log = ChangeLog::shared(store, self.filter.clone()).after(self.from - 1);
         let mut export = log.export(None).await?;
         failpoint::reached(Failpoint::ReplayBegun);

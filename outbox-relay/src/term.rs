@@ -420,7 +420,7 @@ impl<'m> Term<'m> {
                 self.pace.write_failures.reset();
                 self.unsaved -= self.being_saved;
                 self.being_saved = 0;
-                self.letters_written(written);
+                self.letters_written(written, now);
                 self.entry = Entry::default();
                 self.drain_saved(now);
                 self.report(now);

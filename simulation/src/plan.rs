@@ -82,7 +82,7 @@ impl Plan {
         plan.subscriptions.truncate(1);
         let subscription = &mut plan.subscriptions[0];
         (subscription.partitions, subscription.strict) = (2, false);
-        subscription.discipline = Discipline { keeps_order: false, batch: 4, calls: 4 };
+        subscription.discipline = Discipline { keeps_order: false, batch: 4, calls: 4, checks: false };
         subscription.retry = Retry { then: Then::Park, ..subscription.retry };
         plan
     }
@@ -157,7 +157,8 @@ impl SubscriptionPlan {
             max_parked_keys: 10_000,
         };
         let keeps_order = chance.u32(..4) == 0;
-        let discipline = Discipline { keeps_order, batch: chance.pick(&[1, 3, 20]), calls: chance.pick(&[1, 4, 1000]) };
+        let (batch, calls) = (chance.pick(&[1, 3, 20]), chance.pick(&[1, 4, 1000]));
+        let discipline = Discipline { keeps_order, batch, calls, checks: false };
         Self {
             name: format!("s{number}"),
             topics: if number == 0 { Vec::new() } else { vec!["b".to_owned()] },

@@ -27,6 +27,7 @@ use uuid::Uuid;
 use self::adapter::Adapter;
 
 pub mod adapter;
+pub mod blocking;
 pub mod capture;
 pub mod changelog;
 pub mod checkpoint;
@@ -53,6 +54,7 @@ pub mod pooler;
 pub mod postgres;
 pub mod publisher;
 pub mod relay;
+pub mod replay;
 pub mod roles;
 pub mod row_security;
 pub mod segments;
@@ -247,6 +249,7 @@ macro_rules! conformance {
                 a_rotated_file_is_followed,
                 a_full_disk_loses_nothing,
                 a_payload_that_is_not_json_blocks_its_key,
+                what_is_not_json_reaches_no_publisher,
                 a_line_holds_what_was_captured,
             }
             $crate::behaviours! { $backend, checkpoint:
@@ -312,9 +315,17 @@ macro_rules! conformance {
                 a_subscription_that_skips_passes_on,
                 a_key_in_trouble_spills_and_comes_back,
                 a_call_that_hangs_is_given_up_and_made_again,
+            }
+            $crate::behaviours! { $backend, replay:
                 what_was_published_is_sent_once_more_marked_and_in_order,
                 a_replay_counts_what_it_hands_over,
                 a_replay_survives_a_restart_and_waits_for_a_relay,
+                two_replays_at_once_send_nothing_more_than_twice,
+            }
+            $crate::behaviours! { $backend, blocking:
+                a_blocked_event_is_tried_again_when_somebody_asks,
+                a_blocked_event_is_given_up_and_its_key_goes_on,
+                a_blocked_event_is_given_up_while_no_relay_runs,
             }
             $crate::behaviours! { $backend, stopping:
                 a_stop_waits_for_what_is_in_flight,

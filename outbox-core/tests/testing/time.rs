@@ -1,10 +1,11 @@
 //! Time moved by hand: what a relay would wait for passes at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_core::Clock;
 use outbox_core::testing::{ManualClock, MemoryStore, RecordingPublisher};
-use outbox_relay::{Relay, RelayBuilder, Retry, Subscription};
+use outbox_core::{Clock, Filter};
+use outbox_relay::{Relay, RelayBuilder, Replay, Retry, Subscription};
 
 use super::event;
 
@@ -60,6 +61,42 @@ async fn polling_takes_no_time() {
     running.drain().await.unwrap();
     write(&store, 1);
     clock.advance_until(publisher.until_published(1)).await;
+    running.stop().await.unwrap();
+}
+
+/// Only the end of the transaction that may still fill a gap is evidence that nothing will.
+#[tokio::test]
+async fn no_length_of_time_closes_a_gap() {
+    let (clock, store, publisher) = shop();
+    let running = relay(&clock, &store, &publisher).start().await.unwrap();
+    let mut slow = store.begin();
+    slow.append(&event("slow", 1)).unwrap();
+    write(&store, 1);
+    clock.advance_until(publisher.until_published(1)).await;
+    for _ in 0..30 {
+        clock.advance(DAY);
+        clock.advance_until(running.drain()).await.unwrap();
+    }
+    assert_eq!(publisher.deliveries().len(), 1);
+    slow.commit();
+    clock.advance_until(publisher.until_published(2)).await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_replay_is_no_faster_than_its_rate() {
+    let (clock, store, publisher) = shop();
+    let running = relay(&clock, &store, &publisher).start().await.unwrap();
+    for n in 1..=500 {
+        write(&store, n);
+    }
+    clock.advance_until(running.drain()).await.unwrap();
+    let (begin, replay) = (clock.now(), Replay::new(Filter::default()).rate(Some(100)).clock(clock.clone()));
+    let done = clock.advance_until(replay.run(Arc::new(store), "billing")).await.unwrap();
+    assert_eq!(done.events, 500);
+    let took = clock.now().duration_since(begin);
+    assert!(took >= Duration::from_secs(5), "500 at 100 a second in {took:?}");
+    clock.advance_until(publisher.until_published(1000)).await;
     running.stop().await.unwrap();
 }
 

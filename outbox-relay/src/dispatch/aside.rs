@@ -23,7 +23,7 @@ use outbox_core::source::Row;
 use outbox_core::{Event, Filter, Position};
 
 use super::lane::{Aside, LaneState, Order};
-use super::{Dispatch, Then};
+use super::{Dispatch, Then, unfit};
 
 /// So many letters of a key are taken at a time.
 pub(crate) const LETTERS: u32 = 100;
@@ -80,8 +80,19 @@ pub(super) struct Letters {
 
 impl Letters {
     pub(super) fn new(recorded: impl IntoIterator<Item = Position>) -> Self {
-        let known = |position| (position, Known { attempts: 0, taken: false, replayed: false });
-        Self { known: recorded.into_iter().map(known).collect(), ..Self::default() }
+        let mut letters = Self::default();
+        recorded.into_iter().for_each(|position| letters.stands_in_table(position));
+        letters
+    }
+
+    /// Notes that the table is to be told when the event passes.
+    pub(super) fn stands_in_table(&mut self, position: Position) {
+        self.known.insert(position, Known { attempts: 0, taken: false, replayed: false });
+    }
+
+    /// Notes that nothing more is to be told of the event.
+    pub(super) fn forget(&mut self, position: Position) {
+        self.known.remove(&position);
     }
 
     /// Whether the event was taken from the table.
@@ -321,6 +332,7 @@ impl Dispatch {
     }
 
     fn take_in(&mut self, order: &Order, taken: Taken) {
+        let blocked = self.blocked.first_of(order);
         let Some(lane) = self.lanes.get_mut(order) else { return };
         let last = taken.letters.last().map_or(0, |letter| letter.row.position());
         lane.aside.stored = lane.aside.stored.saturating_sub(taken.letters.len() as u64);
@@ -329,39 +341,32 @@ impl Dispatch {
             self.letters.filling.insert(order.clone());
         }
         if !lane.aside.parked {
-            lane.barrier = taken.more.then_some(last + 1);
+            lane.barrier = blocked.into_iter().chain(taken.more.then_some(last + 1)).min();
             lane.aside.open = taken.more;
         }
-        let mut unreadable = None;
+        let mut refused = None;
         for TakenLetter { row, attempts, replayed } in taken.letters {
             self.events += 1;
             lane.aside.taken += 1;
             self.letters.known.insert(row.position(), Known { attempts, taken: true, replayed });
-            match row {
-                Row::Event(event) => {
-                    self.bytes += event.size();
-                    lane.waiting.insert(event.position, Delivery { event, attempt: 1, replayed });
-                }
-                Row::Unreadable(row) => {
-                    let reason = row.reason.clone();
-                    let copy = row.into_copy();
-                    self.bytes += copy.size();
-                    // Only the first needs to be parked: whatever comes behind it waits again.
-                    if unreadable.is_none() {
-                        unreadable = Some((copy, reason));
-                    } else {
-                        lane.waiting.insert(copy.position, Delivery { event: copy, attempt: 1, replayed });
-                    }
-                }
-                Row::Filtered(_) => {}
+            let (reason, event, readable) = match row {
+                Row::Event(event) => (unfit(self.discipline, &event), event, true),
+                Row::Unreadable(row) => (Some(row.reason.clone()), row.into_copy(), false),
+                Row::Filtered(_) => continue,
+            };
+            self.bytes += event.size();
+            // Only the first needs to be parked: whatever comes behind it waits again.
+            match reason.filter(|_| refused.is_none()) {
+                Some(reason) => refused = Some((event, readable, reason)),
+                None => _ = lane.waiting.insert(event.position, Delivery { event, attempt: 1, replayed }),
             }
         }
         if lane.aside.parked {
             // An event before them failed meanwhile.
             self.letters.filling.insert(order.clone());
         }
-        if let Some((copy, reason)) = unreadable {
-            self.set_aside(copy, false, (reason, 1));
+        if let Some((event, readable, reason)) = refused {
+            self.set_aside(event, readable, (reason, 1));
         }
         if self.lanes.get(order).is_some_and(|lane| lane.state == LaneState::Idle) {
             self.advance(order);
@@ -388,9 +393,10 @@ impl Dispatch {
         };
         let gone: BTreeSet<_> = self.lanes.iter().filter_map(gone).collect();
         for order in gone {
+            let barrier = self.blocked.first_of(&order);
             if let Some(lane) = self.lanes.get_mut(&order) {
                 lane.aside = Aside::default();
-                lane.barrier = None;
+                lane.barrier = barrier;
             }
             self.letters.draining.remove(&order);
             if self.lanes.get(&order).is_some_and(|lane| lane.state == LaneState::Idle) {

@@ -8,6 +8,8 @@ mod parking;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use outbox_core::checkpoint::Recorded;
+use outbox_core::dead_letter::State;
 use outbox_core::publisher::{Answer, Delivery, Discipline};
 use outbox_core::source::{Row, Unreadable};
 use outbox_core::{Event, Payload, Position};
@@ -17,8 +19,8 @@ use uuid::Uuid;
 use super::Dispatch;
 use crate::retry::{Retry, Then};
 
-const ONE_AT_A_TIME: Discipline = Discipline { keeps_order: false, batch: 1, calls: 1000 };
-const PIPELINE: Discipline = Discipline { keeps_order: true, batch: 2, calls: 4 };
+const ONE_AT_A_TIME: Discipline = Discipline { keeps_order: false, batch: 1, calls: 1000, checks: true };
+const PIPELINE: Discipline = Discipline { keeps_order: true, batch: 2, calls: 4, checks: true };
 
 const RETRY: Retry = Retry {
     first: Duration::from_millis(100),
@@ -64,6 +66,12 @@ fn unreadable(position: Position, key: &str) -> Row {
         reason: "event_key is not UTF-8".into(),
         copy: None,
     })
+}
+
+/// Decided about at this second, where there is one.
+fn recorded(position: Position, state: State, second: i64) -> Recorded {
+    let settled_at = (second > 0).then(|| OffsetDateTime::from_unix_timestamp(second).unwrap());
+    Recorded { position, state, settled_at }
 }
 
 fn retry(reason: &str) -> Answer {
@@ -237,11 +245,67 @@ fn of_a_key_in_a_pipeline_only_the_first_that_fails_is_to_blame() {
 #[test]
 fn a_recorded_event_that_passes_is_forgiven() {
     let now = Instant::now();
-    let mut dispatch = Dispatch::new(ONE_AT_A_TIME, RETRY, [1, 2]);
+    let mut dispatch =
+        Dispatch::new(ONE_AT_A_TIME, RETRY, [1, 2].map(|position| recorded(position, State::Blocked, 0)));
     dispatch.admit(vec![row(1, "a"), row(3, "")]);
     drain(&mut dispatch, now);
     assert_eq!(dispatch.take_settled(), (vec![1], vec![]));
     assert_eq!(dispatch.take_settled(), (vec![], vec![]));
+}
+
+#[test]
+fn what_an_operator_decides_about_a_blocked_event_is_done() {
+    let now = Instant::now();
+    for discipline in [ONE_AT_A_TIME, PIPELINE] {
+        let rows = || vec![row(1, "a"), row(2, "a"), unreadable(3, "a"), row(4, "a"), row(5, "b")];
+        let mut dispatch = dispatch(discipline, rows());
+        let call = dispatch.next_call(now).unwrap();
+        let answers = call.iter().map(|_| reject("too large")).collect();
+        dispatch.settle(call, answers, now);
+        assert_eq!((drain(&mut dispatch, now), dispatch.open().to_string()), (vec![5], "{[1,4]}".to_owned()));
+        assert_eq!(dispatch.take_unrecorded().len(), 2);
+
+        let (open, asked) = (recorded(3, State::Blocked, 0), recorded(1, State::Blocked, 7));
+        assert!(!dispatch.decided(&[recorded(1, State::Blocked, 0), open]));
+        assert!(dispatch.next_call(now).is_none(), "nobody decided");
+        assert!(!dispatch.decided(&[asked, open]));
+        let again = dispatch.next_call(now).unwrap();
+        assert_eq!((positions(&again)[0], again[0].attempt), (1, 1));
+        let answers = again.iter().map(|_| reject("still too large")).collect();
+        dispatch.settle(again, answers, now);
+        assert_eq!(dispatch.take_unrecorded().len(), 1);
+        assert!(!dispatch.decided(&[asked, open]) && dispatch.next_call(now).is_none(), "that was followed");
+
+        let skipped = recorded(1, State::Skipped, 8);
+        assert!(dispatch.decided(&[skipped, recorded(3, State::Blocked, 8)]));
+        assert_eq!(drain(&mut dispatch, now), [2], "3 cannot be read, and stands before 4");
+        assert_eq!(dispatch.take_unrecorded().len(), 1, "trying 3 again came to nothing");
+        assert!(dispatch.decided(&[skipped, recorded(3, State::Discarded, 9)]));
+        assert_eq!((drain(&mut dispatch, now), dispatch.open().to_string()), (vec![4], "{}".to_owned()));
+        assert_eq!((dispatch.events(), dispatch.bytes()), (0, 0));
+        assert!(dispatch.blocked().is_empty() && dispatch.take_settled() == (vec![], vec![]));
+    }
+}
+
+#[test]
+fn what_was_given_up_while_nobody_worked_is_not_sent() {
+    let now = Instant::now();
+    let known = [recorded(1, State::Skipped, 7), recorded(3, State::Blocked, 7)];
+    let mut dispatch = Dispatch::new(ONE_AT_A_TIME, RETRY, known);
+    dispatch.admit(vec![row(1, "a"), row(2, "a"), row(3, "b")]);
+    assert_eq!(drain(&mut dispatch, now), [2, 3]);
+    assert_eq!((dispatch.take_settled(), dispatch.events()), ((vec![3], vec![]), 0));
+}
+
+#[test]
+fn what_is_given_up_while_it_is_tried_is_not_tried_once_more() {
+    let now = Instant::now();
+    let mut dispatch = dispatch(ONE_AT_A_TIME, vec![row(1, "a"), row(2, "a")]);
+    let call = dispatch.next_call(now).unwrap();
+    assert!(!dispatch.decided(&[recorded(1, State::Skipped, 7)]), "it may pass");
+    dispatch.settle(call, vec![reject("too large")], now);
+    assert_eq!((drain(&mut dispatch, now), dispatch.open().to_string()), (vec![2], "{}".to_owned()));
+    assert!(dispatch.take_unrecorded().is_empty());
 }
 
 #[test]

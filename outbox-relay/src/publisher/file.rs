@@ -79,7 +79,7 @@ impl Publisher for File {
     }
 
     fn discipline(&self) -> Discipline {
-        Discipline { keeps_order: true, batch: 5000, calls: 1 }
+        Discipline { keeps_order: true, batch: 5000, calls: 1, checks: true }
     }
 
     async fn open(&self, origin: &Origin) -> Result<(), PublishError> {

@@ -6,7 +6,7 @@ use outbox_core::Position;
 use outbox_core::dead_letter::Queue;
 
 use super::Term;
-use crate::connections::{Errand, Written};
+use crate::connections::{Errand, Seen, Written};
 use crate::dispatch::{Dispatch, LETTERS};
 use crate::share::Share;
 
@@ -97,14 +97,17 @@ impl Term<'_> {
     }
 
     /// Takes in what a write brought back.
-    pub(super) fn letters_written(&mut self, written: Written) {
+    pub(super) fn letters_written(&mut self, written: Written, now: Instant) {
         self.dispatch.parked(&self.entry.parked);
         for (queue, taken) in written.taken {
             self.dispatch.taken(&queue, Some(taken), &self.mandate.subscription.filter);
         }
         // In the order in which the database did it: a key that was found empty and is not listed is free.
-        if let Some(queues) = written.queues {
+        if let Some(Seen { queues, recorded }) = written.seen {
             self.dispatch.look(owned(queues, &self.share));
+            if self.dispatch.decided(&recorded) {
+                self.dirty_since.get_or_insert(now);
+            }
         }
         self.letters.taking.clear();
         self.letters.looking = false;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, DeadLetter, Entry, Held};
+use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, DeadLetter, Entry, Held, Recorded};
 use outbox_core::dead_letter::{Queue, Taken};
 use outbox_core::partition::{Change, Partitioning};
 use outbox_core::{Names, Position, StoreError};
@@ -196,9 +196,9 @@ impl Checkpoints for PgCheckpoints {
         if written { Ok(()) } else { Err(fenced(subscription, first_epoch(entry))) }
     }
 
-    async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
+    async fn recorded(&mut self, subscription: &str) -> Result<Vec<Recorded>, StoreError> {
         let rows = self.link.all(CALL, sqlx::query(self.sql(RECORDED)).bind(subscription)).await?;
-        rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(store_error)
+        rows.iter().map(dead_letter::recorded).collect()
     }
 
     async fn queues(&mut self, subscription: &str) -> Result<Vec<Queue>, StoreError> {

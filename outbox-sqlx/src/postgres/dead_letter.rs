@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use outbox_core::dead_letter::{Parked, Queue, Taken, TakenLetter};
+use outbox_core::checkpoint::Recorded;
+use outbox_core::dead_letter::{Parked, Queue, State, Taken, TakenLetter};
 use outbox_core::event::Payload;
 use outbox_core::source::{Row as LogRow, Unreadable};
 use outbox_core::{Event, Names, Operation, StoreError};
@@ -17,6 +18,13 @@ use super::row;
 
 const QUEUES: &str = outbox_core::sql::postgres::CHECKPOINT_QUEUES;
 const TAKE: &str = outbox_core::sql::postgres::CHECKPOINT_TAKE;
+
+/// One row of `checkpoint_recorded.sql`.
+pub(super) fn recorded(row: &PgRow) -> Result<Recorded, StoreError> {
+    let state = State::from_column(row.try_get("state").map_err(store_error)?)?;
+    let settled_at = row.try_get("settled_at").map_err(store_error)?;
+    Ok(Recorded { position: row.try_get("position").map_err(store_error)?, state, settled_at })
+}
 
 /// The statement that keeps events aside.
 pub(super) fn parked<'q>(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, DeadLetter, Entry, Held};
+use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, DeadLetter, Entry, Held, Recorded};
 use outbox_core::dead_letter::{Queue, Taken};
 use outbox_core::partition::{Change, Partitioning};
 use outbox_core::{Names, Position, StoreError};
@@ -190,9 +190,10 @@ impl Checkpoints for SqliteCheckpoints {
         written.map_err(|epoch| fenced(subscription, epoch))
     }
 
-    async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
-        let query = sqlx::query_scalar(self.sql(RECORDED)).bind(subscription);
-        bounded(CALL, query.fetch_all(&mut self.connection)).await
+    async fn recorded(&mut self, subscription: &str) -> Result<Vec<Recorded>, StoreError> {
+        let query = sqlx::query(self.sql(RECORDED)).bind(subscription);
+        let rows = bounded(CALL, query.fetch_all(&mut self.connection)).await?;
+        rows.iter().map(dead_letter::recorded).collect()
     }
 
     async fn queues(&mut self, subscription: &str) -> Result<Vec<Queue>, StoreError> {

@@ -1,20 +1,29 @@
 //! Dead letters on their way into the table and out of it.
 
-use outbox_core::dead_letter::{Parked, Queue, Taken, TakenLetter};
+use outbox_core::checkpoint::Recorded;
+use outbox_core::dead_letter::{Parked, Queue, State, Taken, TakenLetter};
 use outbox_core::event::{Operation, Payload};
 use outbox_core::source::{Row as LogRow, Unreadable};
-use outbox_core::{Names, Position};
+use outbox_core::{Names, Position, StoreError};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row, SqlStr};
 use time::format_description::well_known::Rfc3339;
 
-use super::connection::{BEGIN_WRITE, json_list, statement};
+use super::connection::{BEGIN_WRITE, json_list, statement, store_error};
 use super::row;
 
 const QUEUES: &str = outbox_core::sql::sqlite::CHECKPOINT_QUEUES;
 const TAKE: &str = outbox_core::sql::sqlite::CHECKPOINT_TAKE;
 const TAKEN: &str = outbox_core::sql::sqlite::CHECKPOINT_TAKEN;
 const MORE: &str = outbox_core::sql::sqlite::CHECKPOINT_MORE;
+
+/// One row of `checkpoint_recorded.sql`.
+pub(super) fn recorded(found: &SqliteRow) -> Result<Recorded, StoreError> {
+    let state = State::from_column(found.try_get("state").map_err(store_error)?)?;
+    let settled_at: Option<String> = found.try_get("settled_at").map_err(store_error)?;
+    let settled_at = settled_at.as_deref().and_then(row::time);
+    Ok(Recorded { position: found.try_get("position").map_err(store_error)?, state, settled_at })
+}
 
 /// Keeps one event aside.
 pub(super) async fn park(

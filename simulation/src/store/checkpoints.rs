@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held};
+use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held, Recorded};
 use outbox_core::dead_letter::{Queue, Taken};
 use outbox_core::partition::Change;
 use outbox_core::status::PartitionStatus;
@@ -179,7 +179,7 @@ impl Checkpoints for SimCheckpoints {
         Ok(())
     }
 
-    async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
+    async fn recorded(&mut self, subscription: &str) -> Result<Vec<Recorded>, StoreError> {
         let (world, subscription) = (self.line.world.clone(), subscription.to_owned());
         self.line.call(Op::Recorded, async move { at_once(fresh(&world)?.recorded(&subscription)) }).await
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held};
+use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held, Recorded};
 use outbox_core::cleanup::{Cleaner, Removal, Removed, Survey};
 use outbox_core::continuity::Mender;
 use outbox_core::dead_letter::{Desk, Queue, Taken};
@@ -257,7 +257,7 @@ impl Checkpoints for Connected<dyn Checkpoints> {
         }
     }
 
-    async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
+    async fn recorded(&mut self, subscription: &str) -> Result<Vec<Recorded>, StoreError> {
         self.up()?.recorded(subscription).await
     }
 

@@ -7,13 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use outbox_core::dead_letter::State;
 use outbox_core::{NewEvent, Store};
+use outbox_relay::dead_letters::{By, Which, list, requeue};
 use outbox_relay::publisher::{File, Null, channel, closure};
 use outbox_relay::{Outcome, RelayError, Subscription};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::log::{SUBSCRIPTION, blocking, drain, event, number, relay, subscription, write};
+use super::sink::{ORDERED, Sink};
 use super::waiting::{eventually, within};
 use super::{Backend, Business, Order};
 
@@ -165,6 +168,33 @@ pub async fn a_payload_that_is_not_json_blocks_its_key<B: Backend>(backend: &B) 
     let status = backend.store().status().await.unwrap();
     assert_eq!((status.subscriptions[0].parked_keys, status.subscriptions[0].parked_events), (1, 1));
     assert_eq!(status.subscriptions[0].partitions[0].open, "{[2,3]}");
+}
+
+pub async fn what_is_not_json_reaches_no_publisher<B: Backend>(backend: &B) {
+    let mut tx = backend.begin().await;
+    B::append(&mut tx, &event("bad", 1)).await.unwrap();
+    B::append(&mut tx, &NewEvent::new("t", "bad").json("{'n': 2}")).await.unwrap();
+    B::append(&mut tx, &event("bad", 3)).await.unwrap();
+    B::append(&mut tx, &event("good", 4)).await.unwrap();
+    tx.commit().await.unwrap();
+    let (one, ordered) = (Sink::new(), Sink::new().with_discipline(ORDERED));
+    let all = || {
+        relay(backend.store())
+            .subscription(Subscription::new("null", Null))
+            .subscription(Subscription::new("one", one.clone()))
+            .subscription(Subscription::new("ordered", ordered.clone()))
+    };
+    assert_eq!(drain(all()).await.unwrap(), Outcome { blocked: 6 }, "the second and what waits behind it, three times");
+    for sink in [&one, &ordered] {
+        assert_eq!((sink.by_key()["bad"].clone(), sink.by_key()["good"].clone()), (vec![1], vec![4]));
+    }
+    let (which, by, mended) = (Which::Position(2), By::default(), Some(br#"{"n":2}"#.to_vec()));
+    requeue(&backend.store(), "one", &which, mended, &by).await.unwrap();
+    requeue(&backend.store(), "ordered", &which, None, &by).await.unwrap();
+    assert_eq!(drain(all()).await.unwrap(), Outcome { blocked: 4 });
+    assert_eq!((one.by_key()["bad"].clone(), ordered.by_key()["bad"].clone()), (vec![1, 2, 3], vec![1]));
+    let parked = list(&backend.store(), "ordered", Some(&which)).await.unwrap();
+    assert!(parked[0].reason.contains("payload is not JSON") && parked[0].state == State::Parked, "{parked:?}");
 }
 
 pub async fn a_line_holds_what_was_captured<B: Backend>(backend: &B) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{MemoryStore, StoredCheckpoint, StoredLease, Tables};
-use crate::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, HOLD, Held};
-use crate::dead_letter::{Queue, State, Taken};
+use crate::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, HOLD, Held, Recorded};
+use crate::dead_letter::{Queue, Taken};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::event::Position;
 use crate::partition::{Asked, Change, Partitioning};
@@ -130,10 +130,8 @@ impl Checkpoints for MemoryCheckpoints {
         Ok(())
     }
 
-    async fn recorded(&mut self, subscription: &str) -> Result<Vec<Position>, StoreError> {
-        let tables = self.store.tables();
-        let blocked = tables.letters_left(subscription).filter(|letter| letter.state == State::Blocked);
-        Ok(blocked.map(|letter| letter.told().position).collect())
+    async fn recorded(&mut self, subscription: &str) -> Result<Vec<Recorded>, StoreError> {
+        Ok(self.store.tables().recorded(subscription))
     }
 
     async fn queues(&mut self, subscription: &str) -> Result<Vec<Queue>, StoreError> {

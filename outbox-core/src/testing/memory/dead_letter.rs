@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use super::{MemoryStore, Tables};
-use crate::checkpoint::{DeadLetter, Entry, is_reserved};
+use crate::checkpoint::{DeadLetter, Entry, Recorded, is_reserved};
 use crate::dead_letter::{Decision, Desk, LETTERS, Letter, PAUSED, Parked, Queue, State, Taken, TakenLetter};
 use crate::error::StoreError;
 use crate::event::{Event, Payload, Position};
@@ -24,6 +24,8 @@ pub(super) struct StoredLetter {
     first_failed_at: OffsetDateTime,
     last_failed_at: OffsetDateTime,
     settled: Option<(OffsetDateTime, Option<String>, Option<String>)>,
+    /// Whether it holds its event, and not only the record of one that is still owed.
+    is_copy: bool,
     original: Option<Payload>,
     replayed: bool,
 }
@@ -101,11 +103,17 @@ impl Tables {
     pub(super) fn write_letters(&mut self, subscription: &str, entry: &Entry, now: OffsetDateTime) {
         let letters = self.dead_letters.entry(subscription.to_owned()).or_default();
         for record in &entry.recorded {
-            let first = letters.get(&record.position).map_or(now, |known| known.first_failed_at);
-            letters.insert(record.position, StoredLetter { first_failed_at: first, ..recorded(record, now) });
+            let (first, settled) = match letters.get(&record.position) {
+                Some(known) if known.state != State::Blocked => continue,
+                Some(known) => (known.first_failed_at, known.settled.clone()),
+                None => (now, None),
+            };
+            let again = StoredLetter { first_failed_at: first, settled, ..recorded(record, now) };
+            letters.insert(record.position, again);
         }
         letters.retain(|position, letter| {
-            let may_go = matches!(letter.state, State::Blocked | State::Draining);
+            let too_late = letter.state.is_over() && !letter.is_copy;
+            let may_go = too_late || matches!(letter.state, State::Blocked | State::Draining);
             !(may_go && entry.forgiven.contains(position))
         });
         for position in &entry.returned {
@@ -134,6 +142,18 @@ impl Tables {
     fn tell(&mut self, subscription: &str) {
         let told = self.rules.entry(format!("{LETTERS}{subscription}")).or_default();
         *told = (told.parse::<u64>().unwrap_or_default() + 1).to_string();
+    }
+
+    /// See [`Checkpoints::recorded`](crate::checkpoint::Checkpoints::recorded).
+    pub(super) fn recorded(&self, subscription: &str) -> Vec<Recorded> {
+        let letters = self.dead_letters.get(subscription).into_iter().flat_map(BTreeMap::values);
+        let owed =
+            letters.filter(|letter| !letter.is_copy && (letter.state == State::Blocked || letter.state.is_over()));
+        let recorded = |letter: &StoredLetter| {
+            let settled_at = letter.settled.as_ref().map(|(at, _, _)| *at);
+            Recorded { position: letter.event.position, state: letter.state, settled_at }
+        };
+        owed.map(recorded).collect()
     }
 
     /// See [`Checkpoints::queues`](crate::checkpoint::Checkpoints::queues).
@@ -185,7 +205,7 @@ impl Tables {
 fn recorded(record: &DeadLetter, now: OffsetDateTime) -> StoredLetter {
     let DeadLetter { position, event_id, topic, key, reason, attempts } = record.clone();
     let row = Unreadable { position, event_id, topic, key, reason: reason.clone(), copy: None };
-    stored(row.into_copy(), (true, State::Blocked), (reason, attempts), now)
+    StoredLetter { is_copy: false, ..stored(row.into_copy(), (true, State::Blocked), (reason, attempts), now) }
 }
 
 fn parked(letter: &Parked, now: OffsetDateTime) -> StoredLetter {
@@ -209,6 +229,7 @@ fn stored(
         first_failed_at,
         last_failed_at,
         settled: None,
+        is_copy: true,
         original: None,
         replayed: false,
     }

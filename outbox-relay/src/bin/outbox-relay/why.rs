@@ -120,7 +120,7 @@ fn blocked(subscription: &SubscriptionStatus) -> Reason {
         format!("{events} of {keys} will not pass, or wait behind one that does not; other keys go on"),
         format!(
             "see which and why: outbox-relay dead-letters list --subscription {name}; mend the cause, then requeue, skip or \
-             discard (where the policy is to block: restart the relay, which tries them again)"
+             discard"
         ),
     )
 }

@@ -76,7 +76,7 @@ impl Model {
     fn new(seed: u64, keeps_order: bool) -> Self {
         fastrand::seed(seed);
         let mut chance = fastrand::Rng::with_seed(seed);
-        let discipline = Discipline { keeps_order, batch: chance.usize(1..5), calls: chance.usize(1..5) };
+        let discipline = Discipline { keeps_order, batch: chance.usize(1..5), calls: chance.usize(1..5), checks: true };
         let rejecting = chance.bool();
         let (attempts, budget) = match (rejecting, chance.bool()) {
             (false, _) => (u32::MAX, Duration::MAX),

@@ -120,7 +120,7 @@ impl World {
     fn new(seed: u64, keeps_order: bool, mistake: Option<Mistake>) -> Self {
         fastrand::seed(seed);
         let mut chance = fastrand::Rng::with_seed(seed);
-        let discipline = Discipline { keeps_order, batch: chance.usize(1..4), calls: chance.usize(1..4) };
+        let discipline = Discipline { keeps_order, batch: chance.usize(1..4), calls: chance.usize(1..4), checks: true };
         let log = (1..=EVENTS).map(|at| (at, KEYS[chance.usize(0..KEYS.len())].to_owned())).collect();
         Self {
             told: format!("(seed {seed}, keeps order: {keeps_order}, {mistake:?})"),

@@ -59,7 +59,7 @@ pub(crate) async fn execute(command: &DeadLetters, database: &Database, json: bo
             let of = &subscription.subscription;
             let letters = list(store, of, which(key.as_ref(), *position).as_ref()).await?;
             // Of a key the one that is to be decided about.
-            let Some(letter) = letters.iter().find(|letter| letter.state == State::Parked).or(letters.first()) else {
+            let Some(letter) = letters.iter().find(|letter| letter.state.does_not_pass()).or(letters.first()) else {
                 return Err(refused("--key", "there is no such dead letter".into()));
             };
             let copy = store.desk().await?.copy(of, letter.position).await?;

@@ -19,7 +19,7 @@ use crate::table::counted;
 pub(crate) async fn execute(flags: &Replay, database: &Database, json: bool) -> Result<Exit, Failure> {
     let replay = asked(flags)?;
     let store = adapter::store(database)?;
-    store.check().await?;
+    adapter::check_instance(&store.check().await?, database)?;
     let done = replay.run(Arc::from(store), &flags.of.subscription).await?;
     let text = if json { told(flags, done) } else { said(flags, done) };
     super::print(&text)?;
@@ -49,10 +49,11 @@ fn rate(text: &str) -> Option<u32> {
 }
 
 fn told(flags: &Replay, done: Replayed) -> String {
-    let Replayed { events, first, last, letters, unreadable } = done;
+    let Replayed { events, first, last, letters, unreadable, removed } = done;
     let told = serde_json::json!({
         "subscription": flags.of.subscription, "dry_run": flags.dry_run,
         "events": events, "first": first, "last": last, "dead_letters": letters, "unreadable": unreadable,
+        "removed": removed,
     });
     format!("{}\n", printable_json(&told.to_string()))
 }
@@ -69,6 +70,12 @@ fn said(flags: &Replay, done: Replayed) -> String {
     if done.letters > 0 {
         let are = if done.letters == 1 { "that is a dead letter" } else { "that are dead letters" };
         _ = writeln!(text, "{} left out {are}", counted(done.letters, "event"));
+    }
+    if let Some(removed) = done.removed {
+        _ = writeln!(
+            text,
+            "cleanup has removed events up to position {removed}: what is left from there on can be sent again"
+        );
     }
     if done.unreadable > 0 {
         _ = writeln!(text, "{} left out that cannot become events", counted(done.unreadable, "row"));
