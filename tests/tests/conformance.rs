@@ -145,6 +145,8 @@ mod postgres_alone {
     outbox_tests::behaviours! { Postgres, server_settings:
         short_timeouts_of_the_database_do_no_harm,
         a_read_only_database_is_waited_for,
+        a_relay_finds_everything_by_the_key,
+        a_database_without_a_free_connection_is_waited_for,
         a_time_zone_changes_nothing,
         positions_drawn_in_bulk_are_refused,
         a_log_set_back_behind_ended_sessions_stops_the_relay,

@@ -104,6 +104,60 @@ pub async fn a_read_only_database_is_waited_for(backend: &Postgres) {
     assert_eq!(sink.by_key(), [("a".to_owned(), vec![1, 2, 3, 4, 5]), ("b".to_owned(), vec![1, 2, 3, 4])].into());
 }
 
+/// No statement of a relay reads a segment from end to end, whatever statistics the planner has; it has none here.
+pub async fn a_relay_finds_everything_by_the_key(backend: &Postgres) {
+    let count = async |kind: &str| {
+        let sql = format!("SELECT sum({kind})::text FROM pg_stat_user_tables WHERE relname LIKE 'outbox_event%'");
+        backend.ask(&sql).await.and_then(|count| count.parse::<i64>().ok()).unwrap_or_default()
+    };
+    for n in (1..=200).step_by(2) {
+        write(backend, &["a", "b"], n, n).await;
+        let mut dead = backend.begin().await;
+        Postgres::append_all(&mut dead, &[event("a", n), event("b", n)]).await.unwrap();
+        dead.rollback().await.unwrap();
+    }
+    let (walks, lookups) = (count("seq_scan").await, count("idx_scan").await);
+    let sink = Sink::new();
+    let settings = relay(backend.store()).window_events(20).subscription(subscription(sink.clone()).partitions(4));
+    drain(settings).await.unwrap();
+    assert_eq!(sink.taken().len(), 200);
+    // A session counts for others when it ends.
+    eventually("the look-ups to be counted", async || count("idx_scan").await, |now| *now > lookups).await;
+    assert_eq!(count("seq_scan").await, walks);
+}
+
+/// A database without a free connection is waited for, by a relay that begins and by one that lost its own.
+pub async fn a_database_without_a_free_connection_is_waited_for(backend: &Postgres) {
+    let limit = |connections: i32| {
+        format!(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT {connections}', current_database()); END $$"
+        )
+    };
+    let mut open = backend.begin().await;
+    backend.admin(&limit(0)).await;
+    let full = backend.store().leases().await.map(drop).unwrap_err();
+    assert_eq!(full.kind(), StoreErrorKind::Unavailable, "{full}");
+    assert!(full.to_string().contains("too many connections"), "{full}");
+    let sink = Sink::new();
+    let first = relay(backend.store()).lease(Duration::from_secs(1)).subscription(subscription(sink.clone()));
+    let starting = tokio::spawn(first.start());
+    Postgres::append_all(&mut open, &[event("a", 1), event("b", 1)]).await.unwrap();
+    open.commit().await.unwrap();
+    backend.admin(&limit(-1)).await;
+    let running = within("the relay to start", starting).await.unwrap().unwrap();
+    sink.until_taken(2).await;
+
+    let mut open = backend.begin().await;
+    backend.admin(&limit(0)).await;
+    backend.end_relay_sessions().await;
+    Postgres::append_all(&mut open, &[event("a", 2), event("b", 2)]).await.unwrap();
+    open.commit().await.unwrap();
+    backend.admin(&limit(-1)).await;
+    sink.until_taken(4).await;
+    within("the relay to stop", running.stop()).await.unwrap();
+    assert_eq!(sink.by_key(), numbered(&["a", "b"], 1, 2));
+}
+
 fn nobody() -> outbox_core::lease::RelayIdentity {
     outbox_core::lease::RelayIdentity {
         relay_id: Uuid::now_v7(),
