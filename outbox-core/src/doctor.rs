@@ -97,6 +97,21 @@ pub fn clock(database: f64, here: f64) -> Finding {
     Finding { check: "clocks".into(), verdict, found, remedy }
 }
 
+/// What keeps the log from being emptied, a text for each thing.
+pub fn emptying(blocked: &[String]) -> Finding {
+    if blocked.is_empty() {
+        return Finding::ok("emptying", "nothing stands in its way");
+    }
+    let remedy = "let the subscription that is named catch up, or end the session; where the one is gone for good, [retention] \
+                  on_max_disk says what is to be done";
+    Finding {
+        check: "emptying".into(),
+        verdict: Verdict::Warning,
+        found: blocked.join("; "),
+        remedy: Some(remedy.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,6 +36,18 @@ pub(crate) fn overtaken(subscription: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, message)
 }
 
+/// Refuses an outbox some of whose tables somebody dropped: what they held is not to be made up.
+pub(crate) fn refuse_without(absent: &str) -> Result<(), StoreError> {
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "the outbox is not whole, {absent} is missing; restore it from a backup: `outbox-relay migrate` makes all tables together, \
+         or none"
+    );
+    Err(StoreError::new(StoreErrorKind::Precondition, message))
+}
+
 /// Commits what was done; what was refused leaves no transaction open.
 pub(crate) async fn settle<T, D: Database>(
     tx: Transaction<'_, D>,

@@ -180,6 +180,11 @@ async fn the_number_of_segments_changes_and_cleanup_names_who_is_in_the_way() {
          SELECT setval('outbox_segment', 3, true)",
     )
     .await;
+    let blocks_emptying = |complaint: &String| complaint.starts_with("emptying: ");
+    assert!(!complaints(&shop.url).1.iter().any(blocks_emptying), "nothing is in the way");
+    shop.sql("UPDATE outbox_checkpoint SET position = 0").await;
+    assert!(complaints(&shop.url).1.iter().any(blocks_emptying), "billing has not passed it");
+    shop.sql("UPDATE outbox_checkpoint SET position = 1").await;
     let mut reading = PgConnection::connect(&shop.url).await.expect("the database answers");
     reading
         .execute("SET application_name = 'report'; BEGIN; SELECT count(*) FROM outbox_event_0")
@@ -239,6 +244,19 @@ async fn doctor_names_what_is_wrong_and_the_statement_that_mends_it() {
     });
     shop.sql(&remedies.join(";")).await;
     assert_eq!(complaints(&shop.url), (Some(0), Vec::new()), "the remedies mend it");
+    shop.drop().await;
+}
+
+#[tokio::test]
+async fn a_table_that_somebody_dropped_is_named_by_all() {
+    let shop = Shop::migrated().await;
+    shop.sql("DROP TABLE outbox_dead_letter").await;
+    let names = ["outbox_dead_letter is missing", "backup"];
+    assert_refused(shop.run(&[]), &names);
+    assert_refused(said(&relay(&["migrate", "--quiet", "--database-url", &shop.url])), &names);
+    let (code, wrong) = complaints(&shop.url);
+    assert_eq!(code, Some(1));
+    assert!(wrong.iter().any(|told| told.starts_with("tables: ") && told.contains("backup")), "{wrong:?}");
     shop.drop().await;
 }
 

@@ -28,6 +28,28 @@ fn a_missing_database_or_schema_is_exit_2_and_names_migrate() {
 }
 
 #[test]
+fn an_outbox_that_lost_a_table_is_exit_2_and_told_by_doctor_with_exit_1() {
+    let shop = Shop::open();
+    shop.sql("DROP TABLE outbox_lease");
+    for arguments in [&RUN[..], &["migrate"], &["status"]] {
+        let refused = shop.call(arguments).expect_code(2);
+        assert!(refused.stderr.contains("outbox_lease is missing; restore it from a backup"), "{}", refused.stderr);
+    }
+    let told = shop.call(&["doctor"]).expect_code(1);
+    assert!(told.stdout.contains("outbox_lease is missing"), "{}", told.stdout);
+}
+
+#[test]
+fn doctor_tells_another_instance_from_the_one_that_is_expected() {
+    let shop = Shop::open();
+    let expected = "[database]\nexpect_instance = \"0190163d-8694-739b-aea5-966c26f8ad90\"\n";
+    std::fs::write(shop.path("relay.toml"), expected).unwrap();
+    let told = shop.call(&["doctor", "--config", "relay.toml"]).expect_code(1);
+    let line = told.stdout.lines().find(|line| line.contains("expected instance")).unwrap_or_default();
+    assert!(line.starts_with("failed") && line.contains("0190163d-8694-739b-aea5-966c26f8ad90"), "{}", told.stdout);
+}
+
+#[test]
 fn tables_of_another_version_are_exit_2() {
     let shop = Shop::open();
     shop.sql("UPDATE outbox_meta SET value = '99' WHERE name = 'schema_version'");
@@ -155,6 +177,12 @@ fn standard_output_that_cannot_be_written_is_exit_2() {
     std::fs::write(shop.path("out.jsonl"), "").unwrap();
     let read_only = std::fs::File::open(shop.path("out.jsonl")).unwrap();
     let refused = ended(shop.program(&RUN).stdout(Stdio::from(read_only))).expect_code(2);
+    assert!(refused.stderr.contains("standard output is closed or not writable"), "{}", refused.stderr);
+
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", "exec \"$0\" \"$@\" >&-"]).arg(env!("CARGO_BIN_EXE_outbox-relay")).args(RUN);
+    shell.env_clear().env("DATABASE_URL", "sqlite:shop.db").current_dir(shop.path("")).stdin(Stdio::null());
+    let refused = ended(&mut shell).expect_code(2);
     assert!(refused.stderr.contains("standard output is closed or not writable"), "{}", refused.stderr);
     assert_eq!(shop.published(&[]), [1], "nothing was acknowledged");
 }

@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 
 use super::connection::{CALL, Link, statement};
 use super::fault::{precondition, store_error};
+use crate::refusal::refuse_without;
 
 const PRIVILEGES: &str = outbox_core::sql::postgres::STORE_PRIVILEGES;
 const ROW_SECURITY: &str = outbox_core::sql::postgres::STORE_ROW_SECURITY;
@@ -95,7 +96,7 @@ pub(super) async fn check_row_security(link: &mut Link, names: &Names) -> Result
     )))
 }
 
-/// Refuses a log that `migrate` did not make, which has the name by chance.
+/// Refuses a log that `migrate` did not make, which has the name by chance, and one whose other tables somebody dropped.
 pub(super) async fn check_shape(link: &mut Link, names: &Names) -> Result<(), StoreError> {
     let log = names.quoted("event").replace('"', "");
     let Some(row) = link.optional(CALL, sqlx::query(statement(names, SHAPE))).await? else {
@@ -105,8 +106,9 @@ pub(super) async fn check_shape(link: &mut Link, names: &Names) -> Result<(), St
     };
     let kind: String = row.try_get("kind").map_err(store_error)?;
     let missing: Option<String> = row.try_get("missing").map_err(store_error)?;
+    let absent: String = row.try_get("absent").map_err(store_error)?;
     let wrong = match (kind.as_str(), missing) {
-        ("p", None) => return Ok(()),
+        ("p", None) => return refuse_without(&absent.replace('"', "")),
         (_, Some(columns)) => format!("it lacks the columns {columns}, or has them in other types"),
         ("v" | "m", None) => "it is a view".to_owned(),
         (_, None) => "it is not partitioned, so nothing could ever be removed from it".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use outbox_core::doctor::{Finding, Verdict, clock};
+use outbox_core::doctor::{self, Finding, Verdict, clock};
 use outbox_core::{StoreError, WakeMode};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -11,6 +11,7 @@ use super::access::{check_row_security, check_shape, examine_privileges};
 use super::connection::{CALL, Link, READ, statement};
 use super::fault::store_error;
 use super::mender;
+use super::status;
 use super::store::{PgStore, check_version};
 use super::wake::{Reason, reason_to_poll};
 
@@ -24,6 +25,7 @@ const META: &str = outbox_core::sql::postgres::STORE_META;
 pub(super) async fn examine(mut link: Link, store: &PgStore) -> Result<Vec<Finding>, StoreError> {
     let mut findings = findings(&mut link, sqlx::query(SERVER_CHECKS)).await?;
     findings.push(clocks(&mut link).await?);
+    findings.push(Finding::ok("pooler", pooler(link.is_pooled())));
     let tables = tables(&mut link, store).await;
     let are_there = tables.is_ok();
     findings.push(Finding::told("tables", "as this build makes them", tables)?);
@@ -39,9 +41,27 @@ pub(super) async fn examine(mut link: Link, store: &PgStore) -> Result<Vec<Findi
         findings.push(Finding::told("version", "the one this build knows", version(&mut link, store).await)?);
         findings.push(waking(&mut link, store).await?);
         findings.extend(self::findings(&mut link, sqlx::query(statement(&store.names, OUTBOX_CHECKS))).await?);
+        findings.push(emptying(store).await?);
         findings.extend(mender::examine(&mut link, &store.names, &store.address()).await?.findings());
     }
     Ok(findings)
+}
+
+fn pooler(is_pooled: bool) -> &'static str {
+    if is_pooled {
+        "one that hands out a connection for each transaction: the relay says with each how it is to be run"
+    } else {
+        "none, or one that keeps sessions"
+    }
+}
+
+/// What keeps segments from being emptied.
+async fn emptying(store: &PgStore) -> Result<Finding, StoreError> {
+    // Over a connection of its own, whose session is made for that look.
+    let mut surveying = Link::open(&store.address, READ).await?;
+    let blocked = status::blocked(&mut surveying, &store.names).await?;
+    let said: Vec<_> = blocked.into_iter().map(|(segment, why)| format!("segment {segment}: {why}")).collect();
+    Ok(doctor::emptying(&said))
 }
 
 /// Whether writers would wake a relay whose settings say nothing of it.

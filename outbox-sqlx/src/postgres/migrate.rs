@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use outbox_core::Names;
 use outbox_core::schema::{self, MAX_SEGMENTS};
 use outbox_core::store::SCHEMA_VERSION;
+use outbox_core::{Names, StoreError};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnection;
 use sqlx::{Acquire, Row, SqlStr};
 
+use super::access::check_shape;
 use super::address::Address;
 use super::connection::{Link, READ, assembled, once, segment_statement, statement};
 use super::fault::{precondition, store_error};
@@ -45,14 +46,23 @@ pub(super) fn migration(names: &Names, segments: u8) -> String {
 pub(super) async fn migrate(address: &Address, names: &Names, segments: u8) -> Result<bool, MigrateError> {
     check_number(segments)?;
     let mut link = Link::open(address, READ).await?;
+    let found = patiently(&mut link, names, segments).await?;
+    let changed = answer(found)?;
+    // Of tables that are up to date some may be gone all the same.
+    check_shape(&mut link, names).await?;
+    Ok(changed)
+}
+
+/// Tries until no lock is met, and then once more whatever it meets.
+async fn patiently(link: &mut Link, names: &Names, segments: u8) -> Result<Found, StoreError> {
     for _ in 1..ATTEMPTS {
         let outcome = link.call(READ, async |connection| Ok(carry_out(connection, names, segments).await)).await?;
         match outcome {
             Err(error) if code(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) => pause().await,
-            outcome => return answer(outcome.map_err(store_error)?),
+            outcome => return outcome.map_err(store_error),
         }
     }
-    answer(link.call(READ, async |connection| carry_out(connection, names, segments).await).await?)
+    link.call(READ, async |connection| carry_out(connection, names, segments).await).await
 }
 
 #[expect(clippy::disallowed_methods, reason = "a lock that was refused has no signal to wait for")]

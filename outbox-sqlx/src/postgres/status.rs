@@ -40,7 +40,7 @@ const FORM: u32 = 1;
 type Known = BTreeMap<String, HolderStatus>;
 
 /// What keeps each segment from being emptied, or why that is not known.
-type Blocked = Result<BTreeMap<i16, String>, StoreError>;
+pub(super) type Blocked = Result<BTreeMap<i16, String>, StoreError>;
 
 /// Reads the status.
 pub(super) async fn status(
@@ -118,7 +118,7 @@ async fn lockers(address: &Address, names: &Names) -> Result<Vec<String>, StoreE
 }
 
 /// What keeps segments from being emptied; over a connection of its own, whose session is made for that look.
-async fn blocked(surveying: &mut Link, names: &Names) -> Blocked {
+pub(super) async fn blocked(surveying: &mut Link, names: &Names) -> Blocked {
     let survey = Surveyor::open(surveying, names).await?.survey(surveying).await?;
     Ok(survey.segments.iter().filter_map(|segment| Some((segment.number, survey.blocked_by(segment)?))).collect())
 }

@@ -50,6 +50,8 @@ struct Chunk {
     removed: u64,
     /// A foreign key points at one of them, so that none was removed.
     referenced: bool,
+    /// The first one that stays because somebody has still to publish it, and who.
+    owed: Option<(String, Position)>,
 }
 
 impl SqliteCleaner {
@@ -94,10 +96,13 @@ impl SqliteCleaner {
             .bind(json_list(open))
             .fetch_all(&mut *tx)
             .await?;
-        let mut gone = Vec::with_capacity(rows.len());
+        let (mut gone, mut owed) = (Vec::with_capacity(rows.len()), None);
         for row in &rows {
+            let position = row.try_get("position")?;
             if !row.try_get::<bool, _>("owed")? {
-                gone.push(row.try_get::<Position, _>("position")?);
+                gone.push(position);
+            } else if owed.is_none() {
+                owed = owing(&readers, position)?.map(|reader| (reader, position));
             }
         }
         if let (Some(last), false) = (gone.last(), dry) {
@@ -110,15 +115,16 @@ impl SqliteCleaner {
         }
         tx.commit().await?;
         let reached = rows.last().map(|row| row.try_get("position")).transpose()?;
-        Ok(Chunk { reached, removed: gone.len() as u64, referenced: false })
+        Ok(Chunk { reached, removed: gone.len() as u64, referenced: false, owed })
     }
 
     #[expect(clippy::disallowed_methods, reason = "a pause in which writers may write, who send no signal")]
     async fn walk(&mut self, removal: &Removal, dry: bool) -> Result<Removed, StoreError> {
-        let (mut above, mut removed) = (0, 0);
+        let (mut above, mut removed, mut owed) = (0, 0, None);
         loop {
             let chunk = bounded(CALL, self.chunk(removal, above, dry)).await?;
             removed += chunk.removed;
+            owed = owed.or(chunk.owed);
             if chunk.referenced {
                 return Ok(Removed::Kept(Obstacle::Referenced));
             }
@@ -128,7 +134,14 @@ impl SqliteCleaner {
                 tokio::time::sleep(BREATH).await;
             }
         }
-        if removed > 0 { Ok(Removed::Gone(Some(removed))) } else { self.kept(removal).await.map(Removed::Kept) }
+        if removed > 0 {
+            return Ok(Removed::Gone(Some(removed)));
+        }
+        let why = match owed {
+            Some((reader, position)) => Obstacle::Owed { reader, position },
+            None => self.kept(removal).await?,
+        };
+        Ok(Removed::Kept(why))
     }
 
     /// Why nothing was there to be removed.
@@ -196,11 +209,24 @@ fn claims(readers: &[SqliteRow]) -> Result<Option<(Position, PositionSet)>, sqlx
     for row in readers {
         let position = row.try_get("position")?;
         slowest = Some(slowest.map_or(position, |slowest| slowest.min(position)));
-        let open: String = row.try_get("open_positions")?;
-        let open: PositionSet = open.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        open.ranges().for_each(|range| owed.insert(range.clone()));
+        open(row)?.ranges().for_each(|range| owed.insert(range.clone()));
     }
     Ok(slowest.map(|slowest| (slowest, owed)))
+}
+
+fn open(reader: &SqliteRow) -> Result<PositionSet, sqlx::Error> {
+    let open: String = reader.try_get("open_positions")?;
+    open.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+/// Who has still to publish the event.
+fn owing(readers: &[SqliteRow], position: Position) -> Result<Option<String>, sqlx::Error> {
+    for row in readers {
+        if open(row)?.contains(position) {
+            return row.try_get("subscription").map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// SQLite's extended code of a foreign key that would point at nothing.

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use outbox_core::doctor::{Finding, Verdict};
+use outbox_core::doctor::{self, Finding, Verdict};
 use outbox_core::{Names, StoreError};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row};
 
 use super::connection::{BEGIN_WRITE, CALL, WALK, bounded, statement};
 use super::mender;
+use super::status;
 use super::store::SqliteStore;
 
 const CHECKS: &str = outbox_core::sql::sqlite::DOCTOR_OUTBOX;
@@ -29,6 +30,8 @@ pub(super) async fn examine(store: &SqliteStore) -> Result<Vec<Finding>, StoreEr
         Finding::ok("tables", "there, in the version this build knows"),
     ];
     findings.extend(checks(&mut connection, store).await?);
+    let trouble = bounded(CALL, status::trouble(&mut connection, &store.names)).await?;
+    findings.push(doctor::emptying(trouble.as_slice()));
     findings.extend(mender::examine(&mut connection, &store.names, store.file()).await?.findings());
     let written = can_write(&mut connection, &store.names).await;
     findings.push(

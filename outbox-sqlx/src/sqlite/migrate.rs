@@ -7,6 +7,7 @@ use sqlx::{Connection, Row};
 
 use super::connection::{BEGIN_WRITE, CALL, assembled, bounded, open_or_create, statement, store_error};
 use crate::MigrateError;
+use crate::refusal::refuse_without;
 
 pub(super) const TABLE: &str = outbox_core::sql::sqlite::STORE_TABLE;
 pub(super) const META: &str = outbox_core::sql::sqlite::STORE_META;
@@ -55,6 +56,7 @@ async fn steps(connection: &mut SqliteConnection, names: &Names) -> Result<Vec<S
         return Err(MigrateError::Newer { found, known: SCHEMA_VERSION });
     }
     let revision = schema::revision(meta.try_get("revision").map_err(store_error)?)?;
+    refuse_without(table.try_get::<Option<&str>, _>("absent").map_err(store_error)?.unwrap_or_default())?;
     Ok(schema::sqlite_upgrade(names, revision))
 }
 

@@ -80,14 +80,19 @@ async fn log(connection: &mut SqliteConnection, names: &Names, ends: Ends) -> Re
     let bytes = sqlx::query_scalar::<_, Option<i64>>(statement(names, BYTES)).fetch_one(&mut *connection).await;
     // An error here means an SQLite library built without `dbstat`.
     let bytes = bytes.ok().flatten().and_then(|bytes| u64::try_from(bytes).ok());
-    let trouble = sqlx::query_scalar::<_, String>(statement(names, TROUBLE)).fetch_optional(connection).await?;
-    let trouble = trouble.filter(|trouble| !trouble.is_empty());
+    let trouble = trouble(connection, names).await?;
     Ok(LogStatus {
         first_position: ends.map(|(first, _)| first),
         last_position: ends.map(|(_, last)| last),
         bytes,
         segments: vec![SegmentStatus { segment: 0, bytes, state: "current", blocked_by: trouble }],
     })
+}
+
+/// What the last pass of cleanup found wrong.
+pub(super) async fn trouble(connection: &mut SqliteConnection, names: &Names) -> Result<Option<String>, sqlx::Error> {
+    let trouble = sqlx::query_scalar::<_, String>(statement(names, TROUBLE)).fetch_optional(connection).await?;
+    Ok(trouble.filter(|trouble| !trouble.is_empty()))
 }
 
 async fn relays(connection: &mut SqliteConnection, names: &Names) -> Result<Vec<RelayStatus>, sqlx::Error> {

@@ -32,6 +32,7 @@ use super::source::SqliteSource;
 use super::status::{glance, status};
 use super::wake::SqliteWake;
 use crate::MigrateError;
+use crate::refusal::refuse_without;
 
 /// The first SQLite library that tells the size of a value without loading it.
 const LIBRARY: (u32, u32) = (3, 43);
@@ -117,6 +118,7 @@ impl SqliteStore {
             table.try_get("event_table").map_err(store_error)?,
             table.try_get("missing").map_err(store_error)?,
         )?;
+        refuse_without(table.try_get::<Option<&str>, _>("absent").map_err(store_error)?.unwrap_or_default())?;
         let meta = bounded(CALL, sqlx::query(statement(&self.names, META)).fetch_one(&mut connection)).await?;
         check_version(&meta)?;
         let instance: Option<String> = meta.try_get("instance").map_err(store_error)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outbox_core::doctor::Verdict;
+use outbox_core::doctor::{Finding, Verdict};
 use outbox_core::wake::Waking;
 use outbox_core::{Filter, Names, Retention, Store, WakeMode};
 use outbox_relay::ChangeLog;
@@ -147,7 +147,12 @@ pub async fn a_pooler_is_found_out_and_told(backend: &Postgres) {
     assert_eq!(wake.verdict, Verdict::Warning);
     assert!(wake.found.contains("a pooler hands out a connection for each transaction"), "{wake:?}");
     assert!(wake.remedy.as_deref().unwrap().contains("the database itself"), "{wake:?}");
+    let pooler = |findings: &[Finding]| {
+        findings.iter().find(|finding| finding.check == "pooler").map(|finding| finding.found.clone()).unwrap()
+    };
+    assert!(pooler(&findings).starts_with("one that hands out a connection for each transaction"));
     let direct = PgStore::from_options(backend.relay().clone(), Names::default()).examine().await.unwrap();
+    assert!(pooler(&direct).starts_with("none"));
     let wake = direct.iter().find(|finding| finding.check == "wake").unwrap();
     assert_eq!(wake.verdict, Verdict::Ok, "{wake:?}");
     assert_eq!(left_behind(&through).await, vec![String::new(); SESSIONS as usize]);

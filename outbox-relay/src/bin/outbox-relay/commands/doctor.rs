@@ -17,7 +17,16 @@ const NAME: usize = 22;
 
 /// Shows what was looked at; fails if something is not as it must be.
 pub(crate) async fn execute(database: &Database, json: bool) -> Result<Exit, Failure> {
-    let findings = adapter::store(database)?.examine().await?;
+    let store = adapter::store(database)?;
+    let mut findings = store.examine().await?;
+    // What keeps the tables from being read is among the findings already.
+    if let (Some(_), Ok(found)) = (database.expect_instance, store.inspect().await) {
+        let known = adapter::check_instance(&found, database);
+        findings.push(match known {
+            Ok(()) => Finding::ok("expected instance", "the one the configuration expects"),
+            Err(error) => Finding::refused("expected instance", &error),
+        });
+    }
     if json {
         let line = serde_json::to_string(&findings).map_err(|error| Failure::Output(error.into()))?;
         super::print(&format!("{}\n", printable_json(&line)))?;
