@@ -227,8 +227,10 @@ fn headers(text: &str) -> Result<BTreeMap<Cow<'_, str>, &RawValue>, EnvelopeErro
 
 /// Whether a media type says JSON; an empty one counts as none, and so as `application/json`.
 pub fn is_json(content_type: &str) -> bool {
-    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    matches!(media_type.as_str(), "" | "application/json" | "text/json") || media_type.ends_with("+json")
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let suffix = media_type.len().checked_sub("+json".len()).map(|start| &media_type.as_bytes()[start..]);
+    ["application/json", "", "text/json"].into_iter().any(|known| media_type.eq_ignore_ascii_case(known))
+        || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json"))
 }
 
 fn optional(out: &mut Vec<u8>, name: &str, value: Option<&str>) {

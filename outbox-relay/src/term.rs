@@ -161,7 +161,10 @@ pub(crate) async fn run(
     loop {
         let now = clock.now();
         term.note_letters(now);
-        term.start_read(now);
+        if term.start_read(now) {
+            // While the database works on it, what was read before is seen to.
+            send(&mut term.reading).await;
+        }
         let trusted = term.start_calls(now).await?;
         term.start_write(now);
         term.drain_settle(now);
@@ -213,6 +216,14 @@ async fn poll_if_some<T>(slot: &mut Option<Boxed<T>>) -> T {
             outcome
         }
         None => std::future::pending().await,
+    }
+}
+
+/// Polls the future in the slot once, so that what it asks for is on its way; what comes back at once waits there.
+async fn send<T: Send + 'static>(slot: &mut Option<Boxed<T>>) {
+    let Some(future) = slot else { return };
+    if let Poll::Ready(outcome) = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
+        *slot = Some(Box::pin(std::future::ready(outcome)));
     }
 }
 

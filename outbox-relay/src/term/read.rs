@@ -15,8 +15,8 @@ use crate::reaction::{self, Reaction};
 use crate::trail::events;
 
 impl Term<'_> {
-    /// Starts a read when there is room for what it may bring.
-    pub(super) fn start_read(&mut self, now: Instant) {
+    /// Starts a read when there is room for what it may bring; returns whether it did.
+    pub(super) fn start_read(&mut self, now: Instant) -> bool {
         let settings = &self.mandate.settings;
         let room = self.room();
         let room_bytes = settings.window_bytes.saturating_sub(self.dispatch.bytes() as u64);
@@ -24,13 +24,13 @@ impl Term<'_> {
         let enough =
             if busy { room * 2 >= settings.window_events && room_bytes * 2 >= settings.window_bytes } else { true };
         if room == 0 || room_bytes == 0 || !enough || now < self.pace.read_at || self.stopping_since.is_some() {
-            return;
+            return false;
         }
         let capped = self.dispatch.cap().is_some();
         if capped && self.letters.are_within_reach() || self.mandate.seat.is_paused() {
-            return;
+            return false;
         }
-        let Some(reader) = self.reader.take() else { return };
+        let Some(reader) = self.reader.take() else { return false };
         let most = self.share.rows_for(room.min(self.pace.read_size(room_bytes))).min(READ_AT_MOST);
         // No more than it takes until letters may be taken back: without them it would stay so.
         let most = if capped { 1 } else { most };
@@ -44,6 +44,7 @@ impl Term<'_> {
         self.drain.read_begins();
         let reading = reader.read(request, proof);
         self.reading = Some(Box::pin(self.mandate.seat.metrics.reads.time(&settings.clock, now, reading)));
+        true
     }
 
     /// So many more events may be taken in.
