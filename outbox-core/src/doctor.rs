@@ -100,10 +100,10 @@ pub fn clock(database: f64, here: f64) -> Finding {
 /// What keeps the log from being emptied, a text for each thing.
 pub fn emptying(blocked: &[String]) -> Finding {
     if blocked.is_empty() {
-        return Finding::ok("emptying", "nothing stands in its way");
+        return Finding::ok("emptying", "nothing is known that stands in its way");
     }
-    let remedy = "let the subscription that is named catch up, or end the session; where the one is gone for good, [retention] \
-                  on_max_disk says what is to be done";
+    let remedy = "let the subscription that is named catch up, or end the session; a subscription that is gone for good is cut off \
+                  by [retention] on_max_disk = \"cut\"";
     Finding {
         check: "emptying".into(),
         verdict: Verdict::Warning,

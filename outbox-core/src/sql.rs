@@ -18,6 +18,7 @@ pub mod postgres {
         CAPTURE_CAPTURED = "capture_captured",
         CAPTURE_INSERT = "capture_insert",
         CAPTURE_INSERT_ALL = "capture_insert_all",
+        CAPTURE_LOCK = "capture_lock",
         CHANGELOG_STATS = "changelog_stats",
         CHECKPOINT_ALL = "checkpoint_all",
         CHECKPOINT_CLAIM = "checkpoint_claim",

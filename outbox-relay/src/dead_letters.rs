@@ -100,9 +100,28 @@ pub async fn requeue(
     };
     let of = |state| letters.iter().filter(move |letter| letter.state == state).collect::<Vec<_>>();
     let (parked, blocked) = (of(State::Parked), of(State::Blocked));
-    let Some((first, others)) = parked.split_first() else {
-        return try_blocked_again(desk.as_mut(), subscription, &blocked, payload.is_some(), by, &letters).await;
+    let mut requeued = match parked.split_first() {
+        Some((first, others)) => send_again(desk.as_mut(), subscription, which, (first, others), payload, by).await?,
+        None if blocked.is_empty() => return Err(not_parked(&letters)),
+        None if payload.is_some() => return Err(as_it_is(blocked[0].position)),
+        None => Vec::new(),
     };
+    if !blocked.is_empty() {
+        let again = by.decide(&blocked, (State::Blocked, State::Blocked));
+        requeued.extend(decide(desk.as_mut(), subscription, &again).await?);
+    }
+    Ok(requeued)
+}
+
+/// Asks that parked letters of a key be sent again, the first with another payload where there is one.
+async fn send_again(
+    desk: &mut dyn Desk,
+    subscription: &str,
+    which: &Which,
+    (first, others): (&Letter, &[&Letter]),
+    payload: Option<Vec<u8>>,
+    by: &By,
+) -> Result<Vec<Position>, DecisionError> {
     if let (Which::Position(position), Some(_)) = (which, &payload)
         && first.position != *position
     {
@@ -111,42 +130,31 @@ pub async fn requeue(
             first.position
         )));
     }
-    if let Some(odd) = parked.iter().find(|letter| !letter.readable && (payload.is_none() || letter != &first)) {
+    let is_fine = first.readable || payload.is_some();
+    if let Some(odd) = others.iter().copied().chain((!is_fine).then_some(first)).find(|letter| !letter.readable) {
         return Err(DecisionError::Refused(format!(
             "position {} cannot be sent as it is ({}); give it a payload, or skip it",
             odd.position, odd.reason
         )));
     }
     if let Some(payload) = &payload {
-        fits(desk.as_mut(), subscription, first.position, payload).await?;
+        fits(desk, subscription, first.position, payload).await?;
     }
     let step = (State::Parked, State::Requeued);
     let first = Decision { payload: payload.map(Payload::Text), ..by.decide(&[first], step) };
-    let mut requeued = decide(desk.as_mut(), subscription, &first).await?;
+    let mut requeued = decide(desk, subscription, &first).await?;
     if !others.is_empty() {
-        requeued.extend(decide(desk.as_mut(), subscription, &by.decide(others, step)).await?);
+        requeued.extend(decide(desk, subscription, &by.decide(others, step)).await?);
     }
     Ok(requeued)
 }
 
-/// Asks that the blocked ones of these letters be tried again.
-async fn try_blocked_again(
-    desk: &mut dyn Desk,
-    subscription: &str,
-    blocked: &[&Letter],
-    corrected: bool,
-    by: &By,
-    letters: &[Letter],
-) -> Result<Vec<Position>, DecisionError> {
-    let Some(first) = blocked.first() else { return Err(not_parked(letters)) };
-    if corrected {
-        return Err(DecisionError::Refused(format!(
-            "position {} is blocked: its event stays in the log as it is, and only a parked one can be given another payload; skip it, \
-             or set then = \"park\"",
-            first.position
-        )));
-    }
-    decide(desk, subscription, &by.decide(blocked, (State::Blocked, State::Blocked))).await
+/// A blocked event is no copy that could be given another payload.
+fn as_it_is(position: Position) -> DecisionError {
+    DecisionError::Refused(format!(
+        "position {position} is blocked: its event stays in the log as it is, and only a parked one can be given another payload; \
+         skip it, or set then = \"park\""
+    ))
 }
 
 /// Gives one event up, whether it is parked or blocked; what waits behind it goes on. Of a key that is the first that does not

@@ -135,25 +135,43 @@ impl Dispatch {
         self.bytes += event.size();
         let order = order_of(&event);
         let position = event.position;
-        let unfit = unfit(self.discipline, &event);
-        if unfit.is_some() && self.retry.then != Then::Block {
-            return self.set_aside(event, true, (unfit.unwrap_or_default(), 1));
-        }
         let delivery = Delivery { event, attempt: 1, replayed: false };
-        if let Some(reason) = unfit {
-            return self.block(&order, delivery, reason);
-        }
         if let Some(lane) = self.lanes.get_mut(&order)
             && (lane.state != LaneState::Idle || lane.is_barred(position))
         {
             lane.waiting.insert(position, delivery);
             self.overflow(&order, position);
-            return;
+        } else if let Some(delivery) = self.fit(&order, delivery) {
+            if !self.discipline.keeps_order && matches!(order, Order::Key(_)) {
+                self.lanes.entry(order).or_default().state = LaneState::Moving;
+            }
+            self.ready.push_back(delivery);
         }
-        if !self.discipline.keeps_order && matches!(order, Order::Key(_)) {
-            self.lanes.entry(order).or_default().state = LaneState::Moving;
+    }
+
+    /// The event, if it may be handed over. Not so what an operator gave up meanwhile; and what is not what it says will not
+    /// pass, where the publisher leaves it to the relay to find that out.
+    fn fit(&mut self, order: &Order, delivery: Delivery) -> Option<Delivery> {
+        if self.blocked.was_given_up(delivery.event.position) {
+            self.let_go(&delivery);
+            return None;
         }
-        self.ready.push_back(delivery);
+        if self.discipline.checks {
+            return Some(delivery);
+        }
+        let Err(error) = envelope::check(&delivery.event) else { return Some(delivery) };
+        self.refuse(order, delivery, error.to_string());
+        None
+    }
+
+    /// Does what the policy says about an event that will not pass.
+    fn refuse(&mut self, order: &Order, delivery: Delivery, reason: String) {
+        if self.retry.then != Then::Block || self.letters.is_taken(delivery.event.position) {
+            let attempts = delivery.attempt;
+            self.set_aside(delivery.event, true, (reason, attempts));
+        } else {
+            self.block(order, delivery, reason);
+        }
     }
 
     fn admit_unreadable(&mut self, row: Unreadable) {
@@ -165,9 +183,8 @@ impl Dispatch {
             return self.set_aside(copy, false, (reason, 0));
         }
         let order = Order::new(&row.key, row.position);
-        self.lanes.entry(order).or_default().bar(row.position);
         let Unreadable { position, event_id, topic, key, reason, .. } = row;
-        self.blocked.note(DeadLetter { position, event_id, topic, key, reason, attempts: 0 });
+        self.note_blocked(&order, DeadLetter { position, event_id, topic, key, reason, attempts: 0 });
     }
 
     /// The next call to make, with room for `calls` more; nothing while no call may be made.
@@ -226,7 +243,9 @@ impl Dispatch {
         self.calls -= 1;
         for delivery in call.into_iter().rev() {
             let order = order_of(&delivery.event);
-            if self.is_held(&order, delivery.event.position) {
+            if self.blocked.was_given_up(delivery.event.position) {
+                self.let_go(&delivery);
+            } else if self.is_held(&order, delivery.event.position) {
                 self.wait_behind(&order, delivery);
             } else {
                 self.ready.push_front(delivery);
@@ -266,6 +285,9 @@ impl Dispatch {
     }
 
     fn judge(&mut self, delivery: Delivery, answer: Answer, now: Instant) {
+        if self.blocked.was_given_up(delivery.event.position) {
+            return self.let_go(&delivery);
+        }
         match answer {
             Answer::Retry { after, reason } => self.put_off(delivery, after, &reason, now),
             Answer::Reject { reason } => self.reject(delivery, reason, now),
@@ -352,21 +374,11 @@ impl Dispatch {
         }
     }
 
-    /// Does what the policy says about an event that will not pass.
+    /// Gives an event up that was in flight.
     fn give_up(&mut self, delivery: Delivery, reason: String) {
-        let order = order_of(&delivery.event);
-        let position = delivery.event.position;
+        let (order, position) = (order_of(&delivery.event), delivery.event.position);
         self.troubles.remove(&position);
-        if self.blocked.was_given_up(position) {
-            self.open.remove(position..=position);
-            self.events -= 1;
-            self.bytes -= delivery.event.size();
-        } else if self.retry.then != Then::Block || self.letters.is_taken(position) {
-            let attempts = delivery.attempt;
-            self.set_aside(delivery.event, true, (reason, attempts));
-        } else {
-            self.block(&order, delivery, reason);
-        }
+        self.refuse(&order, delivery, reason);
         self.let_another_go(&order);
         self.overflow(&order, position);
     }
@@ -405,16 +417,20 @@ impl Dispatch {
 
     /// Makes the next event of a key ready; all of them where the publisher keeps order.
     fn advance(&mut self, order: &Order) {
-        let Some(lane) = self.lanes.get_mut(order) else { return };
-        lane.state = LaneState::Idle;
-        while let Some(next) = lane.take_first() {
+        if let Some(lane) = self.lanes.get_mut(order) {
+            lane.state = LaneState::Idle;
+        }
+        while let Some(next) = self.lanes.get_mut(order).and_then(Lane::take_first) {
+            let Some(next) = self.fit(order, next) else { continue };
             self.ready.push_back(next);
-            if !self.discipline.keeps_order {
+            if !self.discipline.keeps_order
+                && let Some(lane) = self.lanes.get_mut(order)
+            {
                 lane.state = LaneState::Moving;
                 break;
             }
         }
-        if lane.is_free() {
+        if self.lanes.get(order).is_some_and(Lane::is_free) {
             self.lanes.remove(order);
         }
         self.note_takeable(order);
@@ -483,11 +499,6 @@ impl Dispatch {
         let leaving = self.wants_write() || self.is_leaving() || self.is_draining();
         !self.is_moving() && self.resting.is_empty() && !leaving
     }
-}
-
-/// Why the event cannot be handed to any publisher, where this one leaves it to the relay to find out.
-fn unfit(discipline: Discipline, event: &Event) -> Option<String> {
-    if discipline.checks { None } else { envelope::check(event).err().map(|error| error.to_string()) }
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ pub struct Replayed {
     pub letters: u64,
     /// Rows that cannot become events and were left out.
     pub unreadable: u64,
-    /// Cleanup has removed events up to here, some of those asked for among them; never said where a time was asked for.
+    /// Cleanup has removed events up to here, perhaps some of those asked for; never said where a time was asked for.
     pub removed: Option<Position>,
 }
 

@@ -46,6 +46,8 @@ pub struct Plan {
     /// How soon after a fault things must be well again: the server accepts connections and something is published, the
     /// network carries again, partitions have another relay.
     pub publish_within: Duration,
+    /// How long a writer may wait for maintenance.
+    pub wait_at_most: Duration,
 }
 
 /// What every report tells of the load.

@@ -48,6 +48,8 @@ mod postgres_alone {
         a_start_now_behind_an_open_writer_keeps_its_lease,
         strict_reading_ends_only_after_what_stands_behind_a_hole,
         serialization_failures_leave_one_event_a_commit,
+        writers_that_lock_their_keys_commit_in_order,
+        keys_are_locked_in_one_order,
     }
     outbox_tests::behaviours! { Postgres, changelog:
         a_tail_shows_what_commits_late,

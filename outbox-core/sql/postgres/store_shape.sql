@@ -1,5 +1,5 @@
--- Whether the log is a table that `migrate.sql` made: its kind, which of its columns it lacks or has in another type, and which of the
--- other tables are not there. Takes no lock but the catalog's; uses the catalog's indexes.
+-- Whether the log is a table that `migrate.sql` made: its kind, which of its columns it lacks or has in another type, and which
+-- of the other tables are not there. Takes no lock but the catalog's; uses the catalog's indexes.
 SELECT log.relkind::text AS kind,
     (SELECT string_agg(wanted.name, ', ' ORDER BY wanted.place)
         FROM unnest(

@@ -1,5 +1,5 @@
--- After checkpoint_save.sql in the same transaction; removes also the record of one that an operator gave up too late. Takes the write
--- lock. Goes by the primary key. ?1 subscription, ?2 positions, [12,15,20].
+-- After checkpoint_save.sql in the same transaction; removes also the record of one that an operator gave up too late. Takes
+-- the write lock. Goes by the primary key. ?1 subscription, ?2 positions, [12,15,20].
 DELETE FROM outbox_dead_letter
 WHERE subscription = ?1 AND position IN (SELECT value FROM json_each(?2))
     AND (state IN ('blocked', 'draining')

@@ -23,7 +23,7 @@ use outbox_core::source::Row;
 use outbox_core::{Event, Filter, Position};
 
 use super::lane::{Aside, LaneState, Order};
-use super::{Dispatch, Then, unfit};
+use super::{Dispatch, Then};
 
 /// So many letters of a key are taken at a time.
 pub(crate) const LETTERS: u32 = 100;
@@ -90,6 +90,16 @@ impl Letters {
         self.known.insert(position, Known { attempts: 0, taken: false, replayed: false });
     }
 
+    /// Notes that the table is to be looked at with the next write, where the event stands in it.
+    pub(super) fn look_again_for(&mut self, position: Position) {
+        self.stale |= self.known.contains_key(&position);
+    }
+
+    /// Notes that something waits that may go to the letters of the key.
+    pub(super) fn fill_later(&mut self, order: &Order) {
+        self.filling.insert(order.clone());
+    }
+
     /// Notes that nothing more is to be told of the event.
     pub(super) fn forget(&mut self, position: Position) {
         self.known.remove(&position);
@@ -131,8 +141,8 @@ impl Dispatch {
             self.settle_taken(&order);
         } else if let Order::Key(_) = order {
             let lane = self.lanes.entry(order.clone()).or_default();
-            lane.bar(position);
-            lane.aside = Aside { open: true, parked: true, fresh: true, stored: lane.aside.stored + 1, ..lane.aside };
+            lane.aside.begin_at(position);
+            lane.aside = Aside { parked: true, fresh: true, stored: lane.aside.stored + 1, ..lane.aside };
             self.letters.draining.remove(&order);
             self.letters.fresh.push(order.clone());
             self.letters.filling.insert(order.clone());
@@ -152,16 +162,16 @@ impl Dispatch {
         let spills = !broken
             && self.retry.then == Then::Park
             && lane.state == LaneState::Resting
-            && lane.barrier.is_none()
+            && lane.barrier().is_none()
             && lane.waiting.len() > self.spill
             && lane.waiting.last_key_value().is_some_and(|(last, _)| *last == position);
         if spills {
-            lane.bar(position);
-            lane.aside = Aside { open: true, fresh: true, ..lane.aside };
+            lane.aside.begin_at(position);
+            lane.aside.fresh = true;
             self.letters.draining.insert(order.clone());
             self.letters.fresh.push(order.clone());
         }
-        if lane.aside.open && lane.is_barred(position) && !self.letters.capped.contains(order) {
+        if lane.aside.takes(position) && !self.letters.capped.contains(order) {
             self.letters.filling.insert(order.clone());
         }
     }
@@ -181,7 +191,7 @@ impl Dispatch {
     /// Sets a key free of which all letters are sent.
     fn settle_taken(&mut self, order: &Order) {
         let Some(lane) = self.lanes.get_mut(order) else { return };
-        if lane.aside.taken == 0 && !lane.aside.open && !lane.aside.taking {
+        if lane.aside.taken == 0 && lane.aside.from.is_none() && !lane.aside.taking {
             lane.aside = Aside::default();
             self.letters.draining.remove(order);
             if lane.is_free() && lane.waiting.is_empty() {
@@ -219,9 +229,10 @@ impl Dispatch {
         !self.letters.takeable.is_empty()
     }
 
-    /// Whether letters are on their way back to their keys.
+    /// Whether letters are on their way back to their keys, other than behind an event that is blocked.
     pub(crate) fn is_draining(&self) -> bool {
-        !self.letters.draining.is_empty()
+        let goes = |order| self.lanes.get(order).is_none_or(|lane| lane.blocked.is_none());
+        self.letters.draining.iter().any(goes)
     }
 
     /// What is to go over to the dead letters, not to be asked for again.
@@ -245,11 +256,16 @@ impl Dispatch {
         parked
     }
 
-    /// Takes what waits behind the barrier of a key.
+    /// Takes what waits behind the letters of a key.
     fn fill(&mut self, order: &Order, parked: &mut Vec<Arc<Parked>>) {
-        let Some(lane) = self.lanes.get_mut(order).filter(|lane| lane.aside.open) else { return };
-        let Some(barrier) = lane.barrier else { return };
-        for (position, delivery) in lane.waiting.split_off(&barrier) {
+        let Some(lane) = self.lanes.get_mut(order) else { return };
+        let Some(from) = lane.aside.from else { return };
+        for (position, delivery) in lane.waiting.split_off(&from) {
+            if self.blocked.letters().contains_key(&position) {
+                // It stays owed, and what comes behind it follows when it is decided about.
+                lane.waiting.insert(position, delivery);
+                continue;
+            }
             if self.letters.is_taken(position) {
                 self.letters.known.remove(&position);
                 self.letters.returned.push(position);
@@ -264,7 +280,7 @@ impl Dispatch {
             } else {
                 self.letters.known.remove(&position);
                 lane.aside.stored += 1;
-                let (reason, attempts) = (format!("waits behind position {barrier}"), delivery.attempt - 1);
+                let (reason, attempts) = (format!("waits behind position {from}"), delivery.attempt - 1);
                 let state = State::Waiting;
                 let (event, readable, replayed) = (delivery.event, true, false);
                 parked.push(Arc::new(Parked { event, readable, state, reason, attempts, replayed }));
@@ -332,7 +348,6 @@ impl Dispatch {
     }
 
     fn take_in(&mut self, order: &Order, taken: Taken) {
-        let blocked = self.blocked.first_of(order);
         let Some(lane) = self.lanes.get_mut(order) else { return };
         let last = taken.letters.last().map_or(0, |letter| letter.row.position());
         lane.aside.stored = lane.aside.stored.saturating_sub(taken.letters.len() as u64);
@@ -341,32 +356,38 @@ impl Dispatch {
             self.letters.filling.insert(order.clone());
         }
         if !lane.aside.parked {
-            lane.barrier = blocked.into_iter().chain(taken.more.then_some(last + 1)).min();
-            lane.aside.open = taken.more;
+            lane.aside.from = taken.more.then_some(last + 1);
         }
-        let mut refused = None;
+        let mut unreadable = Vec::new();
         for TakenLetter { row, attempts, replayed } in taken.letters {
             self.events += 1;
             lane.aside.taken += 1;
             self.letters.known.insert(row.position(), Known { attempts, taken: true, replayed });
-            let (reason, event, readable) = match row {
-                Row::Event(event) => (unfit(self.discipline, &event), event, true),
-                Row::Unreadable(row) => (Some(row.reason.clone()), row.into_copy(), false),
-                Row::Filtered(_) => continue,
-            };
-            self.bytes += event.size();
-            // Only the first needs to be parked: whatever comes behind it waits again.
-            match reason.filter(|_| refused.is_none()) {
-                Some(reason) => refused = Some((event, readable, reason)),
-                None => _ = lane.waiting.insert(event.position, Delivery { event, attempt: 1, replayed }),
+            match row {
+                Row::Event(event) => {
+                    self.bytes += event.size();
+                    lane.waiting.insert(event.position, Delivery { event, attempt: 1, replayed });
+                }
+                Row::Unreadable(row) => {
+                    let reason = row.reason.clone();
+                    let copy = row.into_copy();
+                    self.bytes += copy.size();
+                    // Only the first needs to be parked: whatever comes behind it waits again. Where it is skipped nothing waits.
+                    if unreadable.is_empty() || self.retry.then == Then::Skip {
+                        unreadable.push((copy, reason));
+                    } else {
+                        lane.waiting.insert(copy.position, Delivery { event: copy, attempt: 1, replayed });
+                    }
+                }
+                Row::Filtered(_) => {}
             }
         }
         if lane.aside.parked {
             // An event before them failed meanwhile.
             self.letters.filling.insert(order.clone());
         }
-        if let Some((event, readable, reason)) = refused {
-            self.set_aside(event, readable, (reason, 1));
+        for (copy, reason) in unreadable {
+            self.set_aside(copy, false, (reason, 1));
         }
         if self.lanes.get(order).is_some_and(|lane| lane.state == LaneState::Idle) {
             self.advance(order);
@@ -388,15 +409,13 @@ impl Dispatch {
             listed.insert(order);
         }
         let gone = |(order, lane): (&Order, &super::Lane)| {
-            let Aside { open, taken, taking, fresh, .. } = lane.aside;
-            (open && taken == 0 && !taking && !fresh && !listed.contains(order)).then(|| order.clone())
+            let Aside { from, taken, taking, fresh, .. } = lane.aside;
+            (from.is_some() && taken == 0 && !taking && !fresh && !listed.contains(order)).then(|| order.clone())
         };
         let gone: BTreeSet<_> = self.lanes.iter().filter_map(gone).collect();
         for order in gone {
-            let barrier = self.blocked.first_of(&order);
             if let Some(lane) = self.lanes.get_mut(&order) {
                 lane.aside = Aside::default();
-                lane.barrier = barrier;
             }
             self.letters.draining.remove(&order);
             if self.lanes.get(&order).is_some_and(|lane| lane.state == LaneState::Idle) {
@@ -417,10 +436,9 @@ impl Dispatch {
         }
         lane.aside.stored = queue.letters.saturating_sub(lane.aside.taken as u64);
         lane.aside.parked = queue.is_parked;
-        // What was taken of it is on its way, and has its barrier.
+        // What was taken of it is on its way, and what comes next is known.
         if lane.aside.taken == 0 {
-            lane.aside.open = true;
-            lane.bar(queue.first);
+            lane.aside.begin_at(queue.first);
         }
         if queue.is_parked {
             self.letters.draining.remove(order);

@@ -16,15 +16,15 @@ use outbox_core::publisher::Delivery;
 use outbox_core::{Event, Position};
 use time::OffsetDateTime;
 
-use super::lane::{LaneState, Order};
-use super::{Dispatch, unfit};
+use super::Dispatch;
+use super::lane::{LaneState, Order, lower, order_of};
 
 /// What is blocked, and what operators decided about it.
 #[derive(Debug, Default)]
 pub(super) struct Blocked {
     letters: BTreeMap<Position, DeadLetter>,
     /// Those that are to be recorded.
-    unrecorded: Vec<Position>,
+    unrecorded: BTreeSet<Position>,
     /// Events that an operator gave up, and that are not met yet.
     given_up: BTreeSet<Position>,
     /// The last request to try an event again that was followed.
@@ -44,7 +44,7 @@ impl Blocked {
     }
 
     pub(super) fn note(&mut self, letter: DeadLetter) {
-        self.unrecorded.push(letter.position);
+        self.unrecorded.insert(letter.position);
         self.letters.insert(letter.position, letter);
     }
 
@@ -74,10 +74,17 @@ impl Dispatch {
             reason,
             attempts: delivery.attempt,
         };
-        self.blocked.note(letter);
+        self.note_blocked(order, letter);
+        self.lanes.entry(order.clone()).or_default().waiting.insert(delivery.event.position, delivery);
+    }
+
+    /// Notes an event that will not pass.
+    pub(super) fn note_blocked(&mut self, order: &Order, letter: DeadLetter) {
         let lane = self.lanes.entry(order.clone()).or_default();
-        lane.bar(delivery.event.position);
-        lane.waiting.insert(delivery.event.position, delivery);
+        lane.blocked = Some(lower(lane.blocked, letter.position));
+        // Somebody may have decided about it while it was being tried once more.
+        self.letters.look_again_for(letter.position);
+        self.blocked.note(letter);
     }
 
     /// Events that will not pass and are not recorded yet.
@@ -100,12 +107,15 @@ impl Dispatch {
         })
     }
 
-    /// Owes an event no longer that an operator gave up; one that is being tried is let go when it comes back.
+    /// Owes an event no longer that an operator gave up; one that is in flight, or is not read yet, when it comes.
     fn drop_blocked(&mut self, position: Position) -> bool {
         let Some(letter) = self.blocked.letters.remove(&position) else {
-            if self.open.contains(position) {
-                self.blocked.given_up.insert(position);
+            if let Some(at) = self.ready.iter().position(|delivery| delivery.event.position == position) {
+                let ready = self.ready.remove(at);
+                ready.iter().for_each(|delivery| self.let_go(delivery));
+                return true;
             }
+            self.blocked.given_up.insert(position);
             return false;
         };
         let order = Order::new(&letter.key, position);
@@ -118,6 +128,17 @@ impl Dispatch {
         true
     }
 
+    /// Owes the event no longer that came back, or was about to go.
+    pub(super) fn let_go(&mut self, delivery: &Delivery) {
+        let position = delivery.event.position;
+        self.open.remove(position..=position);
+        self.events -= 1;
+        self.bytes -= delivery.event.size();
+        self.troubles.remove(&position);
+        self.letters.forget(position);
+        self.let_another_go(&order_of(&delivery.event));
+    }
+
     /// Lets an event go that is blocked, where somebody asked for that since it was let go last.
     fn try_again(&mut self, recorded: &Recorded) -> bool {
         let Recorded { position, settled_at, .. } = *recorded;
@@ -128,9 +149,9 @@ impl Dispatch {
         self.blocked.answered.insert(position, asked);
         let order = Order::new(&letter.key, position);
         let waiting = self.lanes.get_mut(&order).and_then(|lane| lane.waiting.get_mut(&position));
-        let Some(delivery) = waiting.filter(|delivery| unfit(self.discipline, &delivery.event).is_none()) else {
-            // What cannot be read, or is not what it says, is no better now: that is what came of it.
-            self.blocked.unrecorded.push(position);
+        let Some(delivery) = waiting else {
+            // What cannot be read is not read better now: that is what came of it.
+            self.blocked.unrecorded.insert(position);
             return true;
         };
         delivery.attempt = 1;
@@ -142,15 +163,15 @@ impl Dispatch {
 
     /// Lets a key go on whose event is blocked no longer.
     fn unblock(&mut self, order: &Order) {
-        let barrier = self.blocked.first_of(order);
+        let blocked = self.blocked.first_of(order);
         let Some(lane) = self.lanes.get_mut(order) else { return };
-        // Where letters stand behind the barrier it is theirs too, and falls with them.
-        if lane.aside.open {
-            return;
-        }
-        lane.barrier = barrier;
+        lane.blocked = blocked;
         if lane.state == LaneState::Idle {
             self.advance(order);
+        }
+        // What waits behind the letters of the key goes to them.
+        if self.lanes.get(order).is_some_and(|lane| lane.aside.from.is_some()) {
+            self.letters.fill_later(order);
         }
     }
 }

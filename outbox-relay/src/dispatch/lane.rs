@@ -32,8 +32,8 @@ impl Order {
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub(super) state: LaneState,
-    /// The first event that may not go: nothing of the key goes past it, what comes before it does.
-    pub(super) barrier: Option<Position>,
+    /// The first event that is blocked.
+    pub(super) blocked: Option<Position>,
     pub(super) waiting: BTreeMap<Position, Delivery>,
     pub(super) aside: Aside,
 }
@@ -48,11 +48,10 @@ pub(super) enum LaneState {
 }
 
 /// What the dead letters hold of a key.
-#[expect(clippy::struct_excessive_bools, reason = "each is known by itself, and most combinations occur")]
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Aside {
-    /// Whether its events go there instead of waiting here.
-    pub(super) open: bool,
+    /// Events from here on go there instead of waiting here.
+    pub(super) from: Option<Position>,
     /// Whether one of its letters is parked.
     pub(super) parked: bool,
     /// So many of its letters are there that nobody has taken.
@@ -66,17 +65,18 @@ pub(super) struct Aside {
 }
 
 impl Lane {
-    pub(super) fn bar(&mut self, position: Position) {
-        self.barrier = Some(self.barrier.map_or(position, |barrier| barrier.min(position)));
+    /// The first event that may not go: nothing of the key goes past it, what comes before it does.
+    pub(super) fn barrier(&self) -> Option<Position> {
+        [self.blocked, self.aside.from].into_iter().flatten().min()
     }
 
     pub(super) fn is_barred(&self, position: Position) -> bool {
-        self.barrier.is_some_and(|barrier| position >= barrier)
+        self.barrier().is_some_and(|barrier| position >= barrier)
     }
 
     /// What waits and may not go, ascending.
     pub(super) fn barred(&self) -> impl Iterator<Item = Position> + '_ {
-        let from = self.barrier.unwrap_or(Position::MAX);
+        let from = self.barrier().unwrap_or(Position::MAX);
         self.waiting.range(from..).map(|(position, _)| *position)
     }
 
@@ -87,15 +87,34 @@ impl Lane {
 
     /// Whether letters of the key may be taken now: none of them is parked, and nothing before them is left here.
     pub(super) fn is_takeable(&self) -> bool {
-        let Aside { open, parked, taken, taking, .. } = self.aside;
-        let before = self.waiting.first_key_value().is_some_and(|(first, _)| !self.is_barred(*first));
-        open && !parked && taken == 0 && !taking && self.state == LaneState::Idle && !before
+        let Aside { from, parked, taken, taking, .. } = self.aside;
+        let Some(from) = from else { return false };
+        let first = self.waiting.first_key_value().map(|(first, _)| *first);
+        let before = first.into_iter().chain(self.blocked).any(|first| first < from);
+        !parked && taken == 0 && !taking && self.state == LaneState::Idle && !before
     }
 
     /// Whether nothing is known of the key that must be remembered.
     pub(super) fn is_free(&self) -> bool {
-        self.state == LaneState::Idle && self.barrier.is_none() && self.aside == Aside::default()
+        self.state == LaneState::Idle && self.blocked.is_none() && self.aside == Aside::default()
     }
+}
+
+impl Aside {
+    /// Whether events of this position go there instead of waiting here.
+    pub(super) fn takes(&self, position: Position) -> bool {
+        self.from.is_some_and(|from| position >= from)
+    }
+
+    /// Lets events from this position on go there, if they do not already.
+    pub(super) fn begin_at(&mut self, position: Position) {
+        self.from = Some(lower(self.from, position));
+    }
+}
+
+/// The lower of two positions, one of which may not be there.
+pub(super) fn lower(first: Option<Position>, position: Position) -> Position {
+    first.map_or(position, |first| first.min(position))
 }
 
 pub(super) fn order_of(event: &Event) -> Order {

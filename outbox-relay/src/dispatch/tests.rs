@@ -9,10 +9,10 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use outbox_core::checkpoint::Recorded;
-use outbox_core::dead_letter::State;
+use outbox_core::dead_letter::{Queue, State, Taken, TakenLetter};
 use outbox_core::publisher::{Answer, Delivery, Discipline};
 use outbox_core::source::{Row, Unreadable};
-use outbox_core::{Event, Payload, Position};
+use outbox_core::{Event, Filter, Payload, Position};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -306,6 +306,60 @@ fn what_is_given_up_while_it_is_tried_is_not_tried_once_more() {
     dispatch.settle(call, vec![reject("too large")], now);
     assert_eq!((drain(&mut dispatch, now), dispatch.open().to_string()), (vec![2], "{}".to_owned()));
     assert!(dispatch.take_unrecorded().is_empty());
+}
+
+#[test]
+fn a_blocked_event_stays_behind_the_letters_of_its_key() {
+    let now = Instant::now();
+    for discipline in [ONE_AT_A_TIME, PIPELINE] {
+        let mut dispatch = dispatch(discipline, vec![row(10, "a")]);
+        let call = dispatch.next_call(now).unwrap();
+        dispatch.settle(call, vec![reject("too large")], now);
+        let queue = |first, letters| Queue { key: "a".into(), first, letters, is_parked: false };
+        let taken = |positions: &[Position], more| {
+            let letter = |position: &Position| TakenLetter { row: row(*position, "a"), attempts: 1, replayed: true };
+            Some(Taken { letters: positions.iter().map(letter).collect(), more })
+        };
+        dispatch.look(vec![queue(3, 4)]);
+        dispatch.admit(vec![row(12, "a")]);
+        let gone = dispatch.take_parked();
+        assert_eq!(gone.iter().map(|letter| letter.event.position).collect::<Vec<_>>(), [12], "10 stays owed");
+        dispatch.parked(&gone);
+        let [first] = &dispatch.start_taking()[..] else { panic!("the letters before it are not taken") };
+        dispatch.taken(first, taken(&[3, 4], true), &Filter::default());
+        assert_eq!(drain(&mut dispatch, now), [3, 4]);
+        let [second] = &dispatch.start_taking()[..] else { panic!("the others are not taken") };
+        assert!(dispatch.is_draining() || !dispatch.blocked().is_empty());
+        dispatch.taken(second, taken(&[5, 6, 12], false), &Filter::default());
+        assert_eq!((drain(&mut dispatch, now), dispatch.is_draining()), (vec![5, 6], false), "12 stands behind 10");
+        assert!(dispatch.decided(&[recorded(10, State::Skipped, 7)]));
+        assert_eq!((drain(&mut dispatch, now), dispatch.open().to_string()), (vec![12], "{}".to_owned()));
+        assert_eq!((dispatch.events(), dispatch.bytes(), dispatch.letters()), (0, 0, 0));
+    }
+}
+
+#[test]
+fn what_is_not_what_it_says_is_handed_to_nobody_who_does_not_check() {
+    let now = Instant::now();
+    for then in [Then::Park, Then::Skip, Then::Block] {
+        let odd = |position, key| {
+            let mut event = event(position, key);
+            event.payload = Some(Payload::Text(b"{'n': 1}".to_vec()));
+            Row::Event(Box::new(event))
+        };
+        let mut dispatch = Dispatch::new(Discipline::default(), Retry { then, ..RETRY }, []);
+        dispatch.admit(vec![row(1, "a"), odd(2, "a"), odd(3, "a"), row(4, "a"), odd(5, ""), row(6, "b")]);
+        let sent = drain(&mut dispatch, now);
+        let parked = dispatch.take_parked();
+        dispatch.parked(&parked);
+        if then == Then::Skip {
+            assert_eq!(sent, [1, 6, 4]);
+        } else {
+            assert_eq!(sent, [1, 6], "{then:?}");
+        }
+        let kept = if then == Then::Block { dispatch.events() } else { parked.len() };
+        assert_eq!(kept, if then == Then::Skip { 3 } else { 4 }, "{then:?}");
+    }
 }
 
 #[test]

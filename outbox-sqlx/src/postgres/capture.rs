@@ -13,12 +13,13 @@ use crate::AppendError;
 
 const INSERT: &str = outbox_core::sql::postgres::CAPTURE_INSERT;
 const INSERT_ALL: &str = outbox_core::sql::postgres::CAPTURE_INSERT_ALL;
+const LOCK: &str = outbox_core::sql::postgres::CAPTURE_LOCK;
 
 /// Writes events into the outbox of a PostgreSQL database, with the transaction that makes the change they tell of.
 ///
 /// Cheap to clone. Call it after the row was written: then the order of events of a key is the order of its changes.
-/// Every call sends at most one statement; an error before that leaves the transaction as it was, an error of the database
-/// aborts it, as any failed statement does.
+/// Every call sends at most one statement, two where it [locks keys](PgOutbox::locking_keys); an error before that
+/// leaves the transaction as it was, an error of the database aborts it, as any failed statement does.
 ///
 /// Text that PostgreSQL cannot store, which is text with a NUL character or not UTF-8, is kept as bytes in
 /// `payload_binary`. JSON made by serde holds no such text.
@@ -27,12 +28,14 @@ pub struct PgOutbox {
     statements: Arc<Statements>,
     context: Arc<Context>,
     prepares: bool,
+    locks_keys: bool,
 }
 
 #[derive(Debug)]
 struct Statements {
     insert: SqlStr,
     insert_all: SqlStr,
+    lock: SqlStr,
     #[cfg(feature = "testing")]
     captured: SqlStr,
 }
@@ -58,10 +61,11 @@ impl PgOutbox {
         let statements = Statements {
             insert: statement(&names, INSERT),
             insert_all: statement(&names, INSERT_ALL),
+            lock: statement(&names, LOCK),
             #[cfg(feature = "testing")]
             captured: statement(&names, outbox_core::sql::postgres::CAPTURE_CAPTURED),
         };
-        Self { statements: Arc::new(statements), context: Arc::default(), prepares: true }
+        Self { statements: Arc::new(statements), context: Arc::default(), prepares: true, locks_keys: false }
     }
 
     /// The same outbox behind a pooler that hands out a connection for each transaction and keeps no prepared statements for
@@ -69,6 +73,17 @@ impl PgOutbox {
     #[must_use]
     pub fn without_prepared_statements(mut self) -> Self {
         self.prepares = false;
+        self
+    }
+
+    /// The same outbox for writers of one key that lock nothing in common: each waits with its event until the others' transactions
+    /// have ended, so that the order of the events is that of the commits. It costs a statement more for each call.
+    ///
+    /// Writers in other languages run `capture_lock.sql` before their `INSERT`. Two transactions that write several keys, in several
+    /// calls and in different orders, may meet in a deadlock, as with any lock.
+    #[must_use]
+    pub fn locking_keys(mut self) -> Self {
+        self.locks_keys = true;
         self
     }
 
@@ -92,7 +107,7 @@ impl PgOutbox {
     /// ```
     #[must_use]
     pub fn with_context(&self, context: Context) -> Self {
-        Self { statements: Arc::clone(&self.statements), context: Arc::new(context), prepares: self.prepares }
+        Self { context: Arc::new(context), ..self.clone() }
     }
 
     /// What every event written through this outbox carries.
@@ -130,6 +145,7 @@ impl PgOutbox {
         let stamped = events.iter().map(|event| Ok(context.stamp(event.to_event()?)));
         let events = stamped.collect::<Result<Vec<_>, CaptureError>>()?;
         let rows = events.iter().map(Stored::new).collect::<Result<Vec<_>, _>>()?;
+        self.lock(tx, column(&rows, |row| row.event.key.as_ref())).await?;
         let query = sqlx::query(self.statements.insert_all.clone())
             .bind(column(&rows, |row| row.event.event_id))
             .bind(column(&rows, |row| row.event.topic.as_ref()))
@@ -207,10 +223,20 @@ impl PgOutbox {
         }
     }
 
+    /// Waits for others that write these keys, where that is wanted.
+    async fn lock(&self, tx: &mut Transaction<'_, Postgres>, keys: Vec<&str>) -> Result<(), sqlx::Error> {
+        if self.locks_keys {
+            let query = sqlx::query(self.statements.lock.clone()).bind(keys);
+            query.persistent(self.prepares).execute(&mut **tx).await?;
+        }
+        Ok(())
+    }
+
     async fn write(&self, tx: &mut Transaction<'_, Postgres>, event: NewEvent<'_>) -> Result<Uuid, AppendError> {
         let context = self.context.now();
         let event = context.stamp(event);
         let row = Stored::new(&event)?;
+        self.lock(tx, vec![event.key.as_ref()]).await?;
         let query = sqlx::query(self.statements.insert.clone())
             .bind(event.event_id)
             .bind(event.topic.as_ref())

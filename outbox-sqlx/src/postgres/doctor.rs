@@ -41,7 +41,7 @@ pub(super) async fn examine(mut link: Link, store: &PgStore) -> Result<Vec<Findi
         findings.push(Finding::told("version", "the one this build knows", version(&mut link, store).await)?);
         findings.push(waking(&mut link, store).await?);
         findings.extend(self::findings(&mut link, sqlx::query(statement(&store.names, OUTBOX_CHECKS))).await?);
-        findings.push(emptying(store).await?);
+        findings.push(emptying(store).await);
         findings.extend(mender::examine(&mut link, &store.names, &store.address()).await?.findings());
     }
     Ok(findings)
@@ -56,12 +56,17 @@ fn pooler(is_pooled: bool) -> &'static str {
 }
 
 /// What keeps segments from being emptied.
-async fn emptying(store: &PgStore) -> Result<Finding, StoreError> {
-    // Over a connection of its own, whose session is made for that look.
-    let mut surveying = Link::open(&store.address, READ).await?;
-    let blocked = status::blocked(&mut surveying, &store.names).await?;
-    let said: Vec<_> = blocked.into_iter().map(|(segment, why)| format!("segment {segment}: {why}")).collect();
-    Ok(doctor::emptying(&said))
+async fn emptying(store: &PgStore) -> Finding {
+    let blocked = async {
+        // Over a connection of its own, whose session is made for that look.
+        let mut surveying = Link::open(&store.address, READ).await?;
+        status::blocked(&mut surveying, &store.names).await
+    };
+    let blocked = blocked.await.map_err(|error| format!("it could not be looked at: {error}"));
+    doctor::emptying(&match blocked {
+        Ok(blocked) => blocked.into_iter().map(|(segment, why)| format!("segment {segment}: {why}")).collect(),
+        Err(why) => vec![why],
+    })
 }
 
 /// Whether writers would wake a relay whose settings say nothing of it.

@@ -72,7 +72,7 @@ pub(super) fn store_error(error: sqlx::Error) -> StoreError {
     let (kind, message) = match (code.map(|extended| extended & 0xff), &error) {
         (Some(5 | 6), _) => (Unavailable, "the database is locked by another connection"),
         (Some(8), _) => {
-            (Unavailable, "the database is read-only; give the relay write access to the file and its folder")
+            (Precondition, "the database is read-only; give the relay write access to the file and its folder")
         }
         (Some(10), _) => (Unavailable, "the disk under the database failed"),
         (Some(13), _) => (Unavailable, "the disk under the database is full"),
@@ -125,7 +125,7 @@ mod tests {
         sqlx::query("PRAGMA query_only = ON").execute(&mut connection).await.unwrap();
         let error = store_error(sqlx::query("CREATE TABLE t (a)").execute(&mut connection).await.unwrap_err());
         assert!(error.to_string().contains("read-only; give the relay write access"), "{error}");
-        assert!(error.source().is_none());
+        assert!(error.source().is_none() && error.kind() == StoreErrorKind::Precondition, "{error:?}");
         let error = store_error(sqlx::query("SELECT * FROM missing").execute(&mut connection).await.unwrap_err());
         assert!(error.source().is_some(), "{error}");
     }

@@ -29,6 +29,9 @@ use xtask::postgres::{Cluster, ClusterOptions};
 /// How soon after the server accepts connections the relay publishes again.
 const PUBLISH_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long a writer may wait for maintenance.
+const WAIT_AT_MOST: Duration = Duration::from_millis(50);
+
 /// How soon each partition has another relay after one was stopped: twice the length of a lease.
 const OWNED_WITHIN: Duration = Duration::from_secs(2);
 
@@ -110,6 +113,7 @@ impl Torture {
             faults,
             at_most: self.whole.map_or(UNBOUNDED, left),
             publish_within: PUBLISH_WITHIN,
+            wait_at_most: WAIT_AT_MOST,
         }
     }
 

@@ -9,7 +9,7 @@ use outbox_core::Store as _;
 use outbox_core::dead_letter::State;
 use outbox_core::publisher::{Answer, Delivery};
 use outbox_relay::Outcome;
-use outbox_relay::dead_letters::{By, DecisionError, Which, discard, requeue, skip};
+use outbox_relay::dead_letters::{By, DecisionError, Which, discard, list, requeue, skip};
 
 use super::Backend;
 use super::log::{SUBSCRIPTION, blocking, drain, number, numbered, relay, write};
@@ -34,9 +34,11 @@ pub async fn a_blocked_event_is_tried_again_when_somebody_asks<B: Backend>(backe
     eventually("the record", async || states(backend).await, |states| *states == [(3, State::Blocked)]).await;
     sink.until_taken(6).await;
 
+    let failed_at = async || list(&backend.store(), SUBSCRIPTION, None).await.unwrap()[0].last_failed_at;
+    let first = failed_at().await;
     assert_eq!(requeue(&backend.store(), SUBSCRIPTION, &key("a"), None, &by("ann")).await.unwrap(), [3]);
-    eventually("another attempt", async || tried.load(Ordering::SeqCst), |tried| *tried == 2).await;
-    assert_eq!(states(backend).await, [(3, State::Blocked)], "it failed again");
+    eventually("another failure", failed_at, |at| *at > first).await;
+    assert_eq!((states(backend).await, tried.load(Ordering::SeqCst)), (vec![(3, State::Blocked)], 2));
 
     let payload = Some(b"{}".to_vec());
     let refused = requeue(&backend.store(), SUBSCRIPTION, &key("a"), payload, &by("ann")).await;

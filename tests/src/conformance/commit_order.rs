@@ -3,7 +3,7 @@
 use outbox_core::publisher::Answer;
 use outbox_core::status::SubscriptionStatus;
 use outbox_core::{Position, Start, Store};
-use outbox_sqlx::AppendError;
+use outbox_sqlx::{AppendError, PgOutbox};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
@@ -186,4 +186,47 @@ async fn raise(backend: &Postgres) -> Result<(), AppendError> {
     sqlx::query(AssertSqlSafe(update)).execute(&mut *tx).await?;
     Postgres::append(&mut tx, &event("shared", total.unsigned_abs() + 1)).await?;
     Ok(tx.commit().await?)
+}
+
+/// Writers of one key that share no row wait for one another where they are told to, and others do not wait for them.
+pub async fn writers_that_lock_their_keys_commit_in_order(backend: &Postgres) {
+    let outbox = PgOutbox::new().locking_keys();
+    let mut first = backend.begin().await;
+    outbox.append(&mut first, &event("a", 1)).await.unwrap();
+    let mut other = backend.begin().await;
+    outbox.append_all(&mut other, &[event("b", 1), event("", 1)]).await.unwrap();
+    other.commit().await.unwrap();
+    let mut second = backend.begin().await;
+    let waiting = async {
+        outbox.append(&mut second, &event("a", 2)).await.unwrap();
+        second.commit().await.unwrap();
+    };
+    let locks = "SELECT count(*)::text FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let releasing = async {
+        let count = async || backend.ask(locks).await;
+        eventually("the second writer to wait", count, |count| count.as_deref() == Some("1")).await;
+        first.commit().await.unwrap();
+    };
+    within("both writers", async { tokio::join!(waiting, releasing) }).await;
+    let sink = Sink::new();
+    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
+    assert_eq!((sink.by_key()["a"].clone(), sink.taken().len()), (vec![1, 2], 4));
+}
+
+/// Two transactions with the same keys never wait for each other in a circle.
+pub async fn keys_are_locked_in_one_order(backend: &Postgres) {
+    let outbox = PgOutbox::new().locking_keys();
+    let write = async |keys: [&str; 3]| {
+        for n in 1..=50 {
+            let mut tx = backend.begin().await;
+            outbox.append_all(&mut tx, &keys.map(|key| event(key, n))).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    };
+    within("the writers", async {
+        tokio::join!(write(["a", "b", "c"]), write(["c", "a", "b"]), write(["b", "c", "a"]))
+    })
+    .await;
+    assert_eq!(backend.ask("SELECT count(*)::text FROM outbox_event").await.as_deref(), Some("450"));
 }

@@ -122,6 +122,10 @@ pub async fn a_relay_finds_everything_by_the_key(backend: &Postgres) {
     drain(settings).await.unwrap();
     assert_eq!(sink.taken().len(), 200);
     // A session counts for others when it ends.
+    let sessions = "SELECT count(*)::text FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'outbox-relay'";
+    eventually("the sessions to end", async || backend.ask(sessions).await, |count| count.as_deref() == Some("0"))
+        .await;
     eventually("the look-ups to be counted", async || count("idx_scan").await, |now| *now > lookups).await;
     assert_eq!(count("seq_scan").await, walks);
 }

@@ -1,8 +1,8 @@
 //! Answers that never come: the server did what it was asked to do, and nobody is told.
 //!
-//! In turn the answer to a checkpoint, to the renewal of the leases and to an application's `COMMIT` is cut off, and the connection with
-//! it. The relay may repeat nothing for that, and no checkpoint may go back; the application has its event once, as it finds when it
-//! looks.
+//! In turn the answer to a checkpoint, to the renewal of the leases and to an application's `COMMIT` is cut off, and the
+//! connection with it. The relay may repeat nothing for that, and no checkpoint may go back; the application has its event
+//! once, as it finds when it looks.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ pub async fn answers(database: &Database, folder: &Path, plan: &Plan) -> Result<
     let load = SteadyLoad::start(database, plan.load.seed, plan.load.keys, RATE).await?;
     let audit = Audit::begin(database).await?;
     let mut application = Application::open(database).await?;
-    let mut process = relay.with(&["--lease", "1s"]).at(through(&network, &database.relay_url())?).spawn()?;
+    let mut process = relay.with(&["--lease", "2s"]).at(through(&network, &database.relay_url())?).spawn()?;
     let first = Tail::from_start(relay.output()).wait_for("partitionkey", AT_LAST).await;
     first.with_context(|| format!("the relay does not begin: …{}", relay.end_of_log()))?;
     let (mut recoveries, mut faults) = (Vec::new(), 0);

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use outbox_core::checkpoint::Recorded;
+use outbox_core::dead_letter::State;
 use outbox_core::publisher::{Answer, Delivery, Discipline};
 use outbox_core::source::Row;
 use outbox_core::{Position, PositionSet};
+use time::OffsetDateTime;
 
 use super::{event, reject, retry, row, unreadable};
 use crate::dispatch::Dispatch;
@@ -24,6 +27,7 @@ struct Held {
     since: Option<Instant>,
     not_before: Option<Instant>,
     in_flight: bool,
+    is_readable: bool,
     blocked: Option<String>,
 }
 
@@ -52,6 +56,8 @@ struct Model {
     failed: BTreeMap<Position, Answer>,
     faulty: bool,
     rejecting: bool,
+    /// So many times somebody decided about an event.
+    decisions: i64,
 }
 
 /// Runs a seed until nothing is left but what is blocked.
@@ -108,16 +114,38 @@ impl Model {
             failed: BTreeMap::new(),
             faulty: true,
             rejecting,
+            decisions: 0,
         }
     }
 
     fn step(&mut self) {
-        match self.chance.u32(0..10) {
-            0..2 => self.admit(),
-            2..5 => self.make_call(),
-            5..8 => self.end_call(),
-            8 => self.now += Duration::from_millis(self.chance.u64(0..200)),
-            _ => self.now = self.dispatch.next_wake().map_or(self.now, |wake| wake.max(self.now)),
+        match self.chance.u32(0..40) {
+            0..8 => self.admit(),
+            8..20 => self.make_call(),
+            20..32 => self.end_call(),
+            32..36 => self.now += Duration::from_millis(self.chance.u64(0..200)),
+            36..39 => self.now = self.dispatch.next_wake().map_or(self.now, |wake| wake.max(self.now)),
+            _ => self.decide_about_one(),
+        }
+        // What a write would do.
+        self.dispatch.take_settled();
+        if self.dispatch.is_stale() {
+            self.dispatch.look(Vec::new());
+        }
+    }
+
+    /// An operator has a blocked event tried again, or gives it up.
+    fn decide_about_one(&mut self) {
+        let blocked = self.dispatch.blocked().keys().copied();
+        let Some(position) = self.chance.choice(blocked.collect::<Vec<_>>()).filter(|_| self.faulty) else { return };
+        self.decisions += 1;
+        let settled_at = OffsetDateTime::from_unix_timestamp(self.decisions).ok();
+        let state = if self.chance.bool() { State::Skipped } else { State::Blocked };
+        self.dispatch.decided(&[Recorded { position, state, settled_at }]);
+        if state == State::Skipped {
+            self.held.remove(&position);
+        } else if let Some(held) = self.held.get_mut(&position).filter(|held| held.is_readable) {
+            *held = Held { key: held.key.clone(), size: held.size, is_readable: true, ..Held::default() };
         }
     }
 
@@ -131,7 +159,9 @@ impl Model {
         for row in &read {
             let held = match row {
                 Row::Filtered(_) => continue,
-                Row::Event(event) => Held { key: event.key.clone(), size: event.size(), ..Held::default() },
+                Row::Event(event) => {
+                    Held { key: event.key.clone(), size: event.size(), is_readable: true, ..Held::default() }
+                }
                 Row::Unreadable(row) => {
                     Held { key: row.key.clone(), blocked: Some(row.reason.clone()), ..Held::default() }
                 }

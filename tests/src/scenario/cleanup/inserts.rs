@@ -1,7 +1,7 @@
 //! One writer whose inserts are timed: what the emptying of segments must not make wait.
 //!
 //! On a machine that has more to do than it can, any statement takes long at times. So each transaction has two inserts, one into a
-//! table that maintenance never touches, and what is slow in the log counts by how much more often it is slow than the other.
+//! table that maintenance never touches, and the report tells of both.
 
 use std::fmt;
 use std::time::{Duration, Instant};

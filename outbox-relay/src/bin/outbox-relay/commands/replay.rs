@@ -72,10 +72,7 @@ fn said(flags: &Replay, done: Replayed) -> String {
         _ = writeln!(text, "{} left out {are}", counted(done.letters, "event"));
     }
     if let Some(removed) = done.removed {
-        _ = writeln!(
-            text,
-            "cleanup has removed events up to position {removed}: what is left from there on can be sent again"
-        );
+        _ = writeln!(text, "cleanup has removed events up to position {removed}; those are not sent again");
     }
     if done.unreadable > 0 {
         _ = writeln!(text, "{} left out that cannot become events", counted(done.unreadable, "row"));

@@ -103,10 +103,10 @@ fn start(text: &str) -> Result<Start, String> {
 
 fn strict_order(text: &str) -> Result<bool, String> {
     match text {
-        "key" => Ok(false),
+        // With `lock` it is the writers who wait for one another; what they have written is read like any other.
+        "key" | "lock" => Ok(false),
         "strict" => Ok(true),
-        "lock" => Err("`lock` is not in this version; write key or strict".to_owned()),
-        _ => Err(format!("`{text}` is not an order; write key or strict")),
+        _ => Err(format!("`{text}` is not an order; write key, lock or strict")),
     }
 }
 

@@ -124,7 +124,7 @@ keep = \"a week\"
 [[subscription]]
 nam = \"a\"
 partitions = 800
-order = \"lock\"
+order = \"locked\"
 envelope = \"raw\"
 start = \"yesterday\"
 filter = { topic = [\"x\"], operations = [\"upsert\"] }
@@ -144,7 +144,7 @@ retry = { first = \"1m\", max = \"1s\", then = \"drop\" }
         "relay.toml:11: [[subscription]] has no `name`; write one",
         "relay.toml:12: unknown key `nam`; the nearest is `name`; [[subscription]] has",
         "relay.toml:13: 800 partitions cannot be; write 1 to 256",
-        "relay.toml:14: `lock` is not in this version; write key or strict",
+        "relay.toml:14: `locked` is not an order; write key, lock or strict",
         "relay.toml:15: `raw` is not in this version; write cloudevents",
         "relay.toml:16: `yesterday` is not a start; write beginning, now, position:N",
         "relay.toml:17: unknown key `topic`; the nearest is `topics`; `filter` has topics, tables, tenants, operations",
