@@ -8,6 +8,7 @@ mod disk;
 mod kill_matrix;
 mod kills;
 mod network;
+mod operators;
 mod order;
 mod restarts;
 mod split_brain;
@@ -15,7 +16,7 @@ pub mod wake;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 pub use self::answers::answers;
 pub use self::cleanup::cleanup;
@@ -24,6 +25,7 @@ pub use self::disk::{disk_of_sqlite, disk_of_the_file, disk_of_the_server};
 pub use self::kill_matrix::{Kind, kill_matrix};
 pub use self::kills::kills;
 pub use self::network::network;
+pub use self::operators::operators;
 pub use self::order::order;
 pub use self::restarts::{ghosts, restarts};
 pub use self::split_brain::{held_up_before_a_call, split_brain};
@@ -76,4 +78,13 @@ fn spread(mut times: Vec<Duration>) -> String {
 #[expect(clippy::disallowed_methods, reason = "no state is waited for, so no signal can end it")]
 async fn pause(after: Duration) {
     tokio::time::sleep(after).await;
+}
+
+/// Key and version of a payload, torn or whole.
+fn version(payload: &str) -> Result<(String, u64)> {
+    let read = || {
+        let (key, version) = payload.strip_prefix("{\"k\":\"")?.split_once("\",\"ver\":")?;
+        Some((key.to_owned(), version.trim_end_matches('}').parse().ok()?))
+    };
+    read().with_context(|| format!("a payload that nobody wrote: {payload}"))
 }

@@ -16,7 +16,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N")]
     minutes: Option<u64>,
     /// Only this part, beside the controls: order, kills, restarts, ghosts, cleanup, kill-matrix, split-brain, network, answers,
-    /// disk, wake or simulation
+    /// operators, disk, wake or simulation
     #[arg(long, value_name = "PART")]
     only: Option<String>,
     /// Repeat an earlier run's choices

@@ -29,6 +29,16 @@ impl SteadyLoad {
     ///
     /// When the outbox is missing, or the tables exist already.
     pub async fn start(database: &Database, seed: u64, keys: u32, per_second: u32) -> Result<Self> {
+        Self::start_torn(database, seed, keys, per_second, 0).await
+    }
+
+    /// The same where so many events of a hundred lack the last brace of their payload, and will not pass until somebody has
+    /// mended them.
+    ///
+    /// # Errors
+    ///
+    /// As [`SteadyLoad::start`].
+    pub async fn start_torn(database: &Database, seed: u64, keys: u32, per_second: u32, torn: u32) -> Result<Self> {
         prepare(database, keys).await?;
         let stop = CancellationToken::new();
         let mut writers = JoinSet::new();
@@ -36,7 +46,7 @@ impl SteadyLoad {
             let session = database.connect_as_writer().await?;
             let random = fastrand::Rng::with_seed(seed ^ u64::from(number));
             let every = Duration::from_secs(1) * WRITERS / per_second;
-            writers.spawn(write(session, random, keys, every, stop.clone()));
+            writers.spawn(write(session, random, (keys, torn), every, stop.clone()));
         }
         Ok(Self { database: database.clone(), stop, writers })
     }
@@ -62,7 +72,7 @@ impl SteadyLoad {
 async fn write(
     mut session: PgConnection,
     mut random: fastrand::Rng,
-    keys: u32,
+    (keys, torn): (u32, u32),
     every: Duration,
     stop: CancellationToken,
 ) -> Result<()> {
@@ -74,7 +84,8 @@ async fn write(
         let raise = sqlx::query_scalar("UPDATE agg SET ver = ver + 1 WHERE k = $1 RETURNING ver").bind(&key);
         let version: i64 = raise.fetch_one(&mut *tx).await?;
         let event = sqlx::query("INSERT INTO outbox_event (topic, event_key, payload) VALUES ('torture', $1, $2)");
-        let payload = format!(r#"{{"k":"{key}","ver":{version}}}"#);
+        let end = if random.u32(..100) < torn { "" } else { "}" };
+        let payload = format!(r#"{{"k":"{key}","ver":{version}{end}"#);
         event.bind(&key).bind(payload).execute(&mut *tx).await?;
         match random.u8(..20) {
             0 | 1 => tx.rollback().await?,

@@ -11,6 +11,7 @@ use sqlx::{AnyPool, AssertSqlSafe};
 use super::case::file;
 use crate::database::Owned;
 use crate::oracle::Truth;
+use crate::scenario::version;
 
 const KEYS: u64 = 6;
 
@@ -135,13 +136,4 @@ impl Shop {
         let count: i64 = sqlx::query_scalar(AssertSqlSafe(count.to_owned())).fetch_one(&self.pool).await?;
         Ok(count > 0)
     }
-}
-
-/// Key and version of a payload, torn or whole.
-fn version(payload: &str) -> Result<(String, u64)> {
-    let read = || {
-        let (key, version) = payload.strip_prefix("{\"k\":\"")?.split_once("\",\"ver\":")?;
-        Some((key.to_owned(), version.trim_end_matches('}').parse().ok()?))
-    };
-    read().with_context(|| format!("a payload that nobody wrote: {payload}"))
 }
