@@ -110,9 +110,9 @@ impl Dispatch {
     /// Owes an event no longer that an operator gave up; one that is in flight, or is not read yet, when it comes.
     fn drop_blocked(&mut self, position: Position) -> bool {
         let Some(letter) = self.blocked.letters.remove(&position) else {
-            if let Some(at) = self.ready.iter().position(|delivery| delivery.event.position == position) {
-                let ready = self.ready.remove(at);
-                ready.iter().for_each(|delivery| self.let_go(delivery));
+            let at = self.ready.iter().position(|delivery| delivery.event.position == position);
+            if let Some(ready) = at.and_then(|at| self.ready.remove(at)) {
+                self.let_go(&ready);
                 return true;
             }
             self.blocked.given_up.insert(position);

@@ -1,5 +1,6 @@
 //! PostgreSQL draws positions before commit: what that does to readers, and what it must not do.
 
+use futures_util::future::join_all;
 use outbox_core::publisher::Answer;
 use outbox_core::status::SubscriptionStatus;
 use outbox_core::{Position, Start, Store};
@@ -224,9 +225,7 @@ pub async fn keys_are_locked_in_one_order(backend: &Postgres) {
             tx.commit().await.unwrap();
         }
     };
-    within("the writers", async {
-        tokio::join!(write(["a", "b", "c"]), write(["c", "a", "b"]), write(["b", "c", "a"]))
-    })
-    .await;
+    let writers = [["a", "b", "c"], ["c", "a", "b"], ["b", "c", "a"]].map(|keys| Box::pin(write(keys)));
+    within("the writers", join_all(writers)).await;
     assert_eq!(backend.ask("SELECT count(*)::text FROM outbox_event").await.as_deref(), Some("450"));
 }

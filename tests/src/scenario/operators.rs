@@ -185,12 +185,11 @@ async fn mend_all(store: &dyn Store) -> Result<()> {
         ensure!(start.elapsed() < AT_LAST, "{} letters are left, {:?} among them", open.len(), open[0]);
         for letter in open.iter().filter(|letter| letter.state == State::Parked) {
             if let Some(payload) = mended(store, letter).await? {
-                match requeue(store, SUBSCRIPTION, &Which::Position(letter.position), Some(payload), &By::default())
-                    .await
-                {
-                    Err(DecisionError::Store(error)) => return Err(error.into()),
-                    // Another of its key comes first, or the relay is at it.
-                    Ok(_) | Err(_) => {}
+                let which = Which::Position(letter.position);
+                let outcome = requeue(store, SUBSCRIPTION, &which, Some(payload), &By::default()).await;
+                // Else another of its key comes first, or the relay is at it.
+                if let Err(DecisionError::Store(error)) = outcome {
+                    return Err(error.into());
                 }
             }
         }
