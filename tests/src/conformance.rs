@@ -397,6 +397,7 @@ macro_rules! sql_conformance {
                 a_dry_run_changes_nothing,
                 letters_given_up_are_forgotten_in_time,
                 letters_of_a_subscription_that_is_no_more_are_forgotten,
+                a_decision_that_no_relay_has_seen_is_kept,
                 holds_keep_what_lies_above_them,
                 a_new_subscription_begins_with_what_cleanup_has_left,
                 a_start_that_cleanup_overtook_is_refused,

@@ -6,6 +6,11 @@ WHERE (julianday('now') - julianday(coalesce(d.settled_at, d.last_failed_at))) *
     AND (
         d.state IN ('skipped', 'discarded')
             AND d.position <= (SELECT CAST(value AS INTEGER) FROM outbox_meta WHERE name = 'floor')
+            -- no relay has seen the decision yet
+            AND NOT EXISTS (
+                SELECT 1 FROM outbox_checkpoint c, json_each(replace(replace(c.open_positions, '{', '['), '}', ']')) o
+                WHERE c.subscription = d.subscription AND d.position BETWEEN o.value ->> 0 AND o.value ->> 1
+            )
         OR NOT EXISTS (SELECT 1 FROM outbox_checkpoint c WHERE c.subscription = d.subscription)
             AND NOT EXISTS (
                 SELECT 1 FROM outbox_lease l

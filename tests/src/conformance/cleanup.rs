@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::SqlBackend;
 use super::continuity::is_continuity;
 use super::interposed::Interposed;
-use super::log::{SUBSCRIPTION, drain, events, numbered, relay, subscription, write};
+use super::log::{SUBSCRIPTION, blocking, drain, events, numbered, relay, subscription, write};
 use super::sink::{Sink, reject};
 use super::waiting::{eventually, within};
 
@@ -242,6 +242,23 @@ pub async fn letters_given_up_are_forgotten_in_time<B: SqlBackend>(backend: &B) 
     let dry = clean(&backend.store(), &at_once(), true).await.unwrap();
     assert_eq!((dry.letters, letters().await.len()), (1, 1));
     assert_eq!((pass(backend, &at_once()).await.letters, letters().await.len()), (1, 0));
+}
+
+/// Else the next relay would try an event again that an operator gave up.
+pub async fn a_decision_that_no_relay_has_seen_is_kept<B: SqlBackend>(backend: &B) {
+    write(backend, &["a", "b"], 1, 1).await;
+    let sink = Sink::new();
+    let wary = sink.with_script(|delivery| if delivery.event.key == "a" { reject("poison") } else { Answer::Published });
+    drain(relay(backend.store()).subscription(blocking(wary.clone()))).await.unwrap();
+    let by = By { actor: Some("ann".into()), reason: Some("a test order".into()) };
+    discard(&backend.store(), SUBSCRIPTION, &Which::Position(1), &by).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(pass(backend, &at_once()).await.letters, 0);
+    }
+    assert_eq!(drain(relay(backend.store()).subscription(blocking(wary))).await.unwrap().blocked, 0);
+    assert_eq!(sink.positions(), [2]);
+    let gone = async || pass(backend, &at_once()).await.letters;
+    eventually("the record to go", gone, |letters| *letters == 1).await;
 }
 
 pub async fn letters_of_a_subscription_that_is_no_more_are_forgotten<B: SqlBackend>(backend: &B) {
