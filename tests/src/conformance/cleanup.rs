@@ -248,7 +248,8 @@ pub async fn letters_given_up_are_forgotten_in_time<B: SqlBackend>(backend: &B) 
 pub async fn a_decision_that_no_relay_has_seen_is_kept<B: SqlBackend>(backend: &B) {
     write(backend, &["a", "b"], 1, 1).await;
     let sink = Sink::new();
-    let wary = sink.with_script(|delivery| if delivery.event.key == "a" { reject("poison") } else { Answer::Published });
+    let wary =
+        sink.with_script(|delivery| if delivery.event.key == "a" { reject("poison") } else { Answer::Published });
     drain(relay(backend.store()).subscription(blocking(wary.clone()))).await.unwrap();
     let by = By { actor: Some("ann".into()), reason: Some("a test order".into()) };
     discard(&backend.store(), SUBSCRIPTION, &Which::Position(1), &by).await.unwrap();
