@@ -29,14 +29,17 @@ fn a_missing_database_or_schema_is_exit_2_and_names_migrate() {
 
 #[test]
 fn an_outbox_that_lost_a_table_is_exit_2_and_told_by_doctor_with_exit_1() {
-    let shop = Shop::open();
-    shop.sql("DROP TABLE outbox_lease");
-    for arguments in [&RUN[..], &["migrate"], &["status"]] {
-        let refused = shop.call(arguments).expect_code(2);
-        assert!(refused.stderr.contains("outbox_lease is missing; restore it from a backup"), "{}", refused.stderr);
+    for table in ["outbox_lease", "outbox_event"] {
+        let shop = Shop::open();
+        shop.sql(&format!("DROP TABLE {table}"));
+        let missing = format!("{table} is missing");
+        for arguments in [&RUN[..], &["migrate"], &["status"]] {
+            let refused = shop.call(arguments).expect_code(2);
+            assert!(refused.stderr.contains(&format!("{missing}; restore it from a backup")), "{}", refused.stderr);
+        }
+        let told = shop.call(&["doctor"]).expect_code(1);
+        assert!(told.stdout.contains(&missing), "{}", told.stdout);
     }
-    let told = shop.call(&["doctor"]).expect_code(1);
-    assert!(told.stdout.contains("outbox_lease is missing"), "{}", told.stdout);
 }
 
 #[test]

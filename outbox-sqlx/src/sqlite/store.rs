@@ -114,11 +114,13 @@ impl SqliteStore {
         let table = bounded(CALL, sqlx::query(statement(&self.names, TABLE)).fetch_one(&mut connection)).await?;
         let server_version: String = table.try_get("server_version").map_err(store_error)?;
         check_library(&server_version)?;
+        if table.try_get::<Option<i64>, _>("has_meta").map_err(store_error)?.is_some() {
+            refuse_without(table.try_get::<Option<&str>, _>("absent").map_err(store_error)?.unwrap_or_default())?;
+        }
         check_table(
             table.try_get("event_table").map_err(store_error)?,
             table.try_get("missing").map_err(store_error)?,
         )?;
-        refuse_without(table.try_get::<Option<&str>, _>("absent").map_err(store_error)?.unwrap_or_default())?;
         let meta = bounded(CALL, sqlx::query(statement(&self.names, META)).fetch_one(&mut connection)).await?;
         check_version(&meta)?;
         let instance: Option<String> = meta.try_get("instance").map_err(store_error)?;

@@ -62,7 +62,9 @@ pub(crate) async fn execute(command: &DeadLetters, database: &Database, json: bo
             let Some(letter) = letters.iter().find(|letter| letter.state.does_not_pass()).or(letters.first()) else {
                 return Err(refused("--key", "there is no such dead letter".into()));
             };
-            let copy = store.desk().await?.copy(of, letter.position).await?;
+            // A blocked one is no copy: its event is in the log.
+            let is_copy = letter.state != State::Blocked;
+            let copy = if is_copy { store.desk().await?.copy(of, letter.position).await? } else { None };
             return show(letter, copy, json);
         }
         DeadLetters::Requeue { which: flags, payload } => {

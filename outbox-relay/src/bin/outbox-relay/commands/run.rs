@@ -12,6 +12,7 @@ use crate::exit::{Exit, Failure};
 use crate::serve::Server;
 use crate::settings::{self, PublisherUrl, Settings};
 use crate::signals;
+use crate::table::counted;
 
 /// Runs the subscriptions.
 pub(crate) async fn execute(mut settings: Settings) -> Result<Exit, Failure> {
@@ -43,7 +44,7 @@ pub(crate) async fn execute(mut settings: Settings) -> Result<Exit, Failure> {
     if blocked {
         let said = "will not pass by themselves: `outbox-relay why` names them, and what to do";
         // Nobody may read it, and the exit code says the same.
-        let _ = writeln!(std::io::stderr(), "{} events {said}", outcome.blocked);
+        let _ = writeln!(std::io::stderr(), "{} {said}", counted(outcome.blocked, "event"));
         return Ok(Exit::Blocked);
     }
     Ok(Exit::Done)
