@@ -83,7 +83,8 @@ pub async fn operators(database: &Database, folder: &Path, plan: &Plan) -> Resul
     let (commands, mut deciding) = (Arc::new(Commands::default()), JoinSet::new());
     for number in 0..OPERATORS {
         let random = fastrand::Rng::with_seed(plan.load.seed.wrapping_add(number));
-        deciding.spawn(decide_again_and_again(store.clone(), commands.clone(), random, plan.faults));
+        let keys = plan.load.keys;
+        deciding.spawn(decide_again_and_again(store.clone(), commands.clone(), random, (keys, plan.faults)));
     }
     let (mut random, mut kills) = (fastrand::Rng::with_seed(plan.load.seed), 0);
     while commands.given() < plan.faults && start.elapsed() < plan.at_most {
@@ -123,14 +124,16 @@ async fn decide_again_and_again(
     store: Arc<PgStore>,
     commands: Arc<Commands>,
     mut random: fastrand::Rng,
-    enough: u64,
+    (keys, enough): (u32, u64),
 ) -> Result<()> {
     while commands.given() < enough {
-        let letters = list(store.as_ref(), SUBSCRIPTION, None).await?;
+        // Of one key: what was decided before stays on record, and all of it is much by and by.
+        let key = format!("k-{}", random.u32(1..=keys));
+        let letters = store.desk().await?.letters(SUBSCRIPTION, Some(&key)).await?;
         let open: Vec<_> = letters.iter().filter(|letter| !letter.state.is_over()).collect();
         match random.choice(open) {
             Some(letter) => decide(&store, letter, &commands, &mut random).await?,
-            None => rest(Duration::from_millis(10)).await,
+            None => rest(Duration::from_millis(1)).await,
         }
     }
     Ok(())
@@ -146,11 +149,11 @@ async fn decide(store: &Arc<PgStore>, letter: &Letter, commands: &Commands, rand
             commands.count(requeue(store.as_ref(), SUBSCRIPTION, &position, Some(payload), &by).await)
         }
         20..32 => commands.count(requeue(store.as_ref(), SUBSCRIPTION, &which, None, &by).await),
-        32..40 => commands.count(skip(store.as_ref(), SUBSCRIPTION, &which, &by).await),
-        40..43 => commands.count(discard(store.as_ref(), SUBSCRIPTION, &which, &by).await),
-        43..48 => {
+        32..43 => commands.count(skip(store.as_ref(), SUBSCRIPTION, &which, &by).await),
+        43 => commands.count(discard(store.as_ref(), SUBSCRIPTION, &which, &by).await),
+        44..49 => {
             let filter = Filter { keys: vec![letter.key.clone()], ..Filter::default() };
-            let replay = Replay::new(filter).from(letter.position - 200).patience(Duration::from_secs(5));
+            let replay = Replay::new(filter).from(letter.position - 500).patience(Duration::from_secs(5));
             commands.count(replay.run(store.clone(), SUBSCRIPTION).await)
         }
         _ => {
