@@ -102,8 +102,8 @@ pub fn emptying(blocked: &[String]) -> Finding {
     if blocked.is_empty() {
         return Finding::ok("emptying", "nothing is known that stands in its way");
     }
-    let remedy = "let the subscription that is named catch up, or end the session; a subscription that is gone for good is cut off \
-                  by [retention] on_max_disk = \"cut\"";
+    let remedy = "let the subscription that is named catch up, or end the session; of a subscription that is gone for good delete \
+                  the checkpoint (on PostgreSQL [retention] on_max_disk = \"cut\" does, when the log is too large)";
     Finding {
         check: "emptying".into(),
         verdict: Verdict::Warning,

@@ -150,13 +150,18 @@ pub async fn a_full_disk_loses_nothing<B: Backend>(backend: &B) {
     assert_eq!(numbers(&path), [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
 }
 
-pub async fn a_payload_that_is_not_json_blocks_its_key<B: Backend>(backend: &B) {
+/// Of four events the second is no JSON; it and its neighbours have the key `bad`, the last has `good`.
+async fn write_with_one_that_is_not_json<B: Backend>(backend: &B) {
     let mut tx = backend.begin().await;
     B::append(&mut tx, &event("bad", 1)).await.unwrap();
     B::append(&mut tx, &NewEvent::new("t", "bad").json("{'n': 2}")).await.unwrap();
     B::append(&mut tx, &event("bad", 3)).await.unwrap();
     B::append(&mut tx, &event("good", 4)).await.unwrap();
     tx.commit().await.unwrap();
+}
+
+pub async fn a_payload_that_is_not_json_blocks_its_key<B: Backend>(backend: &B) {
+    write_with_one_that_is_not_json(backend).await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.jsonl");
     let outcome = drain(relay(backend.store()).subscription(blocking(File::new(&path)))).await.unwrap();
@@ -171,12 +176,7 @@ pub async fn a_payload_that_is_not_json_blocks_its_key<B: Backend>(backend: &B) 
 }
 
 pub async fn what_is_not_json_reaches_no_publisher<B: Backend>(backend: &B) {
-    let mut tx = backend.begin().await;
-    B::append(&mut tx, &event("bad", 1)).await.unwrap();
-    B::append(&mut tx, &NewEvent::new("t", "bad").json("{'n': 2}")).await.unwrap();
-    B::append(&mut tx, &event("bad", 3)).await.unwrap();
-    B::append(&mut tx, &event("good", 4)).await.unwrap();
-    tx.commit().await.unwrap();
+    write_with_one_that_is_not_json(backend).await;
     let (one, ordered) = (Sink::new(), Sink::new().with_discipline(ORDERED));
     let all = || {
         relay(backend.store())
