@@ -71,6 +71,8 @@ pub(crate) struct Dispatch {
     resting: BTreeMap<(Instant, Position), Order>,
     blocked: Blocked,
     letters: Letters,
+    /// The last event that was not handed over at all, and why, until it is told.
+    unfit: Option<(Position, String)>,
     breaker: Option<Breaker>,
     /// So many events of a key in back-off wait in memory.
     spill: usize,
@@ -96,6 +98,7 @@ impl Dispatch {
             resting: BTreeMap::new(),
             blocked: Blocked::new(&recorded),
             letters: Letters::new(owed.map(|recorded| recorded.position)),
+            unfit: None,
             breaker: None,
             spill: usize::MAX,
         }
@@ -160,8 +163,14 @@ impl Dispatch {
             return Some(delivery);
         }
         let Err(error) = envelope::check(&delivery.event) else { return Some(delivery) };
+        self.unfit = Some((delivery.event.position, error.to_string()));
         self.refuse(order, delivery, error.to_string());
         None
+    }
+
+    /// An event that was not handed over because it is not what it says, and why; the last one since this was asked.
+    pub(crate) fn take_unfit(&mut self) -> Option<(Position, String)> {
+        self.unfit.take()
     }
 
     /// Does what the policy says about an event that will not pass.
@@ -176,6 +185,7 @@ impl Dispatch {
 
     fn admit_unreadable(&mut self, row: Unreadable) {
         self.events += 1;
+        self.unfit = Some((row.position, row.reason.clone()));
         if self.retry.then != Then::Block {
             let reason = row.reason.clone();
             let copy = row.into_copy();

@@ -249,15 +249,24 @@ async fn doctor_names_what_is_wrong_and_the_statement_that_mends_it() {
 
 #[tokio::test]
 async fn a_table_that_somebody_dropped_is_named_by_all() {
-    let shop = Shop::migrated().await;
-    shop.sql("DROP TABLE outbox_dead_letter").await;
-    let names = ["outbox_dead_letter is missing", "backup"];
-    assert_refused(shop.run(&[]), &names);
-    assert_refused(said(&relay(&["migrate", "--quiet", "--database-url", &shop.url])), &names);
-    let (code, wrong) = complaints(&shop.url);
-    assert_eq!(code, Some(1));
-    assert!(wrong.iter().any(|told| told.starts_with("tables: ") && told.contains("backup")), "{wrong:?}");
-    shop.drop().await;
+    for (dropped, check, remedy) in [
+        ("TABLE outbox_dead_letter", "tables: ", "backup"),
+        ("TABLE outbox_meta", "tables: ", "backup"),
+        ("SEQUENCE outbox_wake", "version: ", "CREATE SEQUENCE"),
+    ] {
+        let shop = Shop::migrated().await;
+        shop.sql(&format!("DROP {dropped}")).await;
+        let name = dropped.split_once(' ').unwrap().1;
+        let says = [name, "is missing", remedy];
+        assert_refused(shop.run(&[]), &says);
+        for command in ["migrate", "status"] {
+            assert_refused(said(&relay(&[command, "--quiet", "--database-url", &shop.url])), &says);
+        }
+        let (code, wrong) = complaints(&shop.url);
+        assert_eq!(code, Some(1));
+        assert!(wrong.iter().any(|told| told.starts_with(check) && told.contains(remedy)), "{wrong:?}");
+        shop.drop().await;
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ SELECT log.relkind::text AS kind,
         CASE WHEN to_regclass('outbox_lease') IS NULL THEN 'outbox_lease' END,
         CASE WHEN to_regclass('outbox_dead_letter') IS NULL THEN 'outbox_dead_letter' END,
         CASE WHEN to_regclass('outbox_relay') IS NULL THEN 'outbox_relay' END,
+        CASE WHEN to_regclass('outbox_meta') IS NULL THEN 'outbox_meta' END,
         CASE WHEN to_regclass('outbox_segment') IS NULL THEN 'outbox_segment' END) AS absent
 FROM pg_class AS log
 WHERE log.oid = to_regclass('outbox_event')

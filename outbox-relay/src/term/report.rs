@@ -24,6 +24,14 @@ impl Term<'_> {
         });
     }
 
+    /// Logs that an event was not handed to the publisher at all; of many at a time one.
+    pub(super) fn tell_unfit(&mut self) {
+        if let Some((position, reason)) = self.dispatch.take_unfit() {
+            let subscription = &self.mandate.subscription.name;
+            tracing::warn!(subscription, position, reason, "the event is none that can be published");
+        }
+    }
+
     /// Tells the heartbeat how things are.
     pub(super) fn report(&self, now: Instant) {
         let clock = self.mandate.settings.clock.as_ref();

@@ -57,6 +57,16 @@ fn letters_are_listed_without_what_they_carry_and_shown_with_it() {
 }
 
 #[test]
+fn an_event_that_cannot_be_published_is_told_of_without_what_it_carries() {
+    let shop = Shop::open();
+    shop.event("a", "bad", "{canary");
+    let log = shop.call(&RUN).expect_code(4).stderr;
+    let told = log.lines().find(|line| line.contains("none that can be published")).unwrap_or_else(|| panic!("{log}"));
+    assert!(told.contains("position=1") && told.contains("payload is not JSON"), "{told}");
+    assert!(!log.contains("canary"), "{log}");
+}
+
+#[test]
 fn a_mended_event_is_sent_under_its_id_and_its_key_goes_on() {
     let shop = parked();
     std::fs::write(shop.path("mended.json"), r#"{"mended":true}"#).unwrap();

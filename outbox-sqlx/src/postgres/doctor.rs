@@ -7,7 +7,7 @@ use outbox_core::{StoreError, WakeMode};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::access::{check_row_security, check_shape, examine_privileges};
+use super::access::{Purpose, check_row_security, examine_privileges};
 use super::connection::{CALL, Link, READ, statement};
 use super::fault::store_error;
 use super::mender;
@@ -19,7 +19,6 @@ const SERVER_CHECKS: &str = outbox_core::sql::postgres::DOCTOR_SERVER;
 const OUTBOX_CHECKS: &str = outbox_core::sql::postgres::DOCTOR_OUTBOX;
 const CLOCK: &str = outbox_core::sql::postgres::DOCTOR_CLOCK;
 const SERVER: &str = outbox_core::sql::postgres::STORE_SERVER;
-const META: &str = outbox_core::sql::postgres::STORE_META;
 
 /// Looks at the server first, then, if its tables are there and may be read, at the outbox.
 pub(super) async fn examine(mut link: Link, store: &PgStore) -> Result<Vec<Finding>, StoreError> {
@@ -37,8 +36,13 @@ pub(super) async fn examine(mut link: Link, store: &PgStore) -> Result<Vec<Findi
     let policies = check_row_security(&mut link, &store.names).await;
     let hides = policies.is_err();
     findings.push(Finding::told("row security", "no policy hides a row from this user", policies)?);
-    if may_read && !hides {
-        findings.push(Finding::told("version", "the one this build knows", version(&mut link, store).await)?);
+    if !may_read || hides {
+        return Ok(findings);
+    }
+    let version = check_version(&mut link, &store.names).await.map(drop);
+    let is_known = version.is_ok();
+    findings.push(Finding::told("version", "the one this build knows", version)?);
+    if is_known {
         findings.push(waking(&mut link, store).await?);
         findings.extend(self::findings(&mut link, sqlx::query(statement(&store.names, OUTBOX_CHECKS))).await?);
         findings.push(emptying(store).await);
@@ -99,13 +103,5 @@ async fn clocks(link: &mut Link) -> Result<Finding, StoreError> {
 
 async fn tables(link: &mut Link, store: &PgStore) -> Result<(), StoreError> {
     let server = link.one(CALL, sqlx::query(statement(&store.names, SERVER))).await?;
-    if !server.try_get::<bool, _>("migrated").map_err(store_error)? {
-        return Err(store.not_migrated());
-    }
-    check_shape(link, &store.names).await
-}
-
-async fn version(link: &mut Link, store: &PgStore) -> Result<(), StoreError> {
-    let meta = link.one(CALL, sqlx::query(statement(&store.names, META))).await?;
-    check_version(&meta)
+    store.check_tables(link, &server, Purpose::Relay).await
 }

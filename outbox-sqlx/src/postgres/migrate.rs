@@ -12,8 +12,9 @@ use sqlx::{Acquire, Row, SqlStr};
 
 use super::access::check_shape;
 use super::address::Address;
-use super::connection::{Link, READ, assembled, once, segment_statement, statement};
+use super::connection::{CALL, Link, READ, assembled, once, segment_statement, statement};
 use super::fault::{precondition, store_error};
+use super::store::check_version;
 use crate::MigrateError;
 
 const SERVER: &str = outbox_core::sql::postgres::STORE_SERVER;
@@ -46,10 +47,16 @@ pub(super) fn migration(names: &Names, segments: u8) -> String {
 pub(super) async fn migrate(address: &Address, names: &Names, segments: u8) -> Result<bool, MigrateError> {
     check_number(segments)?;
     let mut link = Link::open(address, READ).await?;
+    let server = link.one(CALL, sqlx::query(statement(names, SERVER))).await?;
+    let is_there = |name: &str| server.try_get::<bool, _>(name).map_err(store_error);
+    if is_there("logged")? && !is_there("migrated")? {
+        check_shape(&mut link, names).await?;
+    }
     let found = patiently(&mut link, names, segments).await?;
     let changed = answer(found)?;
     // Of tables that are up to date some may be gone all the same.
     check_shape(&mut link, names).await?;
+    check_version(&mut link, names).await?;
     Ok(changed)
 }
 

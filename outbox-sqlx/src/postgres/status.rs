@@ -9,7 +9,7 @@ use outbox_core::status::{
     SegmentStatus, Status, StoredPartition, gather,
 };
 use outbox_core::store::Database;
-use outbox_core::{Names, Position, StoreError, StoreErrorKind};
+use outbox_core::{Names, Position, Store, StoreError, StoreErrorKind};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
@@ -85,10 +85,12 @@ pub(super) async fn status(
     })
 }
 
-/// Why there is no status: where somebody has locked the log against all readers, who that is.
-pub(super) async fn explained(error: StoreError, address: &Address, names: &Names) -> StoreError {
+/// Why there is no status: where somebody has locked the log against all readers who that is, and which table somebody dropped.
+pub(super) async fn explained(error: StoreError, store: &PgStore) -> StoreError {
+    let PgStore { address, names } = store;
     if error.kind() != StoreErrorKind::Unavailable {
-        return error;
+        // Which the check names better.
+        return store.inspect().await.err().unwrap_or(error);
     }
     match lockers(address, names).await {
         Ok(lockers) if !lockers.is_empty() => unavailable(format!(

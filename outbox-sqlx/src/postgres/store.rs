@@ -151,16 +151,9 @@ impl PgStore {
                 "the server is a standby, which shows too little; point the relay at the primary",
             ));
         }
-        if !server.try_get::<bool, _>("migrated").map_err(store_error)? {
-            return Err(self.not_migrated());
-        }
-        // Whoever looks on is shown what there is.
-        if purpose != Purpose::Status {
-            check_shape(&mut link, &self.names).await?;
-        }
+        self.check_tables(&mut link, &server, purpose).await?;
         check_access(&mut link, &self.names, purpose).await?;
-        let meta = link.one(CALL, sqlx::query(statement(&self.names, META))).await?;
-        check_version(&meta)?;
+        let meta = check_version(&mut link, &self.names).await?;
         let name = server.try_get("name").map_err(store_error)?;
         let instance: Option<String> = meta.try_get("instance").map_err(store_error)?;
         Ok((link, Database { kind: "postgres", name, server_version, instance: instance.unwrap_or_default() }))
@@ -178,12 +171,24 @@ impl PgStore {
         (host, self.address.options().get_database().unwrap_or_else(|| self.address.options().get_username()))
     }
 
-    pub(super) fn not_migrated(&self) -> StoreError {
-        let place =
-            if self.names == Names::default() { String::new() } else { format!(" by the names {}", self.names) };
-        precondition(format!(
-            "the outbox tables are missing{place}, or this user may not see them; run `outbox-relay migrate`"
-        ))
+    /// Refuses a database without an outbox, and one whose tables are not all there. `server` is what the server said of itself.
+    pub(super) async fn check_tables(
+        &self,
+        link: &mut Link,
+        server: &PgRow,
+        purpose: Purpose,
+    ) -> Result<(), StoreError> {
+        let is_there = |name: &str| server.try_get::<bool, _>(name).map_err(store_error);
+        let migrated = is_there("migrated")?;
+        if !migrated && !is_there("logged")? {
+            let place =
+                if self.names == Names::default() { String::new() } else { format!(" by the names {}", self.names) };
+            return Err(precondition(format!(
+                "the outbox tables are missing{place}, or this user may not see them; run `outbox-relay migrate`"
+            )));
+        }
+        // Whoever looks on is shown what there is.
+        if migrated && purpose == Purpose::Status { Ok(()) } else { check_shape(link, &self.names).await }
     }
 
     async fn check_position(&self, link: &mut Link) -> Result<(), StoreError> {
@@ -273,7 +278,7 @@ impl Store for PgStore {
         let (link, database) = self.inspected(Purpose::Status).await?;
         let surveying = Link::open(&self.address, READ).await?;
         match status(link, surveying, self, database).await {
-            Err(error) => Err(explained(error, &self.address, &self.names).await),
+            Err(error) => Err(explained(error, self).await),
             status => status,
         }
     }
@@ -291,7 +296,17 @@ impl Store for PgStore {
     }
 }
 
-pub(super) fn check_version(meta: &PgRow) -> Result<(), StoreError> {
+/// What the tables say of themselves; refuses those this build does not know, or from which somebody dropped the sequence.
+pub(super) async fn check_version(link: &mut Link, names: &Names) -> Result<PgRow, StoreError> {
+    let meta = link.one(CALL, sqlx::query(statement(names, META))).await?;
     let text = |row: &str| meta.try_get(row).map_err(store_error);
-    schema::check(text("schema_version")?, text("revision")?)
+    schema::check(text("schema_version")?, text("revision")?)?;
+    if meta.try_get("wakes").map_err(store_error)? {
+        return Ok(meta);
+    }
+    let wake = names.quoted("wake");
+    Err(precondition(format!(
+        "the sequence {wake} is missing, by which writers wake a relay; make it anew: CREATE SEQUENCE {wake} MINVALUE \
+         -9223372036854775807 START 0; and, where there are roles, run `outbox-relay migrate --roles`"
+    )))
 }
