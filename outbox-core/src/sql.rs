@@ -1,7 +1,7 @@
 //! The statements of each database, from the `.sql` files, for the adapters.
 //!
 //! They stand in this crate so that every adapter of a database says the same. [`Names`](crate::Names) puts other names
-//! into them, [`reading`] the conditions of a reader.
+//! into them, [`reading`] the conditions of a reader, [`writing`] the columns of an event.
 
 macro_rules! statements {
     ($folder:literal: $($name:ident = $file:literal),+ $(,)?) => {
@@ -257,6 +257,20 @@ pub fn reading(sql: &str, filter: Option<&str>, portion: Option<&str>) -> String
     sql.replace(MINE, &mine).replace(HASHED, &hashed)
 }
 
+/// Stand in the statement that writes an event where further columns and their values can be put in.
+const COLUMNS: &str = " /* columns */";
+const VALUES: &str = " /* values */";
+
+/// A statement that writes an event, with further columns in it. Their parameters come after the statement's own, in this order.
+pub fn writing<'c>(sql: &str, columns: impl IntoIterator<Item = &'c str>) -> String {
+    let (own, mut names, mut values) = (last_parameter(sql), String::new(), String::new());
+    for (number, column) in (own + 1..).zip(columns) {
+        names += &format!(", {column}");
+        values += &format!(", ${number}");
+    }
+    sql.replace(COLUMNS, &names).replace(VALUES, &values)
+}
+
 /// What stands between a mark and the end of it.
 fn between<'s>(mark: &str, sql: &'s str) -> &'s str {
     let found = sql.split_once(mark).and_then(|(_, rest)| rest.split_once(" /* end */"));
@@ -317,12 +331,18 @@ mod tests {
 
     #[test]
     fn all_speak_of_one_channel() {
-        for sql in [postgres::CAPTURE_INSERT, postgres::CAPTURE_INSERT_ALL] {
-            assert!(sql.contains("pg_notify('outbox:' || to_regclass('outbox_wake')::oid, "), "{sql}");
-        }
-        for sql in [postgres::WAKE_READY, postgres::WAKE_ARM, postgres::WAKE_TRIGGER] {
+        let writers = [postgres::CAPTURE_INSERT, postgres::CAPTURE_INSERT_ALL, postgres::WAKE_TRIGGER];
+        for sql in [postgres::WAKE_READY, postgres::WAKE_ARM].into_iter().chain(writers) {
             assert!(sql.contains("'outbox:' || 'outbox_wake'::regclass::oid"), "{sql}");
         }
+    }
+
+    #[test]
+    fn columns_take_the_parameters_after_the_statements_own() {
+        let sql = writing("INSERT INTO t (a /* columns */) VALUES ($1 /* values */)", ["b", "c"]);
+        assert_eq!(sql, "INSERT INTO t (a, b, c) VALUES ($1, $2, $3)");
+        let sql = writing(postgres::CAPTURE_INSERT, ["payload"]);
+        assert!(sql.contains("event_key, payload)") && sql.ends_with("END, $3, $4)\n"), "{sql}");
     }
 
     #[test]

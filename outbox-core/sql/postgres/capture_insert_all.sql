@@ -12,11 +12,11 @@ WITH written AS (
             payload_binary, old_payload_binary, content_type, headers, tenant_id, actor, schema_version, ordinality)
     ORDER BY ordinality
 ), wake AS MATERIALIZED (
-    -- null where the sequence is not there yet, or not for this user: a business transaction never fails for it
-    SELECT pg_sequence_last_value(CASE WHEN has_sequence_privilege(to_regclass('outbox_wake'), 'SELECT')
-        THEN to_regclass('outbox_wake') END) AS until
+    -- null where this user may not look at it: a business transaction never fails for that
+    SELECT pg_sequence_last_value(CASE WHEN has_sequence_privilege('outbox_wake'::regclass, 'SELECT')
+        THEN 'outbox_wake'::regclass END) AS until
 )
-SELECT pg_notify('outbox:' || to_regclass('outbox_wake')::oid, until::text)
+SELECT pg_notify('outbox:' || 'outbox_wake'::regclass::oid, until::text)
 FROM wake
 -- a queue that somebody else has filled would fail the commit
 WHERE until > 0 AND until > date_part('epoch', clock_timestamp()) * 1000000 AND pg_notification_queue_usage() <= 0.5

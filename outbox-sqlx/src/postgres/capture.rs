@@ -1,14 +1,17 @@
 //! Writes events with the caller's own open transaction.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use outbox_core::capture::{self, NewEvent};
+use outbox_core::event::JSON;
+use outbox_core::sql::writing;
 use outbox_core::{CaptureError, Context, DomainEvent, Entity, Names, Operation, Payload};
 use sqlx::{Postgres, SqlStr, Transaction};
 use uuid::Uuid;
 
-use super::connection::statement;
+use super::connection::{assembled, statement};
 use crate::AppendError;
 
 const INSERT: &str = outbox_core::sql::postgres::CAPTURE_INSERT;
@@ -33,7 +36,9 @@ pub struct PgOutbox {
 
 #[derive(Debug)]
 struct Statements {
-    insert: SqlStr,
+    names: Names,
+    /// By the columns that an event has something for. An application's events are of a few such shapes.
+    inserts: RwLock<HashMap<[bool; OPTIONAL], SqlStr>>,
     insert_all: SqlStr,
     lock: SqlStr,
     #[cfg(feature = "testing")]
@@ -59,11 +64,12 @@ impl PgOutbox {
     )]
     pub fn with_names(names: Names) -> Self {
         let statements = Statements {
-            insert: statement(&names, INSERT),
+            inserts: RwLock::default(),
             insert_all: statement(&names, INSERT_ALL),
             lock: statement(&names, LOCK),
             #[cfg(feature = "testing")]
             captured: statement(&names, outbox_core::sql::postgres::CAPTURE_CAPTURED),
+            names,
         };
         Self { statements: Arc::new(statements), context: Arc::default(), prepares: true, locks_keys: false }
     }
@@ -237,37 +243,58 @@ impl PgOutbox {
         let event = context.stamp(event);
         let row = Stored::new(&event)?;
         self.lock(tx, vec![event.key.as_ref()]).await?;
-        let query = sqlx::query(self.statements.insert.clone())
+        let columns = row.columns();
+        let mut query = sqlx::query(self.statements.insert(&columns))
             .bind(event.event_id)
             .bind(event.topic.as_ref())
-            .bind(event.key.as_ref())
-            .bind(event.event_type.as_deref())
-            .bind(event.aggregate_type.as_deref())
-            .bind(event.operation.map(Operation::as_str))
-            .bind(row.payload.text)
-            .bind(row.old_payload.text)
-            .bind(row.payload.binary)
-            .bind(row.old_payload.binary)
-            .bind(event.content_type.as_ref())
-            .bind(event.headers.as_deref())
-            .bind(event.tenant_id.as_deref())
-            .bind(event.actor.as_deref())
-            .bind(event.schema_version);
+            .bind(event.key.as_ref());
+        for value in columns.into_iter().filter_map(|(_, value)| value) {
+            query = match value {
+                Value::Text(text) => query.bind(text),
+                Value::Bytes(bytes) => query.bind(bytes),
+                Value::Number(number) => query.bind(number),
+            };
+        }
         query.persistent(self.prepares).execute(&mut **tx).await?;
         Ok(event.event_id)
     }
 }
 
+impl Statements {
+    /// The statement that writes an event with these columns.
+    fn insert(&self, columns: &Columns<'_>) -> SqlStr {
+        let shape = columns.each_ref().map(|(_, value)| value.is_some());
+        if let Some(insert) = self.inserts.read().unwrap_or_else(PoisonError::into_inner).get(&shape) {
+            return insert.clone();
+        }
+        let there = columns.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| *name);
+        let insert = assembled(writing(&self.names.render(INSERT), there));
+        self.inserts.write().unwrap_or_else(PoisonError::into_inner).entry(shape).or_insert(insert).clone()
+    }
+}
+
+/// So many columns are left to the database where an event has nothing for them.
+const OPTIONAL: usize = 12;
+
+/// Each of these columns, with what an event has for it.
+type Columns<'e> = [(&'static str, Option<Value<'e>>); OPTIONAL];
+
+enum Value<'e> {
+    Text(&'e str),
+    Bytes(&'e [u8]),
+    Number(i32),
+}
+
 /// An event whose every text PostgreSQL can store.
 struct Stored<'e> {
     event: &'e NewEvent<'e>,
-    payload: Columns<'e>,
-    old_payload: Columns<'e>,
+    payload: Body<'e>,
+    old_payload: Body<'e>,
 }
 
 /// A payload, as text or as bytes.
 #[derive(Default)]
-struct Columns<'e> {
+struct Body<'e> {
     text: Option<&'e str>,
     binary: Option<&'e [u8]>,
 }
@@ -291,12 +318,32 @@ impl<'e> Stored<'e> {
                 format!("the {name} of the event holds a NUL character, which PostgreSQL cannot store; leave it out");
             return Err(sqlx::Error::InvalidArgument(message));
         }
-        let columns = |payload: &'e Option<Payload>| payload.as_ref().map(Columns::new).unwrap_or_default();
-        Ok(Self { event, payload: columns(&event.payload), old_payload: columns(&event.old_payload) })
+        let stored = |payload: &'e Option<Payload>| payload.as_ref().map(Body::new).unwrap_or_default();
+        Ok(Self { event, payload: stored(&event.payload), old_payload: stored(&event.old_payload) })
+    }
+
+    /// The columns that not every event has something for.
+    fn columns(&self) -> Columns<'_> {
+        let Self { event, payload, old_payload } = self;
+        let content_type = Some(event.content_type.as_ref()).filter(|content_type| *content_type != JSON);
+        [
+            ("event_type", event.event_type.as_deref().map(Value::Text)),
+            ("aggregate_type", event.aggregate_type.as_deref().map(Value::Text)),
+            ("operation", event.operation.map(|operation| Value::Text(operation.as_str()))),
+            ("payload", payload.text.map(Value::Text)),
+            ("old_payload", old_payload.text.map(Value::Text)),
+            ("payload_binary", payload.binary.map(Value::Bytes)),
+            ("old_payload_binary", old_payload.binary.map(Value::Bytes)),
+            ("content_type", content_type.map(Value::Text)),
+            ("headers", event.headers.as_deref().map(Value::Text)),
+            ("tenant_id", event.tenant_id.as_deref().map(Value::Text)),
+            ("actor", event.actor.as_deref().map(Value::Text)),
+            ("schema_version", event.schema_version.map(Value::Number)),
+        ]
     }
 }
 
-impl<'e> Columns<'e> {
+impl<'e> Body<'e> {
     fn new(payload: &'e Payload) -> Self {
         let text = match payload {
             Payload::Text(bytes) => std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0')),

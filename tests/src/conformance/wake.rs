@@ -141,7 +141,7 @@ pub async fn outboxes_of_one_database_wake_their_own_relays(backend: &Postgres) 
     assert!(listener.next_buffered().is_none(), "the first was not ours");
 }
 
-/// A business transaction never fails for a sequence that is missing, or that its user may not see.
+/// A business transaction never fails for a sequence that its user may not see.
 pub async fn a_writer_that_may_not_look_writes_all_the_same(backend: &Postgres) {
     let role = backend.auditor_role().await;
     backend
@@ -150,16 +150,11 @@ pub async fn a_writer_that_may_not_look_writes_all_the_same(backend: &Postgres) 
     backend.admin(ARM).await;
     let mut connection = backend.owner().clone().username(&role).connect().await.unwrap();
     let outbox = PgOutbox::new();
-    for revision_1 in [false, true] {
-        if revision_1 {
-            backend.admin("DROP SEQUENCE outbox_wake").await;
-        }
-        let mut tx = connection.begin().await.unwrap();
-        outbox.append(&mut tx, &event("a", 1)).await.unwrap();
-        outbox.append_all(&mut tx, &[event("a", 2), event("b", 1)]).await.unwrap();
-        tx.commit().await.unwrap();
-    }
-    assert_eq!(backend.ask("SELECT count(*)::text FROM outbox_event").await.as_deref(), Some("6"));
+    let mut tx = connection.begin().await.unwrap();
+    outbox.append(&mut tx, &event("a", 1)).await.unwrap();
+    outbox.append_all(&mut tx, &[event("a", 2), event("b", 1)]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(backend.ask("SELECT count(*)::text FROM outbox_event").await.as_deref(), Some("3"));
 }
 
 /// A transaction of many events tells once, and one that is rolled back not at all.

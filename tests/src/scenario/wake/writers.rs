@@ -160,12 +160,7 @@ impl Writer {
         }
         // It brings nothing back; whether it told is asked in its last moment.
         let sql = sqlx::AssertSqlSafe(format!("{CAPTURE_INSERT} RETURNING ({LOOK})"));
-        let mut insert = sqlx::query(sql).bind(event).bind("race").bind(event.to_string());
-        for text in [None, None, None, Some("{}"), None] {
-            insert = insert.bind(text);
-        }
-        let insert = insert.bind(None::<&[u8]>).bind(None::<&[u8]>).bind("application/json");
-        let insert = insert.bind(None::<&str>).bind(None::<&str>).bind(None::<&str>).bind(None::<i32>);
+        let insert = sqlx::query(sql).bind(event).bind("race").bind(event.to_string());
         let announced: Option<bool> = insert.fetch_one(&mut self.connection).await?.try_get(0)?;
         let announced = announced == Some(true);
         Ok(Written { announced, looked: Some((begun, Instant::now())) })
