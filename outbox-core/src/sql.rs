@@ -263,12 +263,11 @@ const VALUES: &str = " /* values */";
 
 /// A statement that writes an event, with further columns in it. Their parameters come after the statement's own, in this order.
 pub fn writing<'c>(sql: &str, columns: impl IntoIterator<Item = &'c str>) -> String {
-    let (own, mut names, mut values) = (last_parameter(sql), String::new(), String::new());
-    for (number, column) in (own + 1..).zip(columns) {
-        names += &format!(", {column}");
-        values += &format!(", ${number}");
-    }
-    sql.replace(COLUMNS, &names).replace(VALUES, &values)
+    let columns: Vec<_> = columns.into_iter().collect();
+    let own = last_parameter(sql);
+    let names: String = columns.iter().flat_map(|column| [", ", column]).collect();
+    let values = (own + 1..=own + columns.len()).flat_map(|number| [", $".to_owned(), number.to_string()]);
+    sql.replace(COLUMNS, &names).replace(VALUES, &values.collect::<String>())
 }
 
 /// What stands between a mark and the end of it.

@@ -51,6 +51,16 @@ pub(crate) struct Settled {
     pub(crate) failure: Option<(Position, String)>,
 }
 
+/// Events that no publisher is to see.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unfit {
+    /// Where the first of them stands, and what is wrong with it.
+    pub(crate) position: Position,
+    pub(crate) reason: String,
+    /// So many there were.
+    pub(crate) events: u64,
+}
+
 /// The events between the source and the checkpoint.
 #[derive(Debug)]
 pub(crate) struct Dispatch {
@@ -71,8 +81,8 @@ pub(crate) struct Dispatch {
     resting: BTreeMap<(Instant, Position), Order>,
     blocked: Blocked,
     letters: Letters,
-    /// The last event that was not handed over at all, and why, until it is told.
-    unfit: Option<(Position, String)>,
+    /// What was not handed over at all, until it is told.
+    unfit: Option<Unfit>,
     breaker: Option<Breaker>,
     /// So many events of a key in back-off wait in memory.
     spill: usize,
@@ -163,13 +173,19 @@ impl Dispatch {
             return Some(delivery);
         }
         let Err(error) = envelope::check(&delivery.event) else { return Some(delivery) };
-        self.unfit = Some((delivery.event.position, error.to_string()));
-        self.refuse(order, delivery, error.to_string());
+        let reason = error.to_string();
+        self.note_unfit(delivery.event.position, &reason);
+        self.refuse(order, delivery, reason);
         None
     }
 
-    /// An event that was not handed over because it is not what it says, and why; the last one since this was asked.
-    pub(crate) fn take_unfit(&mut self) -> Option<(Position, String)> {
+    fn note_unfit(&mut self, position: Position, reason: &str) {
+        let unfit = self.unfit.get_or_insert_with(|| Unfit { position, reason: reason.to_owned(), events: 0 });
+        unfit.events += 1;
+    }
+
+    /// What was not handed over, because it is not what it says, since this was asked last.
+    pub(crate) fn take_unfit(&mut self) -> Option<Unfit> {
         self.unfit.take()
     }
 
@@ -185,7 +201,7 @@ impl Dispatch {
 
     fn admit_unreadable(&mut self, row: Unreadable) {
         self.events += 1;
-        self.unfit = Some((row.position, row.reason.clone()));
+        self.note_unfit(row.position, &row.reason);
         if self.retry.then != Then::Block {
             let reason = row.reason.clone();
             let copy = row.into_copy();

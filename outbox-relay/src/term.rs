@@ -160,7 +160,7 @@ pub(crate) async fn run(
     let mut bell = mandate.bell.listen();
     loop {
         let now = clock.now();
-        term.tell_unfit();
+        term.tell_unfit(now);
         term.note_letters(now);
         if term.start_read(now) {
             // While the database works on it, what was read before is seen to.

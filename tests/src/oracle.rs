@@ -192,14 +192,15 @@ impl Findings {
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "lost={} reordered={} dup={}", self.lost, self.reordered, self.repeated)?;
-        if self.replayed > 0 {
-            write!(f, " replayed={}", self.replayed)?;
-        }
+        write!(f, "lost={} reordered={}", self.lost, self.reordered)?;
         if self.ghosts + self.torn > 0 {
             write!(f, " ghosts={} torn={}", self.ghosts, self.torn)?;
         }
-        Ok(())
+        if self.replayed > 0 {
+            write!(f, " replayed={}", self.replayed)?;
+        }
+        // Last, for a bound of theirs may follow.
+        write!(f, " dup={}", self.repeated)
     }
 }
 

@@ -4,5 +4,5 @@ SELECT current_setting('server_version_num')::integer AS version,
     pg_is_in_recovery() AS standby,
     current_database()::text AS name,
     to_regclass('outbox_meta') IS NOT NULL AS migrated,
-    to_regclass('outbox_event') IS NOT NULL AS logged,
+    to_regclass('outbox_event') IS NOT NULL AS has_log,
     has_table_privilege(to_regclass('outbox_meta'), 'SELECT') AS readable

@@ -29,6 +29,8 @@ pub(super) struct Pace {
     pub(super) read_failures: Schedule,
     pub(super) write_at: Instant,
     pub(super) write_failures: Schedule,
+    /// When events that cannot be published may be told of again.
+    pub(super) unfit_at: Instant,
     pub(super) call_at: Instant,
     pub(super) call_failures: Schedule,
     /// The average size of the events of the last read, in bytes; 0 before the first.
@@ -48,6 +50,7 @@ impl Pace {
             read_failures: failures(),
             write_at: now,
             write_failures: failures(),
+            unfit_at: now,
             call_at: now,
             call_failures: Schedule::new(Duration::from_millis(100), Duration::from_secs(5)),
             average_size: 0,

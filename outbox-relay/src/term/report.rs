@@ -1,6 +1,6 @@
 //! What a term says of itself: in the log when something goes wrong, and with the lease for `status`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use outbox_core::Clock;
 use outbox_core::frontier::Hole;
@@ -8,8 +8,11 @@ use outbox_core::status::{REPORTED_HOLES, ReportedHolder, ReportedHole};
 use time::OffsetDateTime;
 
 use super::Term;
-use crate::dispatch::Cap;
+use crate::dispatch::{Cap, Unfit};
 use crate::retry::Retry;
+
+/// Events that cannot be published are told of so often at most.
+const UNFIT: Duration = Duration::from_secs(10);
 
 impl Term<'_> {
     /// Logs a failure, once for each reason, and reports it.
@@ -24,11 +27,15 @@ impl Term<'_> {
         });
     }
 
-    /// Logs that an event was not handed to the publisher at all; of many at a time one.
-    pub(super) fn tell_unfit(&mut self) {
-        if let Some((position, reason)) = self.dispatch.take_unfit() {
+    /// Logs that events were not handed to the publisher at all; one of them, and not again and again.
+    pub(super) fn tell_unfit(&mut self, now: Instant) {
+        if now < self.pace.unfit_at {
+            return;
+        }
+        if let Some(Unfit { position, reason, events }) = self.dispatch.take_unfit() {
             let subscription = &self.mandate.subscription.name;
-            tracing::warn!(subscription, position, reason, "the event is none that can be published");
+            tracing::warn!(subscription, position, reason, events, "events that cannot be published");
+            self.pace.unfit_at = now + UNFIT;
         }
     }
 

@@ -20,7 +20,8 @@ const LOCK: &str = outbox_core::sql::postgres::CAPTURE_LOCK;
 
 /// Writes events into the outbox of a PostgreSQL database, with the transaction that makes the change they tell of.
 ///
-/// Cheap to clone. Call it after the row was written: then the order of events of a key is the order of its changes.
+/// Made once, and cloned cheaply, for it keeps the statements. The tables must be of revision 2 at least: `outbox-relay migrate`
+/// comes before the application. Call it after the row was written: then the order of events of a key is the order of its changes.
 /// Every call sends at most one statement, two where it [locks keys](PgOutbox::locking_keys); an error before that
 /// leaves the transaction as it was, an error of the database aborts it, as any failed statement does.
 ///
@@ -58,10 +59,6 @@ impl PgOutbox {
     }
 
     /// The outbox under other names.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "reads as `with_names(Names::new(…)?)`, the same on every database"
-    )]
     pub fn with_names(names: Names) -> Self {
         let statements = Statements {
             inserts: RwLock::default(),

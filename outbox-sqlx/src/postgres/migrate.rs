@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use outbox_core::schema::{self, MAX_SEGMENTS};
 use outbox_core::store::SCHEMA_VERSION;
-use outbox_core::{Names, StoreError};
+use outbox_core::{Names, StoreError, StoreErrorKind};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnection;
 use sqlx::{Acquire, Row, SqlStr};
@@ -47,12 +47,17 @@ pub(super) fn migration(names: &Names, segments: u8) -> String {
 pub(super) async fn migrate(address: &Address, names: &Names, segments: u8) -> Result<bool, MigrateError> {
     check_number(segments)?;
     let mut link = Link::open(address, READ).await?;
-    let server = link.one(CALL, sqlx::query(statement(names, SERVER))).await?;
-    let is_there = |name: &str| server.try_get::<bool, _>(name).map_err(store_error);
-    if is_there("logged")? && !is_there("migrated")? {
-        check_shape(&mut link, names).await?;
-    }
-    let found = patiently(&mut link, names, segments).await?;
+    let found = match patiently(&mut link, names, segments).await {
+        // Where something of an outbox is in the way, the check says what.
+        Err(error) if error.kind() == StoreErrorKind::Precondition => {
+            let server = link.one(CALL, once(statement(names, SERVER))).await?;
+            if server.try_get("has_log").map_err(store_error)? {
+                check_shape(&mut link, names).await?;
+            }
+            return Err(error.into());
+        }
+        found => found?,
+    };
     let changed = answer(found)?;
     // Of tables that are up to date some may be gone all the same.
     check_shape(&mut link, names).await?;

@@ -89,8 +89,9 @@ pub(super) async fn status(
 pub(super) async fn explained(error: StoreError, store: &PgStore) -> StoreError {
     let PgStore { address, names } = store;
     if error.kind() != StoreErrorKind::Unavailable {
-        // Which the check names better.
-        return store.inspect().await.err().unwrap_or(error);
+        // Where a table is missing, the check names it.
+        let found = store.inspect().await.err();
+        return found.filter(|found| found.kind() == StoreErrorKind::Precondition).unwrap_or(error);
     }
     match lockers(address, names).await {
         Ok(lockers) if !lockers.is_empty() => unavailable(format!(

@@ -180,7 +180,7 @@ impl PgStore {
     ) -> Result<(), StoreError> {
         let is_there = |name: &str| server.try_get::<bool, _>(name).map_err(store_error);
         let migrated = is_there("migrated")?;
-        if !migrated && !is_there("logged")? {
+        if !migrated && !is_there("has_log")? {
             let place =
                 if self.names == Names::default() { String::new() } else { format!(" by the names {}", self.names) };
             return Err(precondition(format!(
@@ -275,9 +275,12 @@ impl Store for PgStore {
     }
 
     async fn status(&self) -> Result<Status, StoreError> {
-        let (link, database) = self.inspected(Purpose::Status).await?;
-        let surveying = Link::open(&self.address, READ).await?;
-        match status(link, surveying, self, database).await {
+        let status = async {
+            let (link, database) = self.inspected(Purpose::Status).await?;
+            let surveying = Link::open(&self.address, READ).await?;
+            status(link, surveying, self, database).await
+        };
+        match status.await {
             Err(error) => Err(explained(error, self).await),
             status => status,
         }
@@ -301,12 +304,13 @@ pub(super) async fn check_version(link: &mut Link, names: &Names) -> Result<PgRo
     let meta = link.one(CALL, sqlx::query(statement(names, META))).await?;
     let text = |row: &str| meta.try_get(row).map_err(store_error);
     schema::check(text("schema_version")?, text("revision")?)?;
-    if meta.try_get("wakes").map_err(store_error)? {
+    if meta.try_get("has_wake").map_err(store_error)? {
         return Ok(meta);
     }
     let wake = names.quoted("wake");
     Err(precondition(format!(
-        "the sequence {wake} is missing, by which writers wake a relay; make it anew: CREATE SEQUENCE {wake} MINVALUE \
-         -9223372036854775807 START 0; and, where there are roles, run `outbox-relay migrate --roles`"
+        "the sequence {wake} is missing, without which nobody writes events; as the owner of the tables run: CREATE SEQUENCE \
+         {wake} MINVALUE -9223372036854775807 START 0; SELECT setval('{wake}', 0); GRANT SELECT ON {wake} TO whoever writes events; \
+         then `outbox-relay migrate --roles` where there are roles"
     )))
 }

@@ -1,11 +1,13 @@
-//! Segments emptied again and again beside three subscribers, readers with holds, stopped cleaners and the whole load.
+//! Segments emptied again and again beside three subscribers, replays, readers with holds, stopped cleaners and the whole load.
 
 mod cleaners;
 mod exporter;
 mod inserts;
+mod replays;
 mod waits;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
@@ -25,6 +27,9 @@ use crate::verdict::Verdict;
 
 /// The subscribers, each a relay of its own.
 const SUBSCRIBERS: [&str; 3] = ["billing", "search", "audit"];
+
+/// To whom is replayed.
+const REPLAYED: &str = SUBSCRIBERS[2];
 
 /// Cleaners that race with one another.
 const CLEANERS: usize = 2;
@@ -51,6 +56,8 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
     }
     let stopped = tokio::spawn(cleaners::stop_at_random(relays[0].clone(), plan.load.seed, stop.clone()));
     let exports = tokio::spawn(exporter::export_again_and_again(database.clone(), store.clone(), stop.clone()));
+    let replaying = replays::replay_again_and_again(Arc::new(store), REPLAYED, plan.load.keys, stop.clone());
+    let replaying = tokio::spawn(replaying);
     let waits = tokio::spawn(waits::longest(database.clone(), stop.clone()));
     let inserts = tokio::spawn(inserts::insert_again_and_again(database.clone(), stop.clone()));
 
@@ -63,6 +70,7 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
         ended??;
     }
     let (stopped, exports, inserts, waited) = (stopped.await??, exports.await??, inserts.await??, waits.await??);
+    let replayed = replaying.await??;
     let truth = load.finish().await?;
     for process in processes {
         process.stop().await?;
@@ -83,6 +91,8 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
     ensure!(faults > 0, "no segment was emptied");
     notes.push(format!("events={} emptied={faults} cleaners_stopped={stopped} {inserts}", truth.events()));
     notes.push(format!("longest_wait_of_a_writer_for_a_lock_on_the_log={waited:.1}ms"));
+    ensure!(findings.replayed == replayed.events, "{} of {} replayed events came", findings.replayed, replayed.events);
+    notes.push(format!("replays={} replayed_events={}", replayed.runs, replayed.events));
     notes.push(format!(
         "exports={} exported_events={}",
         exports.len(),
@@ -93,7 +103,7 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
     let unharmed = deadlocks == 0 && waited <= plan.wait_at_most.as_secs_f64() * 1e3;
     let survived = if findings.lost == 0 && unharmed { faults } else { 0 };
     Ok(Verdict {
-        name: "cleanup: segments emptied beside three subscribers, exports with holds and stopped cleaners, under the whole load",
+        name: "cleanup: segments emptied beside three subscribers, replays, exports with holds and stopped cleaners, under the whole load",
         faults,
         survived,
         findings,

@@ -104,7 +104,7 @@ pub async fn held_up_before_a_call(database: &Database, folder: &Path, plan: &Pl
     let taken_over = published.wait_for_lines(usize::try_from(SMALL_WINDOW)?, plan.publish_within).await;
     taken_over.with_context(|| format!("its successor: …{}", relay.called(CREW[1]).end_of_log()))?;
     first.go_on()?;
-    Tail::from_start(stopping.called(CREW[0]).log()).wait_for("lost to another relay", plan.publish_within).await?;
+    Tail::from_start(stopping.called(CREW[0]).log()).wait_for("holds the lease", plan.publish_within).await?;
     let truth = load.finish().await?;
     first.stop().await?;
     second.stop().await?;
