@@ -1,6 +1,6 @@
 //! Many operators who decide about the same dead letters at once, while the relay is killed again and again.
 //!
-//! One event in ten is torn and will not pass until somebody mends it. The operators requeue, skip, discard, replay and pause at
+//! One event in twenty is torn and will not pass until somebody mends it. The operators requeue, skip, discard, replay and pause at
 //! random, each as if nobody else were there. In the end what nobody gave up has come out in order, and what somebody gave up has not.
 
 use std::path::Path;
@@ -29,8 +29,8 @@ use crate::verdict::Verdict;
 const OPERATORS: u64 = 6;
 
 /// What is written meanwhile: so many events a second, and so many torn ones of a hundred.
-const RATE: u32 = 300;
-const TORN: u32 = 10;
+const RATE: u32 = 150;
+const TORN: u32 = 5;
 
 /// How long a relay is at work before it is killed, in milliseconds.
 const AT_WORK: std::ops::Range<u64> = 300..2_500;
@@ -144,16 +144,16 @@ async fn decide(store: &Arc<PgStore>, letter: &Letter, commands: &Commands, rand
     let position = Which::Position(letter.position);
     let which = if random.bool() { Which::Key(letter.key.clone()) } else { position.clone() };
     match random.u8(..50) {
-        0..20 => {
+        0..23 => {
             let Some(payload) = mended(store.as_ref(), letter).await? else { return Ok(()) };
             commands.count(requeue(store.as_ref(), SUBSCRIPTION, &position, Some(payload), &by).await)
         }
-        20..32 => commands.count(requeue(store.as_ref(), SUBSCRIPTION, &which, None, &by).await),
-        32..43 => commands.count(skip(store.as_ref(), SUBSCRIPTION, &which, &by).await),
-        43 => commands.count(discard(store.as_ref(), SUBSCRIPTION, &which, &by).await),
-        44..49 => {
+        23..35 => commands.count(requeue(store.as_ref(), SUBSCRIPTION, &which, None, &by).await),
+        35..46 => commands.count(skip(store.as_ref(), SUBSCRIPTION, &which, &by).await),
+        46 => commands.count(discard(store.as_ref(), SUBSCRIPTION, &which, &by).await),
+        47..49 => {
             let filter = Filter { keys: vec![letter.key.clone()], ..Filter::default() };
-            let replay = Replay::new(filter).from(letter.position - 500).patience(Duration::from_secs(5));
+            let replay = Replay::new(filter).from(letter.position - 500).patience(Duration::from_secs(1));
             commands.count(replay.run(store.clone(), SUBSCRIPTION).await)
         }
         _ => {
