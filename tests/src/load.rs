@@ -44,6 +44,8 @@ pub struct LoadOptions {
     pub keys: u32,
     /// How many sessions pgbench opens.
     pub clients: u32,
+    /// How many transactions a second pgbench begins in all; as many as there can be where it is `None`.
+    pub rate: Option<u32>,
     /// How many events each bulk transaction writes.
     pub bulk: u32,
     /// The mean time between two ends of sessions.
@@ -60,6 +62,7 @@ impl Default for LoadOptions {
             seed: 1,
             keys: 200,
             clients: 32,
+            rate: None,
             bulk: 0,
             kill_every: Duration::from_millis(100),
             log_is_kept: true,

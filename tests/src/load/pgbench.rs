@@ -49,6 +49,9 @@ pub(super) async fn repeat(context: Arc<Context>, process: u32) -> Result<()> {
         command.args(["-c", &(context.options.clients / PROCESSES).max(1).to_string()]);
         command.args(["-D", &format!("keys={}", context.options.keys), "-D", &format!("slice={slice}")]);
         command.arg(format!("--random-seed={}", random.u32(1..)));
+        if let Some(rate) = context.options.rate {
+            command.arg(format!("--rate={}", (rate / PROCESSES).max(1)));
+        }
         if retries {
             command.arg(format!("--max-tries={TRIES}"));
         }

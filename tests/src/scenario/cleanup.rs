@@ -103,7 +103,7 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
     let unharmed = deadlocks == 0 && waited <= plan.wait_at_most.as_secs_f64() * 1e3;
     let survived = if findings.lost == 0 && unharmed { faults } else { 0 };
     Ok(Verdict {
-        name: "cleanup: segments emptied beside three subscribers, replays, exports with holds and stopped cleaners, under the whole load",
+        name: "cleanup: segments emptied beside three subscribers, replays, exports with holds and stopped cleaners, under load",
         faults,
         survived,
         findings,
