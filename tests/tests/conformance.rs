@@ -69,6 +69,7 @@ mod postgres_alone {
     outbox_tests::behaviours! { Postgres, segments:
         a_writer_keeps_its_own_segment_and_no_other,
         whoever_holds_a_segment_is_named,
+        a_dump_gets_the_whole_log_and_cleanup_goes_on_after_it,
         an_event_that_committed_below_the_checkpoint_is_kept,
         a_late_cleaner_harms_nothing,
         an_emptying_that_fails_leaves_everything_as_it_was,

@@ -2,6 +2,7 @@
 
 #![expect(missing_docs, reason = "the name of a behaviour says what holds")]
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use outbox_core::Store;
@@ -9,6 +10,8 @@ use outbox_core::cleanup::{Cleaner, Obstacle, Removal, Removed};
 use outbox_relay::cleanup::Outcome;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use xtask::postgres::Binaries;
 
 use super::cleanup::{NOTHING, at_once, left, pass, reader, reasons};
 use super::log::{drain, numbered, relay, subscription, write};
@@ -94,6 +97,35 @@ pub async fn whoever_holds_a_segment_is_named(backend: &Postgres) {
         left(backend).await
     };
     eventually("both are emptied", emptied, Vec::is_empty).await;
+}
+
+/// A dump holds every segment to its end. Neither fails the other, and nobody who writes waits.
+pub async fn a_dump_gets_the_whole_log_and_cleanup_goes_on_after_it(backend: &Postgres) {
+    backend.show_sessions().await;
+    let more_than_a_pipe_holds = "INSERT INTO outbox_event (topic, event_key, payload)
+        SELECT 't', 'k', format('{\"n\":\"%s\"}', repeat('x', 2000)) FROM generate_series(1, 2000)";
+    backend.admin(more_than_a_pipe_holds).await;
+    reader(backend, "billing", 2000, "{}").await;
+    turn(backend, 1).await;
+    let mut dump = Binaries::obtain().unwrap().command("pg_dump");
+    dump.args(["--data-only", "--table=outbox_event*"])
+        .arg(backend.owner().to_url_lossy().as_str())
+        .stdout(Stdio::piped());
+    let mut dump = tokio::process::Command::from(dump).kill_on_drop(true).spawn().unwrap();
+    let mut dumped = BufReader::new(dump.stdout.take().unwrap()).lines();
+    while !dumped.next_line().await.unwrap().unwrap().contains("xxxx") {}
+    let report = pass(backend, &at_once()).await;
+    assert_eq!(reasons(&report), ["locked"], "{report:?}");
+    assert!(report.segments[0].blocked_by.as_ref().is_some_and(|by| by.contains("pg_dump")), "{report:?}");
+    write(backend, &["a"], 2001, 2001).await;
+    let mut events = 1;
+    while let Some(line) = dumped.next_line().await.unwrap() {
+        events += u64::from(line.contains("xxxx"));
+    }
+    assert!(dump.wait().await.unwrap().success());
+    assert_eq!(events, 2000);
+    assert_eq!(pass(backend, &at_once()).await.segments[0].outcome, Outcome::Emptied);
+    assert_eq!(left(backend).await, [2001]);
 }
 
 /// `max(position) <= checkpoint` alone would lose it.
