@@ -107,10 +107,11 @@ pub async fn a_dump_gets_the_whole_log_and_cleanup_goes_on_after_it(backend: &Po
     backend.admin(more_than_a_pipe_holds).await;
     reader(backend, "billing", 2000, "{}").await;
     turn(backend, 1).await;
+    let mut url = backend.owner().to_url_lossy();
+    // Parameters of sqlx's own.
+    url.set_query(None);
     let mut dump = Binaries::obtain().unwrap().command("pg_dump");
-    dump.args(["--data-only", "--table=outbox_event*"])
-        .arg(backend.owner().to_url_lossy().as_str())
-        .stdout(Stdio::piped());
+    dump.args(["--data-only", "--table=outbox_event*", url.as_str()]).stdout(Stdio::piped());
     let mut dump = tokio::process::Command::from(dump).kill_on_drop(true).spawn().unwrap();
     let mut dumped = BufReader::new(dump.stdout.take().unwrap()).lines();
     while !dumped.next_line().await.unwrap().unwrap().contains("xxxx") {}

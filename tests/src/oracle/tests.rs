@@ -82,7 +82,7 @@ fn a_torn_line_is_found() {
     let findings = oracle.judge(&truth(&[("a", 1)]));
     assert_eq!(findings.torn, 1);
     assert!(!findings.is_clean(0));
-    assert_eq!(findings.to_string(), "lost=0 reordered=0 dup=0 ghosts=0 torn=1");
+    assert_eq!(findings.to_string(), "lost=0 reordered=0 ghosts=0 torn=1 dup=0");
 }
 
 #[test]
