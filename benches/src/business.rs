@@ -19,6 +19,7 @@ const TABLES: [&str; 2] = [
     "CREATE TABLE account (id bigint PRIMARY KEY, balance bigint NOT NULL) WITH (fillfactor = 50)",
     "INSERT INTO account SELECT n, 0 FROM generate_series(0, 99999) AS n",
 ];
+/// Touches every page.
 const TOUCH: &str = "UPDATE account SET balance = 0";
 const PAY: &str = "UPDATE account SET balance = balance + 1 WHERE id = $1";
 

@@ -19,6 +19,7 @@
 //! once, and only keys in trouble are tracked. After a failure no further call is made until all calls have come back:
 //! only then is it known which events of the key are still to be sent, in which order.
 
+mod admission;
 mod aside;
 mod blocked;
 mod breaker;
@@ -29,13 +30,13 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use outbox_core::checkpoint::{DeadLetter, Recorded};
+use outbox_core::checkpoint::Recorded;
 use outbox_core::dead_letter::Parked;
 use outbox_core::publisher::{Answer, Delivery, Discipline};
-use outbox_core::source::{Row, Unreadable};
-use outbox_core::{Event, Position, PositionSet, envelope};
+use outbox_core::{Position, PositionSet};
 
 use crate::retry::{Retry, Then};
+pub(crate) use admission::Unfit;
 use aside::Letters;
 pub(crate) use aside::{Cap, LETTERS};
 use blocked::Blocked;
@@ -49,16 +50,6 @@ pub(crate) struct Settled {
     pub(crate) published: usize,
     /// The position and the reason of the first failure.
     pub(crate) failure: Option<(Position, String)>,
-}
-
-/// Events that no publisher is to see.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Unfit {
-    /// Where the first of them stands, and what is wrong with it.
-    pub(crate) position: Position,
-    pub(crate) reason: String,
-    /// So many there were.
-    pub(crate) events: u64,
 }
 
 /// The events between the source and the checkpoint.
@@ -128,89 +119,6 @@ impl Dispatch {
     pub(crate) fn with_uncapped(mut self, to: Position) -> Self {
         self.letters.uncap(to);
         self
-    }
-
-    /// Takes in rows in position order.
-    pub(crate) fn admit(&mut self, mut rows: Vec<Row>) {
-        rows.retain(|row| !self.blocked.was_given_up(row.position()));
-        self.open.insert_all(rows.iter().filter(|row| !matches!(row, Row::Filtered(_))).map(Row::position));
-        for row in rows {
-            match row {
-                Row::Filtered(_) => {}
-                Row::Event(event) => self.admit_event(event),
-                Row::Unreadable(row) => self.admit_unreadable(row),
-            }
-        }
-    }
-
-    fn admit_event(&mut self, event: Box<Event>) {
-        self.events += 1;
-        self.bytes += event.size();
-        let order = order_of(&event);
-        let position = event.position;
-        let delivery = Delivery { event, attempt: 1, replayed: false };
-        if let Some(lane) = self.lanes.get_mut(&order)
-            && (lane.state != LaneState::Idle || lane.is_barred(position))
-        {
-            lane.waiting.insert(position, delivery);
-            self.overflow(&order, position);
-        } else if let Some(delivery) = self.fit(&order, delivery) {
-            if !self.discipline.keeps_order && matches!(order, Order::Key(_)) {
-                self.lanes.entry(order).or_default().state = LaneState::Moving;
-            }
-            self.ready.push_back(delivery);
-        }
-    }
-
-    /// The event, if it may be handed over. Not so what an operator gave up meanwhile; and what is not what it says will not
-    /// pass, where the publisher leaves it to the relay to find that out.
-    fn fit(&mut self, order: &Order, delivery: Delivery) -> Option<Delivery> {
-        if self.blocked.was_given_up(delivery.event.position) {
-            self.let_go(&delivery);
-            return None;
-        }
-        if self.discipline.checks {
-            return Some(delivery);
-        }
-        let Err(error) = envelope::check(&delivery.event) else { return Some(delivery) };
-        let reason = error.to_string();
-        self.note_unfit(delivery.event.position, &reason);
-        self.refuse(order, delivery, reason);
-        None
-    }
-
-    fn note_unfit(&mut self, position: Position, reason: &str) {
-        let unfit = self.unfit.get_or_insert_with(|| Unfit { position, reason: reason.to_owned(), events: 0 });
-        unfit.events += 1;
-    }
-
-    /// What was not handed over, because it is not what it says, since this was asked last.
-    pub(crate) fn take_unfit(&mut self) -> Option<Unfit> {
-        self.unfit.take()
-    }
-
-    /// Does what the policy says about an event that will not pass.
-    fn refuse(&mut self, order: &Order, delivery: Delivery, reason: String) {
-        if self.retry.then != Then::Block || self.letters.is_taken(delivery.event.position) {
-            let attempts = delivery.attempt;
-            self.set_aside(delivery.event, true, (reason, attempts));
-        } else {
-            self.block(order, delivery, reason);
-        }
-    }
-
-    fn admit_unreadable(&mut self, row: Unreadable) {
-        self.events += 1;
-        self.note_unfit(row.position, &row.reason);
-        if self.retry.then != Then::Block {
-            let reason = row.reason.clone();
-            let copy = row.into_copy();
-            self.bytes += copy.size();
-            return self.set_aside(copy, false, (reason, 0));
-        }
-        let order = Order::new(&row.key, row.position);
-        let Unreadable { position, event_id, topic, key, reason, .. } = row;
-        self.note_blocked(&order, DeadLetter { position, event_id, topic, key, reason, attempts: 0 });
     }
 
     /// The next call to make, with room for `calls` more; nothing while no call may be made.
@@ -397,6 +305,16 @@ impl Dispatch {
             self.give_up(delivery, reason);
         } else {
             self.rest(delivery, None, now);
+        }
+    }
+
+    /// Does what the policy says about an event that will not pass.
+    fn refuse(&mut self, order: &Order, delivery: Delivery, reason: String) {
+        if self.retry.then != Then::Block || self.letters.is_taken(delivery.event.position) {
+            let attempts = delivery.attempt;
+            self.set_aside(delivery.event, true, (reason, attempts));
+        } else {
+            self.block(order, delivery, reason);
         }
     }
 

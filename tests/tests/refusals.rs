@@ -233,12 +233,13 @@ async fn doctor_names_what_is_wrong_and_the_statement_that_mends_it() {
     shop.sql(
         "ALTER SEQUENCE outbox_event_position_seq CACHE 20;
          CREATE TABLE child (position bigint REFERENCES outbox_event_0 (position));
-         CREATE PUBLICATION everything FOR ALL TABLES",
+         CREATE PUBLICATION everything FOR ALL TABLES;
+         REVOKE EXECUTE ON FUNCTION query_to_xml FROM PUBLIC",
     )
     .await;
     let (code, wrong) = complaints(&shop.url);
     assert_eq!(code, Some(1));
-    let remedies = ["positions: ", "foreign keys: ", "publications: "].map(|check| {
+    let remedies = ["positions: ", "foreign keys: ", "publications: ", "writers: "].map(|check| {
         let found = wrong.iter().find_map(|complaint| complaint.strip_prefix(check));
         found.unwrap_or_else(|| panic!("nothing of {check}{wrong:?}")).to_owned()
     });

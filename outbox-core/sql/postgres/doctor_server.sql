@@ -53,11 +53,13 @@ FROM (
     FROM pg_prepared_xacts
     WHERE database = current_database() AND prepared < clock_timestamp() - interval '5 minutes'
     UNION ALL
-    SELECT 10, 'writers', CASE WHEN bool_and(has_function_privilege('public', oid, 'EXECUTE')) THEN 'ok' ELSE 'warning' END,
-        CASE WHEN bool_and(has_function_privilege('public', oid, 'EXECUTE')) THEN 'everybody may execute what the library''s INSERT names'
-            ELSE 'not everybody may execute query_to_xml, which the library''s INSERT names' END,
-        string_agg(format('GRANT EXECUTE ON FUNCTION %s TO whoever writes events', oid::regprocedure), '; ')
-    FROM pg_proc
-    WHERE proname = 'query_to_xml' AND pronamespace = 'pg_catalog'::regnamespace
+    SELECT 10, 'writers', CASE WHEN everybody THEN 'ok' ELSE 'warning' END,
+        CASE WHEN everybody THEN 'everybody' ELSE 'not everybody' END || ' may execute query_to_xml, which the library''s INSERT names',
+        format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', named)
+    FROM (
+        SELECT oid::regprocedure AS named, has_function_privilege('public', oid, 'EXECUTE') AS everybody
+        FROM pg_proc
+        WHERE proname = 'query_to_xml' AND pronamespace = 'pg_catalog'::regnamespace
+    ) execution
 ) checks
 ORDER BY place

@@ -310,7 +310,7 @@ pub(super) async fn check_version(link: &mut Link, names: &Names) -> Result<PgRo
     let wake = names.quoted("wake");
     Err(precondition(format!(
         "the sequence {wake} is missing, without which nobody writes events; as the owner of the tables run: CREATE SEQUENCE \
-         {wake} MINVALUE -9223372036854775807 START 0; SELECT setval('{wake}', 0); GRANT SELECT ON {wake} TO whoever writes events; \
-         then `outbox-relay migrate --roles` where there are roles"
+         {wake} MINVALUE -9223372036854775807 START 0; then grant SELECT on it to whoever writes events, and UPDATE too to relays, as \
+         `outbox-relay migrate --roles` does"
     )))
 }
