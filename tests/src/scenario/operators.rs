@@ -1,6 +1,6 @@
 //! Many operators who decide about the same dead letters at once, while the relay is killed again and again.
 //!
-//! One event in twenty is torn and will not pass until somebody mends it. The operators requeue, skip, discard, replay and pause at
+//! One event in ten is torn and will not pass until somebody mends it. The operators requeue, skip, discard, replay and pause at
 //! random, each as if nobody else were there. In the end what nobody gave up has come out in order, and what somebody gave up has not.
 
 use std::path::Path;
@@ -30,7 +30,7 @@ const OPERATORS: u64 = 6;
 
 /// What is written meanwhile: so many events a second, and so many torn ones of a hundred.
 const RATE: u32 = 150;
-const TORN: u32 = 5;
+const TORN: u32 = 10;
 
 /// How long a relay is at work before it is killed, in milliseconds.
 const AT_WORK: std::ops::Range<u64> = 300..2_500;

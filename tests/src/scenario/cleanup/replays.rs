@@ -31,6 +31,11 @@ pub(super) async fn replay_again_and_again(
     stop: CancellationToken,
 ) -> Result<Replays> {
     let mut replays = Replays::default();
+    let mut checkpoints = store.checkpoints().await?;
+    while !stop.is_cancelled() && checkpoints.lowest(subscription).await?.is_empty() {
+        // Its relay is about to begin.
+        pause(Duration::from_millis(10)).await;
+    }
     while !stop.is_cancelled() {
         let last = store.source(&Filter::default()).await?.last_position().await?;
         let filter = Filter { keys: vec![format!("k-{}", fastrand::u32(1..=keys))], ..Filter::default() };
