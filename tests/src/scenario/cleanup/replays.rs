@@ -1,4 +1,4 @@
-//! What one subscriber has published goes out once more, a key at a time.
+//! What one subscriber has published goes out once more, some keys at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,9 @@ use crate::scenario::pause;
 
 /// So far back a replay begins, in positions.
 const BACK: i64 = 5_000;
+
+/// So many keys are replayed at once: the log holds little, since what is passed goes at once.
+const KEYS: usize = 50;
 
 /// How long nobody replays, in milliseconds.
 const BETWEEN: std::ops::Range<u64> = 0..2_000;
@@ -38,7 +41,8 @@ pub(super) async fn replay_again_and_again(
     }
     while !stop.is_cancelled() {
         let last = store.source(&Filter::default()).await?.last_position().await?;
-        let filter = Filter { keys: vec![format!("k-{}", fastrand::u32(1..=keys))], ..Filter::default() };
+        let keys = (0..KEYS).map(|_| format!("k-{}", fastrand::u32(1..=keys))).collect();
+        let filter = Filter { keys, ..Filter::default() };
         let replayed = Replay::new(filter).from(last - BACK).run(store.clone(), subscription).await?;
         replays.runs += 1;
         replays.events += replayed.events;
