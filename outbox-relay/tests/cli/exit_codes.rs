@@ -43,12 +43,23 @@ fn an_outbox_that_lost_a_table_is_exit_2_and_told_by_doctor_with_exit_1() {
 }
 
 #[test]
-fn a_file_that_may_only_be_read_is_exit_2() {
+fn a_file_that_may_only_be_read_is_shown_and_not_published() {
     let shop = Shop::open();
-    let call = |arguments: &[&str]| ended(shop.program(arguments).env("DATABASE_URL", "sqlite:shop.db?mode=ro"));
-    for arguments in [&RUN[..], &["run", "--publisher", "null"], &["cleanup"]] {
-        let refused = call(arguments).expect_code(2);
-        assert!(refused.stderr.contains("mode=ro"), "{}", refused.stderr);
+    shop.event("a", "tea", "{}");
+    for url in ["sqlite:shop.db?mode=ro", "sqlite:shop.db?immutable=1"] {
+        let call = |arguments: &[&str]| ended(shop.program(arguments).env("DATABASE_URL", url));
+        for arguments in [&RUN[..], &["run", "--publisher", "null"], &["cleanup"]] {
+            let refused = call(arguments).expect_code(2);
+            assert!(refused.stderr.contains("read-only"), "{url}: {}", refused.stderr);
+        }
+        for arguments in [&["events", "show"][..], &["events", "show", "--json"]] {
+            let shown = call(arguments).expect_code(0);
+            assert!(shown.stdout.contains("tea"), "{url}: {}", shown.stdout);
+        }
+        call(&["events", "stats"]).expect_code(0);
+        call(&["status"]).expect_code(0);
+        call(&["why"]).expect_code(0);
+        assert!(call(&["doctor"]).expect_code(1).stdout.contains("read-only"));
     }
 }
 

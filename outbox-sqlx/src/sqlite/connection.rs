@@ -72,11 +72,17 @@ pub(super) fn store_error(error: sqlx::Error) -> StoreError {
     let (kind, message) = match (code.map(|extended| extended & 0xff), &error) {
         (Some(5 | 6), _) => (Unavailable, "the database is locked by another connection"),
         (Some(8), _) => {
-            (Precondition, "the database is read-only; give the relay write access to the file and its folder")
+            let message = "the database is read-only; give the relay write access to the file and its folder, and leave `mode=ro` and \
+                `immutable` out of its URL";
+            (Precondition, message)
         }
         (Some(10), _) => (Unavailable, "the disk under the database failed"),
         (Some(13), _) => (Unavailable, "the disk under the database is full"),
-        (Some(14), _) => (Unavailable, "the database file could not be opened; check its folder and permissions"),
+        (Some(14), _) => (
+            Unavailable,
+            "the database file could not be opened; check its folder and permissions, and to look at a copy on a read-only disk add \
+             `?immutable=1` to the URL",
+        ),
         (Some(7 | 9 | 15 | 17), _) => (Unavailable, "the database could not answer"),
         (Some(11), _) => (Precondition, "the database is damaged; restore it from a backup"),
         (Some(26), _) => (Precondition, "the file is not an SQLite database"),

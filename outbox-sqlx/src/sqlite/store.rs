@@ -37,14 +37,6 @@ use crate::refusal::refuse_without;
 /// The first SQLite library that tells the size of a value without loading it.
 const LIBRARY: (u32, u32) = (3, 43);
 
-/// Parameters of a URL that no relay can work with.
-const REFUSED: [(&str, &str); 4] = [
-    ("mode=memory", "an in-memory database is seen by one connection alone"),
-    ("mode=ro", "a relay writes checkpoints and leases"),
-    ("immutable=true", "a relay writes checkpoints and leases"),
-    ("immutable=1", "a relay writes checkpoints and leases"),
-];
-
 /// An SQLite file with an outbox in it.
 ///
 /// Every part has a connection of its own, waits at most 5 s for another connection's lock, and writes in transactions
@@ -58,19 +50,19 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// The file a URL such as `sqlite:shop.db` names; nothing is opened yet.
     ///
+    /// With `?mode=ro` nothing can be written to it and with `?immutable=1` nobody may: enough for who shows the change log, the
+    /// state and the findings. [`Store::check`] refuses it, as whoever publishes wants.
+    ///
     /// # Errors
     ///
-    /// [`StoreErrorKind::Precondition`] for a URL that is not understood, an in-memory database, a read-only one, or
-    /// names with a schema.
+    /// [`StoreErrorKind::Precondition`] for a URL that is not understood, an in-memory database, or names with a schema.
     pub fn new(url: &str, names: Names) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::from_str(url).map_err(|error| {
             precondition("the database URL is not understood; write `sqlite:path/to/file.db`").caused_by(error)
         })?;
         let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
-        for (parameter, why) in REFUSED {
-            if parameters.split('&').any(|given| given == parameter) {
-                return Err(precondition(format!("leave `{parameter}` out of the database URL: {why}")));
-            }
+        if parameters.split('&').any(|given| given == "mode=memory") {
+            return Err(in_memory());
         }
         Self::from_options(options, names)
     }
@@ -84,7 +76,7 @@ impl SqliteStore {
         check_names(&names)?;
         let path = options.get_filename().to_string_lossy();
         if path.is_empty() || path == ":memory:" || path.starts_with("file:sqlx-in-memory") {
-            return Err(precondition("an in-memory database is seen by one connection alone; name a file"));
+            return Err(in_memory());
         }
         Ok(Self { options, names })
     }
@@ -201,6 +193,10 @@ impl Store for SqliteStore {
     async fn examine(&self) -> Result<Vec<Finding>, StoreError> {
         examine(self).await
     }
+}
+
+fn in_memory() -> StoreError {
+    precondition("an in-memory database is seen by one connection alone; name a file")
 }
 
 fn precondition(message: impl Into<String>) -> StoreError {

@@ -75,10 +75,10 @@ async fn everything_works_under_another_prefix() {
 #[tokio::test]
 async fn what_must_be_changed_by_a_person_is_said_at_once() {
     let kind = |url: &str| SqliteStore::new(url, Names::default()).map(|_| ()).map_err(|error| error.kind());
-    for url in ["sqlite::memory:", "sqlite:x.db?mode=memory", "sqlite:x.db?mode=ro", "sqlite:x.db?mood=rw", "sqlite:"] {
+    for url in ["sqlite::memory:", "sqlite:x.db?mode=memory", "sqlite:x.db?mood=rw", "sqlite:"] {
         assert_eq!(kind(url), Err(StoreErrorKind::Precondition), "{url}");
     }
-    for url in ["sqlite:x.db", "sqlite://x.db", "sqlite:/tmp/x.db?mode=rwc"] {
+    for url in ["sqlite:x.db", "sqlite://x.db", "sqlite:/tmp/x.db?mode=rwc", "sqlite:x.db?mode=ro"] {
         assert_eq!(kind(url), Ok(()), "{url}");
     }
     assert!(SqliteStore::new("sqlite:x.db", Names::new(Some("shop"), None).unwrap()).is_err());
