@@ -196,6 +196,11 @@ impl Letter {
     pub fn decision(&self) -> Option<State> {
         self.settled_at.map(|_| if self.state.is_over() { self.state } else { State::Requeued })
     }
+
+    /// Whether it was sent again and failed once more.
+    pub fn has_failed_again(&self) -> bool {
+        self.state.does_not_pass() && self.settled_at.is_some_and(|at| at < self.last_failed_at)
+    }
 }
 
 /// What an operator decides about letters.

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use outbox_core::checkpoint::Checkpoints;
 use outbox_core::dead_letter::{Desk, Parked, State};
-use outbox_core::source::Row;
-use outbox_core::{Clock, Event, Filter, Position, Start, Store};
+use outbox_core::source::{ReadRequest, Row};
+use outbox_core::{Clock, Event, Filter, Position, Start, Store, StoreError};
 
 use crate::changelog::ChangeLog;
 use crate::clock::SystemClock;
@@ -55,7 +55,8 @@ pub struct Replayed {
     pub letters: u64,
     /// Rows that cannot become events and were left out.
     pub unreadable: u64,
-    /// Cleanup has removed events up to here, perhaps some of those asked for; never said where a time was asked for.
+    /// Cleanup has removed events up to here, perhaps some of those asked for; not said where the log goes back to the time that
+    /// was asked for.
     pub removed: Option<Position>,
 }
 
@@ -105,10 +106,7 @@ impl Replay {
         let mut desk = store.desk().await?;
         known(desk.as_mut(), subscription).await?;
         let to = done_with(store.checkpoints().await?.as_mut(), subscription).await?;
-        let floor = store.source(&Filter::default()).await?.locate(Start::Beginning).await?.0;
-        // Whoever asks for a time may ask for none of them.
-        let removed = Some(floor).filter(|floor| self.from <= *floor && self.filter.since.is_none());
-        let mut done = Replayed { removed, ..Replayed::default() };
+        let mut done = Replayed { removed: self.removed(store.as_ref()).await?, ..Replayed::default() };
         let log = ChangeLog::shared(store, self.filter.clone()).after(self.from - 1);
         let mut export = log.export(None).await?;
         failpoint::reached(Failpoint::ReplayBegun);
@@ -125,6 +123,22 @@ impl Replay {
         failpoint::reached(Failpoint::ReplayDone);
         export.abandon().await;
         Ok(done)
+    }
+
+    /// Up to where cleanup has removed events, if some of them may have been asked for.
+    async fn removed(&self, store: &dyn Store) -> Result<Option<Position>, StoreError> {
+        let mut source = store.source(&Filter::default()).await?;
+        let floor = source.locate(Start::Beginning).await?.0;
+        if self.from > floor {
+            return Ok(None);
+        }
+        if let Some(since) = self.filter.since {
+            let oldest = source.read(&ReadRequest { max_events: 1, ..ReadRequest::above(floor) }).await?.rows;
+            if matches!(oldest.first(), Some(Row::Event(event)) if event.occurred_at < since) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(floor))
     }
 
     async fn hand_over(

@@ -88,6 +88,27 @@ fn a_mended_event_is_sent_under_its_id_and_its_key_goes_on() {
 }
 
 #[test]
+fn what_fails_again_says_so() {
+    for policy in ["park", "block"] {
+        let shop = Shop::open();
+        shop.event("a", "bad", "{canary");
+        let subscription = "[[subscription]]\nname = \"default\"\npublisher.url = \"stdout\"";
+        std::fs::write(shop.path("relay.toml"), format!("{subscription}\nretry.then = \"{policy}\"\n")).unwrap();
+        let run = ["run", "--config", "relay.toml", "--until-empty"];
+        let decided = |what: &str| {
+            let (shown, _) = call(&shop, &["show", "--position", "1"], 0);
+            assert!(shown.contains(&format!("decided       {what}\n")), "{policy}: {shown}");
+        };
+        shop.call(&run).expect_code(4);
+        decided("-");
+        call(&shop, &["requeue", "--key", "bad", "--actor", "ann", "--reason", "a new version"], 0);
+        decided("requeued by ann: a new version");
+        shop.call(&run).expect_code(4);
+        decided("requeued by ann: a new version (failed again)");
+    }
+}
+
+#[test]
 fn what_is_given_up_needs_a_reason_and_stays_on_record() {
     let shop = parked();
     for command in ["skip", "discard"] {

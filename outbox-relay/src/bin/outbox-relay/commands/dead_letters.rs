@@ -181,7 +181,8 @@ fn decision(letter: &Letter) -> String {
     let Some(decision) = letter.decision() else { return "-".to_owned() };
     let by = letter.settled_by.as_ref().map_or_else(String::new, |actor| format!(" by {actor}"));
     let why = letter.settled_reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-    format!("{decision}{by}{why}")
+    let again = if letter.has_failed_again() { " (failed again)" } else { "" };
+    format!("{decision}{by}{why}{again}")
 }
 
 fn show(letter: &Letter, copy: Option<Row>, json: bool) -> Result<Exit, Failure> {
