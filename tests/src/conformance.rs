@@ -292,6 +292,8 @@ macro_rules! conformance {
                 a_publisher_that_is_down_costs_no_attempts,
                 a_wrong_number_of_answers_ends_the_relay,
                 a_panic_ends_the_relay,
+                a_panic_in_the_heartbeat_ends_the_relay,
+                a_panic_in_a_chore_is_told_and_stops_nothing,
                 broken_connections_lose_nothing,
                 an_unknown_outcome_of_a_checkpoint_repeats_nothing,
             }
@@ -404,6 +406,9 @@ macro_rules! sql_conformance {
                 a_subscription_below_the_floor_is_told,
                 a_relay_cleans_while_it_works,
             }
+            $crate::behaviours! { $backend, replay:
+                a_replay_tells_what_cleanup_took_from_it,
+            }
             $crate::behaviours! { $backend, continuity:
                 a_log_set_back_under_a_running_relay_stops_it,
                 another_event_under_a_known_position_stops_it,
@@ -457,15 +462,23 @@ macro_rules! sql_conformance {
     };
 }
 
-/// One module of [`conformance!`](crate::conformance!).
+/// One module of [`conformance!`](crate::conformance!); on one thread where a clock is moved that stands still while anybody works.
 #[macro_export]
 macro_rules! behaviours {
+    ($backend:ty, $module:ident on one thread: $($behaviour:ident),+ $(,)?) => {
+        $crate::behaviours! { $backend, $module, tokio::test: $($behaviour),+ }
+    };
     ($backend:ty, $module:ident: $($behaviour:ident),+ $(,)?) => {
+        $crate::behaviours! {
+            $backend, $module, tokio::test(flavor = "multi_thread", worker_threads = 2): $($behaviour),+
+        }
+    };
+    ($backend:ty, $module:ident, $runtime:meta: $($behaviour:ident),+) => {
         mod $module {
             use super::*;
 
             $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[$runtime]
                 async fn $behaviour() {
                     let backend = <$backend as $crate::conformance::Backend>::create().await;
                     $crate::conformance::$module::$behaviour(&backend).await;

@@ -243,7 +243,7 @@ impl Relay {
     }
 
     /// What it said last.
-    pub(crate) fn end_of_log(&self) -> String {
+    pub fn end_of_log(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&log[log.len().saturating_sub(SHOWN)..]).into_owned()
     }

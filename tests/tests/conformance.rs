@@ -10,8 +10,12 @@ outbox_tests::conformance!(postgres, Postgres);
 outbox_tests::sql_conformance!(sqlite_by_sql, Sqlite);
 outbox_tests::sql_conformance!(postgres_by_sql, Postgres);
 
-mod memory_shared {
+mod memory_alone {
     use super::Memory;
+
+    outbox_tests::behaviours! { Memory, trouble on one thread:
+        a_database_that_is_down_is_asked_a_few_times_a_second,
+    }
 
     outbox_tests::behaviours! { Memory, partitions:
         relays_share_the_partitions_and_hand_them_over,
@@ -174,6 +178,7 @@ mod sqlite_alone {
         a_strangers_table_in_the_file_is_refused_and_left_alone,
         a_foreign_key_keeps_what_it_points_at,
         a_position_given_by_hand_moves_the_log_on,
+        a_long_cleanup_goes_in_small_transactions,
     }
     outbox_tests::behaviours! { Sqlite, wake:
         a_file_that_changes_wakes_a_relay,

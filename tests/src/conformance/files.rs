@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use outbox_core::{Names, Store, StoreErrorKind};
+use outbox_relay::cleanup::clean;
 use outbox_sqlx::{MigrateError, SqliteStore};
 use sqlx::sqlite::SqliteConnectOptions;
 
@@ -163,4 +164,19 @@ pub async fn a_position_given_by_hand_moves_the_log_on(backend: &Sqlite) {
     sink.until_taken(5).await;
     within("the relay to stop", running.stop()).await.unwrap();
     assert_eq!((sink.positions(), sink.by_key()), (vec![1, 2, 1000, 1001, 1002], numbered(&["k"], 1, 5)));
+}
+
+/// Whoever writes to the file waits for a few hundred deletes at most, and what has gone is gone when a later one fails.
+pub async fn a_long_cleanup_goes_in_small_transactions(backend: &Sqlite) {
+    write(backend, &["k"], 1, 1_200).await;
+    drain(relay(backend.store()).subscription(subscription(Sink::new()))).await.unwrap();
+    let trigger = "CREATE TRIGGER refused BEFORE DELETE ON outbox_event WHEN OLD.position = 700 \
+        BEGIN SELECT RAISE(ABORT, 'the test says so'); END";
+    backend.admin(trigger).await;
+    let failed = clean(&backend.store(), &at_once(), false).await.unwrap_err();
+    assert!(failed.to_string().contains("refused a statement"), "{failed}");
+    assert_eq!(left(backend).await, (501..=1_200).collect::<Vec<_>>());
+    backend.admin("DROP TRIGGER refused").await;
+    pass(backend, &at_once()).await;
+    assert_eq!(left(backend).await, NOTHING);
 }

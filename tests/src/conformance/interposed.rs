@@ -1,8 +1,8 @@
-//! A store between relay and database: it breaks connections, loses answers and counts what passes.
+//! A store between relay and database: it breaks connections, refuses them, panics, loses answers and counts what passes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outbox_core::checkpoint::{Checkpoint, Checkpoints, Claimed, Entry, Held, Recorded};
@@ -39,10 +39,28 @@ enum Gate {
     Waiting,
 }
 
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The log, its checkpoints, or whatever an operator asks.
+    Other,
+    /// The leases: the heartbeat has it.
+    Leases,
+    /// Cleanup.
+    Cleaner,
+    /// What wakes a relay.
+    Wake,
+}
+
 #[derive(Default)]
 struct Counters {
     /// Connections of an earlier generation are broken.
     generation: AtomicU64,
+    /// No connection is to be had.
+    down: AtomicBool,
+    dials: AtomicU64,
+    /// Whoever asks for a connection of this kind panics.
+    mistake: Mutex<Option<Part>>,
     /// So many checkpoints are still to be written without an answer.
     answers_to_lose: AtomicU64,
     bytes_read: AtomicU64,
@@ -61,6 +79,27 @@ impl<S> Interposed<S> {
     /// Breaks every connection that is open now.
     pub fn break_connections(&self) {
         self.line.0.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Breaks every connection and refuses new ones until the database is up again.
+    pub fn take_down(&self) {
+        self.line.0.down.store(true, Ordering::SeqCst);
+        self.break_connections();
+    }
+
+    /// Allows connections again.
+    pub fn bring_up(&self) {
+        self.line.0.down.store(false, Ordering::SeqCst);
+    }
+
+    /// Has whoever asks for such a connection panic from now on, as at a mistake in the relay.
+    pub fn make_a_mistake_in(&self, part: Part) {
+        *self.line.0.mistake.lock().unwrap_or_else(PoisonError::into_inner) = Some(part);
+    }
+
+    /// So often somebody asked for a connection.
+    pub fn dials(&self) -> u64 {
+        self.line.0.dials.load(Ordering::SeqCst)
     }
 
     /// Has the next checkpoints written, and breaks the connection before the relay learns of it.
@@ -120,6 +159,13 @@ impl Line {
         }
     }
 
+    fn dial(&self, part: Part) -> Result<(), StoreError> {
+        let mistake = *self.0.mistake.lock().unwrap_or_else(PoisonError::into_inner);
+        assert_ne!(mistake, Some(part), "a mistake of the test");
+        self.0.dials.fetch_add(1, Ordering::SeqCst);
+        if self.0.down.load(Ordering::SeqCst) { Err(broken()) } else { Ok(()) }
+    }
+
     fn connect<T: ?Sized>(&self, inner: Box<T>) -> Connected<T> {
         Connected { inner, line: self.clone(), generation: self.0.generation.load(Ordering::SeqCst) }
     }
@@ -132,56 +178,69 @@ impl<S: Store + Clone> Store for Interposed<S> {
     }
 
     async fn check(&self) -> Result<Database, StoreError> {
+        self.line.dial(Part::Other)?;
         self.inner.check().await
     }
 
     async fn recognise(&self) -> Result<Database, StoreError> {
+        self.line.dial(Part::Other)?;
         self.inner.recognise().await
     }
 
     async fn wake(&self, mode: WakeMode) -> Result<Waking, StoreError> {
+        self.line.dial(Part::Wake)?;
         self.inner.wake(mode).await
     }
 
     async fn mender(&self) -> Result<Option<Box<dyn Mender>>, StoreError> {
+        self.line.dial(Part::Other)?;
         self.inner.mender().await
     }
 
     async fn inspect(&self) -> Result<Database, StoreError> {
+        self.line.dial(Part::Other)?;
         self.inner.inspect().await
     }
 
     async fn source(&self, filter: &Filter) -> Result<Box<dyn Source>, StoreError> {
+        self.line.dial(Part::Other)?;
         Ok(Box::new(self.line.connect(self.inner.source(filter).await?)))
     }
 
     async fn checkpoints(&self) -> Result<Box<dyn Checkpoints>, StoreError> {
+        self.line.dial(Part::Other)?;
         Ok(Box::new(self.line.connect(self.inner.checkpoints().await?)))
     }
 
     async fn leases(&self) -> Result<Box<dyn Leases>, StoreError> {
+        self.line.dial(Part::Leases)?;
         Ok(Box::new(self.line.connect(self.inner.leases().await?)))
     }
 
     async fn cleaner(&self) -> Result<Option<Box<dyn Cleaner>>, StoreError> {
+        self.line.dial(Part::Cleaner)?;
         let cleaner = self.inner.cleaner().await?;
         Ok(cleaner.map(|cleaner| Box::new(self.line.connect(cleaner)) as Box<dyn Cleaner>))
     }
 
     async fn desk(&self) -> Result<Box<dyn Desk>, StoreError> {
+        self.line.dial(Part::Other)?;
         self.inner.desk().await
     }
 
     async fn status(&self) -> Result<Status, StoreError> {
+        self.line.dial(Part::Other)?;
         self.inner.status().await
     }
 
     async fn glance(&self, subscriptions: &[String]) -> Result<Glance, StoreError> {
+        self.line.dial(Part::Other)?;
         self.line.0.glances.fetch_add(1, Ordering::SeqCst);
         self.inner.glance(subscriptions).await
     }
 
     async fn stats(&self, after: Position, filter: &Filter) -> Result<Vec<Count>, StoreError> {
+        self.line.dial(Part::Other)?;
         self.inner.stats(after, filter).await
     }
 }

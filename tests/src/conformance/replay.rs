@@ -10,12 +10,13 @@ use outbox_core::publisher::Answer;
 use outbox_core::{Filter, NewEvent, Store};
 use outbox_relay::dead_letters::{DecisionError, discard};
 use outbox_relay::{Outcome, Replay};
+use time::OffsetDateTime;
 
 use super::log::{SUBSCRIPTION, drain, number, relay, subscription, write};
 use super::parking::{by, key, park, quick, states};
 use super::sink::Sink;
 use super::waiting::{eventually, within};
-use super::{Backend, Business};
+use super::{Backend, Business, SqlBackend};
 
 pub async fn what_was_published_is_sent_once_more_marked_and_in_order<B: Backend>(backend: &B) {
     let marks = Arc::new(Mutex::new(Vec::new()));
@@ -111,4 +112,25 @@ pub async fn two_replays_at_once_send_nothing_more_than_twice<B: Backend>(backen
     within("the relay to stop", running.stop()).await.unwrap();
     let times = times.lock().unwrap();
     assert!(times.len() == 600 && times.values().all(|times| (1..=2).contains(times)), "{times:?}");
+}
+
+pub async fn a_replay_tells_what_cleanup_took_from_it<B: SqlBackend>(backend: &B) {
+    write(backend, &["a"], 1, 6).await;
+    drain(relay(backend.store()).subscription(subscription(Sink::new()))).await.unwrap();
+    let removed = async |from: i64, since: Option<i64>| {
+        let since = since.map(|year| OffsetDateTime::from_unix_timestamp((year - 1970) * 31_557_600).unwrap());
+        let replay = Replay::new(Filter { since, ..Filter::default() }).from(from).dry_run(true);
+        replay.run(Arc::new(backend.store()), SUBSCRIPTION).await.unwrap().removed
+    };
+    assert_eq!((removed(1, None).await, removed(1, Some(2000)).await), (None, None));
+    let remove_to = async |floor: i64| {
+        backend.admin(&format!("DELETE FROM outbox_event WHERE position <= {floor}")).await;
+        backend.admin(&format!("UPDATE outbox_meta SET value = '{floor}' WHERE name = 'floor'")).await;
+    };
+    backend.admin("UPDATE outbox_event SET occurred_at = '2020-01-01T00:00:00.000000Z' WHERE position <= 4").await;
+    remove_to(2).await;
+    assert_eq!((removed(1, None).await, removed(3, None).await), (Some(2), None));
+    assert_eq!((removed(1, Some(2010)).await, removed(1, Some(2022)).await), (Some(2), None), "it goes back to 2020");
+    remove_to(6).await;
+    assert_eq!(removed(1, Some(2022)).await, Some(6), "nothing says from when they were");
 }

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use outbox_core::Store;
 use outbox_core::publisher::{Answer, Delivery, Discipline, PublishError, PublishErrorKind};
+use outbox_core::testing::ManualClock;
+use outbox_core::{Clock as _, Retention, Store};
 use outbox_relay::dead_letters::requeue;
-use outbox_relay::{Outcome, RelayError, Retry, Then};
+use outbox_relay::{Complaint, Outcome, RelayError, Retry, Then};
 
-use super::interposed::Interposed;
+use super::interposed::{Interposed, Part};
 use super::log::{SUBSCRIPTION, blocking, drain, number, numbered, relay, subscription, write};
 use super::parking::{by, key, quick, states};
 use super::postgres::Postgres;
@@ -162,6 +163,55 @@ pub async fn broken_connections_lose_nothing<B: Backend>(backend: &B) {
     }
     within("the relay to stop", running.stop()).await.unwrap();
     assert_eq!(sink.by_key(), numbered(&["a", "b"], 1, 10));
+}
+
+pub async fn a_panic_in_the_heartbeat_ends_the_relay<B: Backend>(backend: &B) {
+    let (sink, store) = (Sink::new(), Interposed::new(backend.store()));
+    let running = relay(store.clone()).lease(Duration::from_secs(1));
+    let running = running.subscription(subscription(sink.clone())).start().await.unwrap();
+    write(backend, &["a"], 1, 5).await;
+    sink.until_taken(5).await;
+    store.make_a_mistake_in(Part::Leases);
+    store.break_connections();
+    let error = within("the relay to end", running.wait()).await.unwrap_err();
+    assert!(matches!(&error, RelayError::Panicked(_)), "{error}");
+}
+
+/// Nobody waits for a chore: a relay without it goes on publishing, and whoever watches its health starts it anew.
+pub async fn a_panic_in_a_chore_is_told_and_stops_nothing<B: Backend>(backend: &B) {
+    for (n, part) in (1..).zip([Part::Cleaner, Part::Wake]) {
+        let (sink, store) = (Sink::new(), Interposed::new(backend.store()));
+        store.make_a_mistake_in(part);
+        let running = relay(store).retention(Retention::default()).subscription(subscription(sink.clone()));
+        let running = running.start().await.unwrap();
+        let health = running.health();
+        let told = |dead: &Vec<Complaint>| dead.iter().any(|complaint| complaint.reason.contains("panicked"));
+        eventually("the complaint", async || health.dead(), told).await;
+        write(backend, &["a"], n, n).await;
+        sink.until_taken(1).await;
+        within("the relay to stop", running.stop()).await.unwrap();
+        assert_eq!(sink.by_key(), numbered(&["a"], n, n));
+    }
+}
+
+/// However many relays wait for a database, it is not overrun when it comes back.
+pub async fn a_database_that_is_down_is_asked_a_few_times_a_second<B: Backend>(backend: &B) {
+    const OUTAGE: Duration = Duration::from_mins(10);
+    let (clock, sink, store) = (ManualClock::new(), Sink::new(), Interposed::new(backend.store()));
+    let running = relay(store.clone()).clock(clock.clone()).subscription(subscription(sink.clone()));
+    let running = running.start().await.unwrap();
+    write(backend, &["a"], 1, 5).await;
+    within("the first", clock.advance_until(sink.until_taken(5))).await;
+    store.take_down();
+    let before = store.dials();
+    within("the outage", clock.advance_until(clock.sleep(OUTAGE))).await;
+    let each_second = (store.dials() - before).div_ceil(OUTAGE.as_secs());
+    assert!((1..=10).contains(&each_second), "{each_second} connections a second");
+    store.bring_up();
+    write(backend, &["a"], 6, 8).await;
+    within("what came later", clock.advance_until(sink.until_taken(8))).await;
+    within("the relay to stop", clock.advance_until(running.stop())).await.unwrap();
+    assert_eq!(sink.by_key(), numbered(&["a"], 1, 8));
 }
 
 pub async fn an_unknown_outcome_of_a_checkpoint_repeats_nothing<B: Backend>(backend: &B) {

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use outbox_tests::conformance::waiting::eventually;
 use outbox_tests::proxy::Proxy;
 use sqlx::Connection as _;
 use tokio::task::block_in_place;
@@ -22,11 +23,13 @@ async fn a_clean_failover_goes_on() -> Result<()> {
     stage.write(20).await?;
     stage.published(40).await?;
     // A server that ends in order has sent everything to its standbys.
-    block_in_place(|| {
-        stage.cluster.stop(StopMode::Fast)?;
-        standby.promote()
-    })?;
+    block_in_place(|| stage.cluster.stop(StopMode::Fast))?;
     proxy.lead_to(format!("127.0.0.1:{}", standby.port()));
+    // Until it is promoted the relay waits, since it could write nothing there.
+    let said = async || relay.end_of_log();
+    eventually("the relay meets a standby", said, |said| said.contains("standby")).await;
+    process.must_run()?;
+    block_in_place(|| standby.promote())?;
     crate::stage::write_on(&standby, 10).await?;
     stage.published_from(&standby, 50).await?;
     process.must_run()?;

@@ -21,6 +21,9 @@ const BOUND: Duration = Duration::from_millis(50);
 /// How long the writer rests between two transactions.
 const REST: Duration = Duration::from_millis(1);
 
+/// What its session calls itself.
+pub(super) const SESSION: &str = "timed";
+
 /// What the server needed until the row was written, in microseconds.
 macro_rules! timed {
     ($insert:literal) => {
@@ -64,6 +67,7 @@ impl Took {
 /// Inserts until it is told to stop.
 pub(super) async fn insert_again_and_again(database: Database, stop: CancellationToken) -> Result<Inserts> {
     let mut session = database.connect_as_writer().await?;
+    sqlx::query("SELECT set_config('application_name', $1, false)").bind(SESSION).execute(&mut session).await?;
     let process = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut session).await?;
     let mut took = Inserts::default();
     while !stop.is_cancelled() {
@@ -81,13 +85,18 @@ async fn timed(session: &mut PgConnection, process: i32, insert: &'static str, k
     let (before, start) = (queued(process)?, Instant::now());
     let server: i64 = sqlx::query_scalar(insert).bind(key).fetch_one(session).await?;
     let whole = start.elapsed();
-    Ok(Took { whole, server: Duration::from_micros(server.unsigned_abs()), queued: queued(process)? - before })
+    Ok(Took {
+        whole,
+        server: Duration::from_micros(server.unsigned_abs()),
+        queued: queued(process)?.saturating_sub(before),
+    })
 }
 
 /// How long a process has stood in the queue for a processor so far.
 fn queued(process: i32) -> Result<Duration> {
     let path = format!("/proc/{process}/schedstat");
-    let text = fs::read_to_string(&path).with_context(|| format!("{path} does not tell how long the session queued"))?;
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("{path} does not tell how long the session queued"))?;
     let nanoseconds = text.split(' ').nth(1).with_context(|| format!("{path} has no second field"))?;
     Ok(Duration::from_nanos(nanoseconds.parse()?))
 }

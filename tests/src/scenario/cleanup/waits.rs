@@ -1,10 +1,14 @@
-//! How long writers wait for a lock on the log: what emptying does to them, whatever else keeps them.
+//! What writers wait for: how long for a lock on the log, which is what emptying could do to them, and what else keeps the
+//! inserts that are timed.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::Result;
 use tokio_util::sync::CancellationToken;
 
+use super::inserts::SESSION;
 use crate::database::Database;
 use crate::scenario::pause;
 
@@ -18,13 +22,45 @@ const WAITING: &str = "\
         AND relation IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'outbox_event'::regclass
             UNION SELECT 'outbox_event'::regclass)";
 
-/// Looks until it is told to stop; returns the longest wait seen, in milliseconds.
-pub(super) async fn longest(database: Database, stop: CancellationToken) -> Result<f64> {
+/// What a timed insert waits for that has been under way for 20 ms.
+const KEPT: &str = "\
+    SELECT CASE WHEN query LIKE '%outbox_event%' THEN 'log ' ELSE 'elsewhere ' END
+        || coalesce(wait_event_type || ':' || wait_event, 'at work')
+    FROM pg_stat_activity
+    WHERE application_name = $1 AND state = 'active' AND clock_timestamp() - query_start > '20 ms'";
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    /// The longest wait of any writer for a lock on the log, in milliseconds.
+    pub(super) longest: f64,
+    /// How often a timed insert was found waiting for what.
+    kept: BTreeMap<String, u64>,
+}
+
+/// Looks until it is told to stop.
+pub(super) async fn watch(database: Database, stop: CancellationToken) -> Result<Waits> {
     let mut session = database.connect().await?;
-    let mut longest = 0.0_f64;
+    let mut waits = Waits::default();
     while !stop.is_cancelled() {
-        longest = longest.max(sqlx::query_scalar(WAITING).fetch_one(&mut session).await?);
+        let waited = sqlx::query_scalar(WAITING).fetch_one(&mut session).await?;
+        waits.longest = waits.longest.max(waited);
+        for kept in sqlx::query_scalar(KEPT).bind(SESSION).fetch_all(&mut session).await? {
+            *waits.kept.entry(kept).or_default() += 1;
+        }
         pause(LOOK).await;
     }
-    Ok(longest)
+    Ok(waits)
+}
+
+impl fmt::Display for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept: Vec<_> = self.kept.iter().map(|(what, times)| format!("{what}={times}")).collect();
+        let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
+        write!(
+            f,
+            "longest_wait_of_a_writer_for_a_lock_on_the_log={:.1}ms; inserts over 20 ms waited for: {kept}",
+            self.longest
+        )
+    }
 }
