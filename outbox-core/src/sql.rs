@@ -267,7 +267,10 @@ pub fn writing<'c>(sql: &str, columns: impl IntoIterator<Item = &'c str>) -> Str
     let own = last_parameter(sql);
     let names: String = columns.iter().flat_map(|column| [", ", column]).collect();
     let values = (own + 1..=own + columns.len()).flat_map(|number| [", $".to_owned(), number.to_string()]);
-    sql.replace(COLUMNS, &names).replace(VALUES, &values.collect::<String>())
+    let sql = sql.replace(COLUMNS, &names).replace(VALUES, &values.collect::<String>());
+    // Comments are for who reads the file: driver and server go through the text at every call.
+    let lines = sql.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("--"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What stands between a mark and the end of it.
@@ -341,7 +344,8 @@ mod tests {
         let sql = writing("INSERT INTO t (a /* columns */) VALUES ($1 /* values */)", ["b", "c"]);
         assert_eq!(sql, "INSERT INTO t (a, b, c) VALUES ($1, $2, $3)");
         let sql = writing(postgres::CAPTURE_INSERT, ["payload"]);
-        assert!(sql.contains("event_key, payload)") && sql.ends_with("END, $3, $4)\n"), "{sql}");
+        assert!(sql.contains("event_key, payload)") && sql.ends_with("END, $3, $4)"), "{sql}");
+        assert!(!sql.contains("--") && !sql.contains("/*") && !sql.contains("  "), "{sql}");
     }
 
     #[test]
