@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::continuity::is_continuity;
+use super::interposed::Interposed;
 use super::log::{SUBSCRIPTION, drain, event, everything, numbered, read, relay, subscription, write};
 use super::postgres::Postgres;
 use super::sink::Sink;
@@ -29,9 +30,18 @@ pub async fn short_timeouts_of_the_database_do_no_harm(backend: &Postgres) {
         );
         backend.admin(&sql).await;
     }
-    let sink = Sink::new();
-    drain(relay(backend.store()).subscription(subscription(sink.clone()))).await.unwrap();
-    assert_eq!(sink.by_key(), numbered(&["a", "b"], 1, 20));
+    let (sink, store) = (Sink::new(), Interposed::new(backend.store()));
+    let running = relay(store.clone()).lease(Duration::from_secs(1)).subscription(subscription(sink.clone()));
+    let running = running.start().await.unwrap();
+    sink.until_taken(40).await;
+    let (dials, looks) = (store.dials(), store.looks());
+    // Some hundred milliseconds in which its sessions are idle.
+    eventually("two heartbeats", async || store.looks(), |now| *now >= looks + 2).await;
+    write(backend, &["a", "b"], 21, 21).await;
+    sink.until_taken(42).await;
+    within("the relay to stop", running.stop()).await.unwrap();
+    assert_eq!(store.dials(), dials, "no session was ended");
+    assert_eq!(sink.by_key(), numbered(&["a", "b"], 1, 21));
 }
 
 /// Leases, ages and times are moments, whatever the sessions of relays, writers and operators call them.
@@ -143,8 +153,14 @@ pub async fn a_database_without_a_free_connection_is_waited_for(backend: &Postgr
     assert_eq!(full.kind(), StoreErrorKind::Unavailable, "{full}");
     assert!(full.to_string().contains("too many connections"), "{full}");
     let sink = Sink::new();
-    let first = relay(backend.store()).lease(Duration::from_secs(1)).subscription(subscription(sink.clone()));
+    let store = Interposed::new(backend.store());
+    let refused = async || {
+        let before = store.dials();
+        eventually("three refusals", async || store.dials(), |dials| *dials >= before + 3).await;
+    };
+    let first = relay(store.clone()).lease(Duration::from_secs(1)).subscription(subscription(sink.clone()));
     let starting = tokio::spawn(first.start());
+    refused().await;
     Postgres::append_all(&mut open, &[event("a", 1), event("b", 1)]).await.unwrap();
     open.commit().await.unwrap();
     backend.admin(&limit(-1)).await;
@@ -154,6 +170,7 @@ pub async fn a_database_without_a_free_connection_is_waited_for(backend: &Postgr
     let mut open = backend.begin().await;
     backend.admin(&limit(0)).await;
     backend.end_relay_sessions().await;
+    refused().await;
     Postgres::append_all(&mut open, &[event("a", 2), event("b", 2)]).await.unwrap();
     open.commit().await.unwrap();
     backend.admin(&limit(-1)).await;
