@@ -22,12 +22,15 @@ const WAITING: &str = "\
         AND relation IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'outbox_event'::regclass
             UNION SELECT 'outbox_event'::regclass)";
 
-/// What a timed insert waits for that has been under way for 20 ms.
+/// What a timed insert waits for that has been under way for 20 ms, and what the session waits for that it waits for.
 const KEPT: &str = "\
-    SELECT CASE WHEN query LIKE '%outbox_event%' THEN 'log ' ELSE 'elsewhere ' END
-        || coalesce(wait_event_type || ':' || wait_event, 'at work')
-    FROM pg_stat_activity
-    WHERE application_name = $1 AND state = 'active' AND clock_timestamp() - query_start > '20 ms'";
+    SELECT CASE WHEN timed.query LIKE '%outbox_event%' THEN 'log ' ELSE 'elsewhere ' END
+        || coalesce(timed.wait_event_type || ':' || timed.wait_event, 'at work')
+        || coalesce(' behind ' || (SELECT string_agg(coalesce(wait_event_type || ':' || wait_event, 'at work'), ' and ')
+            FROM pg_stat_activity AS other WHERE other.pid = ANY (pg_blocking_pids(timed.pid))), '')
+    FROM pg_stat_activity AS timed
+    WHERE timed.application_name = $1 AND timed.state = 'active' AND timed.query LIKE 'INSERT%'
+        AND clock_timestamp() - timed.query_start > '20 ms'";
 
 /// What was seen.
 #[derive(Debug, Default)]
