@@ -88,7 +88,7 @@ pub const REPORTED_HOLES: usize = 100;
 pub struct SubscriptionStatus {
     /// Its name.
     pub name: String,
-    /// Its publisher, without user and password.
+    /// Its publisher, without user and password; several with commas between where its relays publish to different places.
     pub publisher: Option<String>,
     /// `running`, `idle`, `retrying`, `blocked`, `paused` or `unowned`.
     pub state: String,

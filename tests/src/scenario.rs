@@ -43,6 +43,8 @@ pub struct Plan {
     pub events: u64,
     /// How many faults are made.
     pub faults: u64,
+    /// How long it is looked before the first fault how things are without, where the scenario does.
+    pub control: Duration,
     /// When it is cut short, though never before the first fault.
     pub at_most: Duration,
     /// How soon after a fault things must be well again: the server accepts connections and something is published, the

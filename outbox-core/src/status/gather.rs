@@ -1,5 +1,7 @@
 //! What the partitions of a subscription have in common.
 
+use std::collections::BTreeSet;
+
 use super::{PartitionStatus, ReportedHole, SubscriptionStatus};
 use crate::checkpoint::Checkpoint;
 use crate::event::Position;
@@ -71,7 +73,7 @@ fn gathered(rows: &[StoredPartition]) -> Gathered {
     let paused = rows.iter().find_map(|row| row.paused.clone());
     let status = SubscriptionStatus {
         name: rows.first().map(|row| row.subscription.clone()).unwrap_or_default(),
-        publisher: rows.iter().find_map(|row| row.publisher.clone()),
+        publisher: publishers(owned()).or_else(|| rows.iter().find_map(|row| row.publisher.clone())),
         state: overall(owned().filter_map(|row| row.state.as_deref()), paused.is_some()),
         lag_events: None,
         lag_seconds: None,
@@ -83,6 +85,12 @@ fn gathered(rows: &[StoredPartition]) -> Gathered {
         partitions: partitions.collect(),
     };
     Gathered { status, checkpoint: checkpoints.and_then(|all| Checkpoint::together(&all)), holes }
+}
+
+/// Where the relays at work publish to. Each is meant to publish to the same place, and nothing but this shows that one does not.
+fn publishers<'p>(owned: impl Iterator<Item = &'p StoredPartition>) -> Option<String> {
+    let publishers: BTreeSet<&str> = owned.filter_map(|row| row.publisher.as_deref()).collect();
+    (!publishers.is_empty()).then(|| publishers.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 /// The state of a subscription whose partitions are in these: the one that says most. Where nobody works it, it may still be
@@ -116,6 +124,20 @@ mod tests {
         assert_eq!((a.status.state.as_str(), a.status.partitions.len()), ("retrying", 2));
         assert_eq!(a.checkpoint.unwrap().position, 10);
         assert_eq!((b.status.name.as_str(), b.status.state.as_str()), ("b", "unowned"));
+    }
+
+    #[test]
+    fn relays_that_publish_to_different_places_are_shown() {
+        let to = |publisher: &str, partition, state| {
+            let publisher = Some(publisher.to_owned());
+            StoredPartition { publisher, ..row("a", partition, state) }
+        };
+        let shown = |rows: &[StoredPartition]| gather(rows).pop().unwrap().status.publisher;
+        let running = Some("running");
+        let rows =
+            [to("file:b", 0, running), to("file:a", 1, running), to("file:a", 2, running), to("stdout", 3, None)];
+        assert_eq!(shown(&rows).as_deref(), Some("file:a, file:b"));
+        assert_eq!(shown(&[to("stdout", 0, None)]).as_deref(), Some("stdout"), "where the last one published to");
     }
 
     #[test]

@@ -143,10 +143,18 @@ fn another_instance_than_expected_is_exit_3_and_both_are_told() {
     let by_variable = crate::shop::ended(shop.program(&RUN).env("OUTBOX_DATABASE_EXPECT_INSTANCE", other));
     let cleanup = shop.call(&["cleanup", "--expect-instance", other]);
     let repair = shop.call(&["repair", "--plan", "--expect-instance", other]);
-    for refused in [by_flag, by_file, by_variable, cleanup, repair] {
+    let migrate = shop.call(&["migrate", "--expect-instance", other]);
+    let events = shop.call(&["events", "show", "--expect-instance", other]);
+    for refused in [by_flag, by_file, by_variable, cleanup, repair, migrate, events] {
         let refused = refused.expect_code(3);
         assert!(refused.stderr.contains(other) && refused.stderr.contains(&mine), "{}", refused.stderr);
     }
+    assert_eq!(
+        shop.call(&["status", "--expect-instance", other, "--json"]).expect_code(0).json()["database"]["instance"],
+        mine.as_str()
+    );
+    let elsewhere = ["migrate", "--expect-instance", other, "--database-url", "sqlite:new.db"];
+    assert!(shop.call(&elsewhere).expect_code(0).stdout.starts_with("created"), "there is none to be another");
     let wrong = shop.call(&[&RUN[..], &["--expect-instance", "shop"]].concat()).expect_code(2);
     assert!(wrong.stderr.contains("--expect-instance: `shop` is not an instance"), "{}", wrong.stderr);
     assert_eq!(shop.published(&["--config", "relay.toml", "--expect-instance", &mine.to_uppercase()]), [1]);

@@ -47,6 +47,9 @@ const ROOM_WITHIN: Duration = Duration::from_secs(10);
 /// that is open for a minute of restarts the holes reach their cap, and the frontier rightly stands still.
 const BULK_UNDER_FAULTS: u32 = 10_000;
 
+/// About how long the emptyings of the cleanup take, and so how long it is looked before what inserts take without.
+const EMPTYING: Duration = Duration::from_mins(6);
+
 /// So many relays fall asleep beside one another.
 const LANES: usize = 8;
 
@@ -112,6 +115,7 @@ impl Torture {
             load: LoadOptions { seed: self.seed, keys: 1_000, bulk: 100_000, ..LoadOptions::default() },
             events,
             faults,
+            control: Duration::ZERO,
             at_most: self.whole.map_or(UNBOUNDED, left),
             publish_within: PUBLISH_WITHIN,
             wait_at_most: WAIT_AT_MOST,
@@ -156,6 +160,7 @@ impl Torture {
             let mut plan = self.plan(0, 1_000, 80);
             // How long an insert takes is timed too, which a machine that cannot keep up would decide.
             (plan.load.rate, plan.load.bulk) = (Some(500), 10_000);
+            plan.control = EMPTYING.min(plan.at_most / 4);
             let Stage { database, folder, cluster: _cluster } = Stage::set()?;
             clean &= self.report.verdict(&scenario::cleanup(&database, folder.path(), &plan).await?)?;
         }

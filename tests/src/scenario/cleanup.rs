@@ -5,6 +5,7 @@ mod exporter;
 mod inserts;
 mod replays;
 mod waits;
+mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::exporter::Export;
-use super::Plan;
+use self::watch::Watch;
+use super::{Plan, pause};
 use crate::database::Database;
 use crate::load::Load;
 use crate::oracle::Findings;
@@ -48,6 +50,11 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
     load.log_is_kept = false;
     let load = Load::start(database, load).await?;
 
+    // What writers meet with anyhow.
+    let watch = Watch::begin(database, "before");
+    pause(plan.control).await;
+    let before = watch.end().await?;
+
     let store = PgStore::new(&database.relay_url(), Names::default())?;
     let stop = CancellationToken::new();
     let (emptied, mut cleaning) = (cleaners::Count::default(), JoinSet::new());
@@ -58,8 +65,7 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
     let exports = tokio::spawn(exporter::export_again_and_again(database.clone(), store.clone(), stop.clone()));
     let replaying = replays::replay_again_and_again(Arc::new(store), REPLAYED, plan.load.keys, stop.clone());
     let replaying = tokio::spawn(replaying);
-    let waits = tokio::spawn(waits::watch(database.clone(), stop.clone()));
-    let inserts = tokio::spawn(inserts::insert_again_and_again(database.clone(), stop.clone()));
+    let watch = Watch::begin(database, "while-emptying");
 
     emptied.wait_for(plan.faults, plan.at_most).await;
     for process in &mut processes {
@@ -69,7 +75,7 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
     while let Some(ended) = cleaning.join_next().await {
         ended??;
     }
-    let (stopped, exports, inserts, waited) = (stopped.await??, exports.await??, inserts.await??, waits.await??);
+    let (seen, stopped, exports) = (watch.end().await?, stopped.await??, exports.await??);
     let replayed = replaying.await??;
     let truth = load.finish().await?;
     for process in processes {
@@ -89,8 +95,9 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
     findings.lost += missed(&exports, &positions);
     let faults = emptied.so_far();
     ensure!(faults > 0, "no segment was emptied");
-    notes.push(format!("events={} emptied={faults} cleaners_stopped={stopped} {inserts}", truth.events()));
-    notes.push(waited.to_string());
+    notes.push(format!("events={} emptied={faults} cleaners_stopped={stopped}", truth.events()));
+    notes.push(format!("before anything is emptied: {before}"));
+    notes.push(format!("while segments are emptied: {seen}"));
     ensure!(findings.replayed == replayed.events, "{} of {} replayed events came", findings.replayed, replayed.events);
     notes.push(format!("replays={} replayed_events={}", replayed.runs, replayed.events));
     notes.push(format!(
@@ -100,7 +107,7 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
     ));
     let deadlocks = super::deadlocks(database).await?;
     notes.push(format!("deadlocks={deadlocks}"));
-    let unharmed = deadlocks == 0 && waited.longest <= plan.wait_at_most.as_secs_f64() * 1e3;
+    let unharmed = deadlocks == 0 && seen.waits.longest <= plan.wait_at_most.as_secs_f64() * 1e3;
     let survived = if findings.lost == 0 && unharmed { faults } else { 0 };
     Ok(Verdict {
         name: "cleanup: segments emptied beside three subscribers, replays, exports with holds and stopped cleaners, under load",

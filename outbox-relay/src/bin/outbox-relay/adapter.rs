@@ -48,6 +48,14 @@ pub(crate) fn check_instance(found: &outbox_core::store::Database, database: &Da
     }
 }
 
+/// The same before anything is asked of it. What cannot be looked at is left to whatever is asked, which says why.
+pub(crate) async fn refuse_another_instance(database: &Database) -> Result<(), StoreError> {
+    match database.expect_instance {
+        Some(_) => store(database)?.inspect().await.map_or(Ok(()), |found| check_instance(&found, database)),
+        None => Ok(()),
+    }
+}
+
 /// Who mends the database.
 pub(crate) async fn mender(database: &Database) -> Result<Box<dyn Mender>, StoreError> {
     let store = store(database)?;

@@ -65,13 +65,13 @@ impl Took {
 }
 
 /// Inserts until it is told to stop.
-pub(super) async fn insert_again_and_again(database: Database, stop: CancellationToken) -> Result<Inserts> {
+pub(super) async fn insert_again_and_again(database: Database, phase: &str, stop: CancellationToken) -> Result<Inserts> {
     let mut session = database.connect_as_writer().await?;
     sqlx::query("SELECT set_config('application_name', $1, false)").bind(SESSION).execute(&mut session).await?;
     let process = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut session).await?;
     let mut took = Inserts::default();
     while !stop.is_cancelled() {
-        let key = format!("timed-{}", took.log.len());
+        let key = format!("{phase}-{}", took.log.len());
         let mut tx = session.begin().await?;
         took.elsewhere.push(timed(&mut tx, process, ELSEWHERE, &key).await?);
         took.log.push(timed(&mut tx, process, LOG, &key).await?);

@@ -22,15 +22,21 @@ const WAITING: &str = "\
         AND relation IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'outbox_event'::regclass
             UNION SELECT 'outbox_event'::regclass)";
 
-/// What a timed insert waits for that has been under way for 20 ms, and what the session waits for that it waits for.
+/// What a timed insert waits for that has been under way for 20 ms; for a lock, what its holder waits for, who waits for none.
 const KEPT: &str = "\
-    SELECT CASE WHEN timed.query LIKE '%outbox_event%' THEN 'log ' ELSE 'elsewhere ' END
-        || coalesce(timed.wait_event_type || ':' || timed.wait_event, 'at work')
-        || coalesce(' behind ' || (SELECT string_agg(coalesce(wait_event_type || ':' || wait_event, 'at work'), ' and ')
-            FROM pg_stat_activity AS other WHERE other.pid = ANY (pg_blocking_pids(timed.pid))), '')
-    FROM pg_stat_activity AS timed
-    WHERE timed.application_name = $1 AND timed.state = 'active' AND timed.query LIKE 'INSERT%'
-        AND clock_timestamp() - timed.query_start > '20 ms'";
+    WITH RECURSIVE activity AS (
+        SELECT *, coalesce(wait_event_type || ':' || wait_event, 'at work') AS waits_for FROM pg_stat_activity
+    ), timed AS (
+        SELECT * FROM activity
+        WHERE application_name = $1 AND state = 'active' AND query LIKE 'INSERT%'
+            AND clock_timestamp() - query_start > '20 ms'
+    ), waiting AS (
+        SELECT pid FROM timed UNION SELECT unnest(pg_blocking_pids(pid)) FROM waiting
+    )
+    SELECT DISTINCT CASE WHEN timed.query LIKE '%outbox_event%' THEN 'log ' ELSE 'elsewhere ' END || timed.waits_for
+        || CASE WHEN activity.pid = timed.pid THEN '' ELSE ' behind ' || activity.waits_for END
+    FROM timed, waiting JOIN activity USING (pid)
+    WHERE coalesce(activity.wait_event_type, '') <> 'Lock'";
 
 /// What was seen.
 #[derive(Debug, Default)]
@@ -42,7 +48,7 @@ pub(super) struct Waits {
 }
 
 /// Looks until it is told to stop.
-pub(super) async fn watch(database: Database, stop: CancellationToken) -> Result<Waits> {
+pub(super) async fn look_again_and_again(database: Database, stop: CancellationToken) -> Result<Waits> {
     let mut session = database.connect().await?;
     let mut waits = Waits::default();
     while !stop.is_cancelled() {

@@ -21,6 +21,7 @@ mod tail;
 /// Does what was asked with the events that were asked for.
 pub(crate) async fn execute(command: &Events, settings: Settings, global: &Global) -> Result<Exit, Failure> {
     let Settings { database, selection, .. } = settings;
+    adapter::refuse_another_instance(&database).await?;
     let ended = match command {
         Events::Show(_) => show::execute(&database, &selection, global.json).await,
         Events::Tail(_) => tail::execute(&database, &selection, global).await,

@@ -27,6 +27,7 @@ pub(crate) async fn execute(flags: &Migrate, database: &Database, global: &Globa
         super::print(&shown(flags, database, segments))?;
         return Ok(Exit::Done);
     }
+    adapter::refuse_another_instance(database).await?;
     let created = adapter::migrate(database, segments).await?;
     let changed = match flags.segments {
         Some(segments) if !created => adapter::resize(database, segments).await?,
