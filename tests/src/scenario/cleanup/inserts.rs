@@ -65,7 +65,11 @@ impl Took {
 }
 
 /// Inserts until it is told to stop.
-pub(super) async fn insert_again_and_again(database: Database, phase: &str, stop: CancellationToken) -> Result<Inserts> {
+pub(super) async fn insert_again_and_again(
+    database: Database,
+    phase: &str,
+    stop: CancellationToken,
+) -> Result<Inserts> {
     let mut session = database.connect_as_writer().await?;
     sqlx::query("SELECT set_config('application_name', $1, false)").bind(SESSION).execute(&mut session).await?;
     let process = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut session).await?;
