@@ -48,7 +48,7 @@ const ROOM_WITHIN: Duration = Duration::from_secs(10);
 const BULK_UNDER_FAULTS: u32 = 10_000;
 
 /// About how long the emptyings of the cleanup take, and so how long it is looked before what inserts take without.
-const EMPTYING: Duration = Duration::from_mins(6);
+const EMPTYING: Duration = Duration::from_mins(5);
 
 /// So many relays fall asleep beside one another.
 const LANES: usize = 8;

@@ -14,15 +14,15 @@ use tokio_util::sync::CancellationToken;
 use crate::relay_process::Relay;
 use crate::scenario::pause;
 
-/// How long a cleaner rests between two passes, in milliseconds.
-const REST: std::ops::Range<u64> = 0..10;
+/// How long a cleaner rests between two passes, in milliseconds: with less the passes themselves would be most of the load.
+const REST: std::ops::Range<u64> = 0..100;
 
 /// A segment gives way when it has grown to this: after some hundred events.
 const SEGMENT_BYTES: u64 = 128 << 10;
 
 /// After how long a cleaner is stopped, and for how long, in milliseconds: a pass takes a few.
 const STOP_AFTER: std::ops::Range<u64> = 5..40;
-const STOP_FOR: std::ops::Range<u64> = 20..400;
+const STOP_FOR: std::ops::Range<u64> = 100..800;
 
 /// How many segments were emptied.
 #[derive(Clone, Debug)]
