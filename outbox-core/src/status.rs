@@ -67,6 +67,9 @@ pub struct SegmentStatus {
     pub state: &'static str,
     /// What keeps it from being emptied.
     pub blocked_by: Option<String>,
+    /// What to do about that; for people.
+    #[serde(skip)]
+    pub remedy: Option<String>,
 }
 
 /// One relay.
@@ -138,6 +141,19 @@ pub struct HolderStatus {
     pub age_seconds: Option<f64>,
     /// Whether it is prepared.
     pub prepared: bool,
+}
+
+impl HolderStatus {
+    /// How its transaction can be ended.
+    pub fn how_to_end(&self) -> String {
+        match (self.pid, &self.application) {
+            (Some(pid), _) => format!("let it commit or roll back, or end it: SELECT pg_terminate_backend({pid})"),
+            (None, Some(gid)) => format!("COMMIT PREPARED '{0}' or ROLLBACK PREPARED '{0}'", gid.replace('\'', "''")),
+            (None, None) => {
+                "see pg_prepared_xacts for its name, then COMMIT PREPARED or ROLLBACK PREPARED it".to_owned()
+            }
+        }
+    }
 }
 
 /// `pid 4711 (user app, psql, open 3m 12s)`. Names are as the database has them: they may hold control characters.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::checkpoint::{EXPORT, HOLD};
 use crate::event::Position;
 use crate::status::{HolderStatus, age};
 
@@ -63,6 +64,18 @@ impl Obstacle {
     }
 }
 
+impl Obstacle {
+    /// What a person may do about it, where it does not say so itself.
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::NobodyReads => Some("start `outbox-relay run`; what a subscription has passed can go".to_owned()),
+            Self::Behind { reader, .. } | Self::Owed { reader, .. } => Some(catch_up(reader)),
+            Self::Locked(holders) => Some(holders.iter().map(HolderStatus::how_to_end).collect::<Vec<_>>().join("; ")),
+            Self::Current | Self::Young { .. } | Self::Referenced | Self::Changing => None,
+        }
+    }
+}
+
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -83,6 +96,18 @@ impl fmt::Display for Obstacle {
             Self::Changing => f.write_str("it was in use at this moment; the next pass tries again"),
         }
     }
+}
+
+/// How a reader that holds up comes to hold up no longer.
+fn catch_up(reader: &str) -> String {
+    if reader.starts_with(HOLD) {
+        return "somebody reads the change log: wait until that has ended; of one that died the hold runs out by itself".to_owned();
+    }
+    let (more, whose) = match reader.strip_prefix(EXPORT) {
+        Some(name) => (format!("run `outbox-relay events export --since-last {name}` again"), "row"),
+        None => (format!("let it catch up, and see `outbox-relay why --subscription {reader}`"), "rows"),
+    };
+    format!("{more}; if nobody ever will, delete its {whose} of the table `checkpoint`")
 }
 
 #[cfg(test)]
@@ -111,6 +136,30 @@ mod tests {
             ),
         ] {
             assert_eq!(obstacle.to_string(), said);
+        }
+    }
+
+    #[test]
+    fn each_obstacle_that_does_not_pass_says_what_to_do() {
+        let behind = |reader: &str| Obstacle::Behind { reader: reader.into(), position: 7 }.remedy().unwrap();
+        assert!(
+            behind("billing").contains("why --subscription billing") && behind("billing").contains("delete its rows")
+        );
+        assert!(
+            behind("export:nightly").contains("--since-last nightly")
+                && behind("export:nightly").ends_with("`checkpoint`")
+        );
+        assert!(behind("hold:1").contains("runs out by itself"));
+        let prepared =
+            HolderStatus { pid: None, user: None, application: Some("it's".into()), age_seconds: None, prepared: true };
+        let session = HolderStatus { pid: Some(4711), prepared: false, ..prepared.clone() };
+        let locked = Obstacle::Locked(vec![session, prepared]).remedy().unwrap();
+        assert!(
+            locked.contains("SELECT pg_terminate_backend(4711); COMMIT PREPARED 'it''s' or ROLLBACK PREPARED"),
+            "{locked}"
+        );
+        for passing in [Obstacle::Current, Obstacle::Changing] {
+            assert!(passing.passes() && passing.remedy().is_none());
         }
     }
 }

@@ -127,7 +127,7 @@ impl Survey {
     /// the last pass found wrong. A current segment is never blocked by its ordinary life.
     pub fn blocked_by(&self, segment: &Segment) -> Option<String> {
         segment.ends?;
-        let obstacle = self.obstacle(segment).filter(|obstacle| !segment.current && !obstacle.passes());
+        let obstacle = self.lasting(segment);
         let is_oldest = self.filled().first().is_some_and(|(oldest, _)| oldest.number == segment.number);
         let said: Vec<_> = obstacle
             .map(|obstacle| obstacle.to_string())
@@ -135,6 +135,16 @@ impl Survey {
             .chain(self.trouble.clone().filter(|_| is_oldest))
             .collect();
         if said.is_empty() { None } else { Some(said.join("; ")) }
+    }
+
+    /// What to do about what stands against emptying a segment.
+    pub fn remedy(&self, segment: &Segment) -> Option<String> {
+        segment.ends?;
+        self.lasting(segment)?.remedy()
+    }
+
+    fn lasting(&self, segment: &Segment) -> Option<Obstacle> {
+        self.obstacle(segment).filter(|obstacle| !segment.current && !obstacle.passes())
     }
 
     /// Where inserts should go on, as (from, to): the current segment is old or large enough, or not to be used any more.

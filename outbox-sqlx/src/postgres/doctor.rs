@@ -68,7 +68,7 @@ async fn emptying(store: &PgStore) -> Finding {
     };
     let blocked = blocked.await.map_err(|error| format!("it could not be looked at: {error}"));
     doctor::emptying(&match blocked {
-        Ok(blocked) => blocked.into_iter().map(|(segment, why)| format!("segment {segment}: {why}")).collect(),
+        Ok(blocked) => blocked.into_iter().map(|(segment, why)| format!("segment {segment}: {}", why.what)).collect(),
         Err(why) => vec![why],
     })
 }

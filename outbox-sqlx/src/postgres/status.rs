@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use outbox_core::checkpoint::Checkpoint;
+use outbox_core::cleanup::Segment;
 use outbox_core::status::{
     DatabaseStatus, Gathered, HolderStatus, HoleStatus, LogStatus, RelayStatus, ReportedHole, SILENT_AFTER_SECONDS,
     SegmentStatus, Status, StoredPartition, gather,
@@ -40,7 +41,14 @@ const FORM: u32 = 1;
 type Known = BTreeMap<String, HolderStatus>;
 
 /// What keeps each segment from being emptied, or why that is not known.
-pub(super) type Blocked = Result<BTreeMap<i16, String>, StoreError>;
+pub(super) type Blocked = Result<BTreeMap<i16, Blocker>, StoreError>;
+
+/// What keeps a segment from being emptied.
+#[derive(Clone)]
+pub(super) struct Blocker {
+    pub(super) what: String,
+    remedy: Option<String>,
+}
 
 /// Reads the status.
 pub(super) async fn status(
@@ -123,7 +131,9 @@ async fn lockers(address: &Address, names: &Names) -> Result<Vec<String>, StoreE
 /// What keeps segments from being emptied; over a connection of its own, whose session is made for that look.
 pub(super) async fn blocked(surveying: &mut Link, names: &Names) -> Blocked {
     let survey = Surveyor::open(surveying, names).await?.survey(surveying).await?;
-    Ok(survey.segments.iter().filter_map(|segment| Some((segment.number, survey.blocked_by(segment)?))).collect())
+    let blocker =
+        |segment: &Segment| Some(Blocker { what: survey.blocked_by(segment)?, remedy: survey.remedy(segment) });
+    Ok(survey.segments.iter().filter_map(|segment| Some((segment.number, blocker(segment)?))).collect())
 }
 
 fn log_status(log: &PgRow, segments: &[PgRow], blocked: &Blocked) -> Result<LogStatus, sqlx::Error> {
@@ -142,12 +152,13 @@ fn segment(row: &PgRow, blocked: &Blocked) -> Result<SegmentStatus, sqlx::Error>
     let bytes: Option<i64> = row.try_get("bytes")?;
     let bytes = bytes.and_then(|bytes| u64::try_from(bytes).ok());
     let segment: i16 = row.try_get("segment")?;
-    let blocked_by = match blocked {
+    let found = match blocked {
         Ok(blocked) => blocked.get(&segment).cloned(),
         // A segment that somebody has locked cannot even be looked at.
-        Err(error) => Some(error.to_string()).filter(|_| state != "empty"),
+        Err(error) => Some(Blocker { what: error.to_string(), remedy: None }).filter(|_| state != "empty"),
     };
-    Ok(SegmentStatus { segment, bytes, state, blocked_by })
+    let (blocked_by, remedy) = found.map(|blocker| (blocker.what, blocker.remedy)).unzip();
+    Ok(SegmentStatus { segment, bytes, state, blocked_by, remedy: remedy.flatten() })
 }
 
 fn relay(row: &PgRow) -> Result<RelayStatus, sqlx::Error> {

@@ -85,7 +85,7 @@ async fn log(connection: &mut SqliteConnection, names: &Names, ends: Ends) -> Re
         first_position: ends.map(|(first, _)| first),
         last_position: ends.map(|(_, last)| last),
         bytes,
-        segments: vec![SegmentStatus { segment: 0, bytes, state: "current", blocked_by: trouble }],
+        segments: vec![SegmentStatus { segment: 0, bytes, state: "current", blocked_by: trouble, remedy: None }],
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use outbox_core::continuity::Continuity;
 use outbox_core::dead_letter::Letter;
 use outbox_core::status::{
-    HolderStatus, HoleStatus, REPORTED_HOLES, RelayStatus, SegmentStatus, Status, SubscriptionStatus,
+    HolderStatus, HoleStatus, PartitionStatus, REPORTED_HOLES, RelayStatus, SegmentStatus, Status, SubscriptionStatus,
 };
 use serde::Serialize;
 
@@ -161,12 +161,31 @@ fn state(subscription: &SubscriptionStatus, relays: &[RelayStatus]) -> Option<Re
             "start `outbox-relay run` with this subscription, and see its log if it ends",
         )),
         ("retrying", _) => Some(Reason::of(
-            format!("its publisher or database does not answer as it should{because}"),
+            format!("its publisher or database does not answer as it should{because} ({})", workers(subscription)),
             "mend the far side; the relay tries again by itself",
         )),
-        (_, Some(error)) => Some(Reason::of(error.to_owned(), "see the log of its relay")),
+        (_, Some(error)) => Some(Reason::of(error.to_owned(), format!("see the log of {}", workers(subscription)))),
         _ => None,
     }
+}
+
+/// The relays that hold leases of it, such as "relay `a`, which holds partitions 0 and 2 under epoch 7".
+fn workers(subscription: &SubscriptionStatus) -> String {
+    let mut held: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for partition in &subscription.partitions {
+        if let Some(owner) = &partition.owner {
+            let PartitionStatus { partition, epoch, .. } = partition;
+            held.entry(owner).or_default().push(format!("partition {partition} under epoch {epoch}"));
+        }
+    }
+    if held.is_empty() {
+        return "its relay".to_owned();
+    }
+    let one = |(owner, held): (&str, Vec<String>)| match &held[..] {
+        [one] => format!("relay `{owner}`, which holds {one}"),
+        several => format!("relay `{owner}`, which holds {}", counted(several.len() as u64, "partition")),
+    };
+    held.into_iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn silent(relays: &[RelayStatus]) -> String {
@@ -188,16 +207,8 @@ fn hole(hole: &HoleStatus, others: &str) -> Reason {
     let held = if holders.is_empty() { "a transaction nobody knows any more".to_owned() } else { holders.join(", ") };
     Reason {
         what: format!("{drawn}, known for {}, while a transaction is open: {held}{others}", age(hole.age_seconds)),
-        remedy: (!hole.holders.is_empty()).then(|| hole.holders.iter().map(end_of).collect::<Vec<_>>().join("; ")),
-    }
-}
-
-/// How to end a transaction.
-fn end_of(holder: &HolderStatus) -> String {
-    match (holder.pid, &holder.application) {
-        (Some(pid), _) => format!("let it commit or roll back, or end it: SELECT pg_terminate_backend({pid})"),
-        (None, Some(gid)) => format!("COMMIT PREPARED '{0}' or ROLLBACK PREPARED '{0}'", gid.replace('\'', "''")),
-        (None, None) => "see pg_prepared_xacts for its name, then COMMIT PREPARED or ROLLBACK PREPARED it".to_owned(),
+        remedy: (!hole.holders.is_empty())
+            .then(|| hole.holders.iter().map(HolderStatus::how_to_end).collect::<Vec<_>>().join("; ")),
     }
 }
 
@@ -216,7 +227,10 @@ fn progress(subscription: &SubscriptionStatus) -> String {
 fn log(segments: &[SegmentStatus]) -> Option<Answer> {
     let reason = |segment: &SegmentStatus| {
         let blocker = segment.blocked_by.as_ref()?;
-        Some(Reason { what: format!("segment {} cannot be emptied: {blocker}", segment.segment), remedy: None })
+        Some(Reason {
+            what: format!("segment {} cannot be emptied: {blocker}", segment.segment),
+            remedy: segment.remedy.clone(),
+        })
     };
     let reasons: Vec<Reason> = segments.iter().filter_map(reason).collect();
     (!reasons.is_empty()).then(|| Answer { subject: "log".to_owned(), is_well: false, reasons })
@@ -225,7 +239,6 @@ fn log(segments: &[SegmentStatus]) -> Option<Answer> {
 #[cfg(test)]
 mod tests {
     use outbox_core::continuity::ReaderContinuity;
-    use outbox_core::status::PartitionStatus;
 
     use super::*;
 
@@ -355,9 +368,39 @@ mod tests {
     }
 
     #[test]
-    fn a_prepared_transaction_is_ended_by_its_name() {
-        let prepared =
-            HolderStatus { pid: None, user: None, application: Some("it's".into()), age_seconds: None, prepared: true };
-        assert_eq!(end_of(&prepared), "COMMIT PREPARED 'it''s' or ROLLBACK PREPARED 'it''s'");
+    fn whoever_holds_the_lease_is_named() {
+        let partition = |partition, owner: &str| PartitionStatus {
+            partition,
+            owner: Some(owner.into()),
+            epoch: 7,
+            position: 1,
+            open: "{}".into(),
+        };
+        let (state, last_error) = ("retrying".to_owned(), Some("refused".to_owned()));
+        let partitions = vec![partition(0, "a"), partition(1, "b"), partition(2, "a")];
+        let down = SubscriptionStatus { state, last_error, partitions, ..subscription() };
+        assert_eq!(
+            only(&down).what,
+            "its publisher or database does not answer as it should: refused (relay `a`, which holds 2 partitions, relay `b`, which \
+             holds partition 1 under epoch 7)"
+        );
+        let idle = SubscriptionStatus { state: "idle".into(), ..down };
+        assert!(
+            only(&idle).remedy.unwrap().starts_with("see the log of relay `a`, which holds 2 partitions, relay `b`")
+        );
+    }
+
+    #[test]
+    fn what_keeps_a_segment_comes_with_what_to_do() {
+        let segment = SegmentStatus {
+            segment: 3,
+            bytes: None,
+            state: "filled",
+            blocked_by: Some("`search` is at position 7 only".into()),
+            remedy: Some("let it catch up".into()),
+        };
+        let reasons = log(&[segment]).unwrap().reasons;
+        let what = "segment 3 cannot be emptied: `search` is at position 7 only";
+        assert_eq!(reasons, [Reason::of(what, "let it catch up")]);
     }
 }
