@@ -7,6 +7,7 @@
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod claims;
 mod error;
+mod migrated;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod number;
 #[cfg(feature = "postgres")]
@@ -17,6 +18,7 @@ mod refusal;
 mod sqlite;
 
 pub use error::{AppendError, MigrateError};
+pub use migrated::Migrated;
 pub use outbox_core::Names;
 #[cfg(feature = "postgres")]
 pub use postgres::{PgOutbox, PgStore};

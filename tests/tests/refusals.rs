@@ -164,6 +164,25 @@ async fn a_standby_is_refused_because_it_shows_too_little() {
 }
 
 #[tokio::test]
+async fn older_tables_are_brought_up_to_date_with_as_many_segments_as_are_asked_for() {
+    let shop = Shop::new().await;
+    shop.sql(&format!("BEGIN; {} COMMIT", outbox_core::sql::postgres::MIGRATE)).await;
+    let mut writer = PgConnection::connect(&shop.url).await.expect("the database answers");
+    let insert = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'k', '{}')";
+    // Nobody who writes meanwhile is waited for, nor waits.
+    writer.execute(AssertSqlSafe(format!("SET lock_timeout = '50ms'; BEGIN; {insert}"))).await.expect("it may write");
+    let output = relay(&["migrate", "--segments", "4", "--database-url", &shop.url]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let wanted = "brought outbox_event and the other outbox_ tables from revision 1 to revision 3; the log uses 4 segments now\n";
+    assert_eq!(told, wanted);
+    writer.execute(AssertSqlSafe(format!("{insert}; COMMIT"))).await.expect("it may go on");
+    let (code, message) = shop.run(&[]);
+    assert_eq!(code, Some(0), "{message}");
+    shop.drop().await;
+}
+
+#[tokio::test]
 async fn the_number_of_segments_changes_and_cleanup_names_who_is_in_the_way() {
     let shop = Shop::new().await;
     let migrate = |segments: &str| {

@@ -153,6 +153,10 @@ fn another_instance_than_expected_is_exit_3_and_both_are_told() {
         shop.call(&["status", "--expect-instance", other, "--json"]).expect_code(0).json()["database"]["instance"],
         mine.as_str()
     );
+    shop.sql("DELETE FROM outbox_meta WHERE name = 'revision'");
+    let older = shop.call(&["migrate", "--expect-instance", other]).expect_code(3);
+    assert!(older.stderr.contains(&mine), "whatever revision it has: {}", older.stderr);
+    shop.sql(&format!("INSERT INTO outbox_meta VALUES ('revision', '{}')", outbox_core::schema::REVISION));
     let elsewhere = ["migrate", "--expect-instance", other, "--database-url", "sqlite:new.db"];
     assert!(shop.call(&elsewhere).expect_code(0).stdout.starts_with("created"), "there is none to be another");
     let wrong = shop.call(&[&RUN[..], &["--expect-instance", "shop"]].concat()).expect_code(2);

@@ -15,7 +15,7 @@ use super::address::Address;
 use super::connection::{CALL, Link, READ, assembled, once, segment_statement, statement};
 use super::fault::{precondition, store_error};
 use super::store::check_version;
-use crate::MigrateError;
+use crate::{MigrateError, Migrated};
 
 const SERVER: &str = outbox_core::sql::postgres::STORE_SERVER;
 const META: &str = outbox_core::sql::postgres::STORE_META;
@@ -43,8 +43,8 @@ pub(super) fn migration(names: &Names, segments: u8) -> String {
     }
 }
 
-/// Makes the tables where they are missing, and brings older ones up to date; returns whether anything changed.
-pub(super) async fn migrate(address: &Address, names: &Names, segments: u8) -> Result<bool, MigrateError> {
+/// Makes the tables where they are missing, and brings older ones up to date.
+pub(super) async fn migrate(address: &Address, names: &Names, segments: u8) -> Result<Migrated, MigrateError> {
     check_number(segments)?;
     let mut link = Link::open(address, READ).await?;
     let found = match patiently(&mut link, names, segments).await {
@@ -58,11 +58,11 @@ pub(super) async fn migrate(address: &Address, names: &Names, segments: u8) -> R
         }
         found => found?,
     };
-    let changed = answer(found)?;
+    let migrated = answer(found)?;
     // Of tables that are up to date some may be gone all the same.
     check_shape(&mut link, names).await?;
     check_version(&mut link, names).await?;
-    Ok(changed)
+    Ok(migrated)
 }
 
 /// Tries until no lock is met, and then once more whatever it meets.
@@ -82,13 +82,14 @@ async fn pause() {
     tokio::time::sleep(Duration::from_millis(fastrand::u64(50..150))).await;
 }
 
-fn answer(found: Found) -> Result<bool, MigrateError> {
+fn answer(found: Found) -> Result<Migrated, MigrateError> {
     match found {
-        Found::Nothing => Ok(true),
+        Found::Nothing => Ok(Migrated::Created),
         Found::Tables { version, .. } if version != SCHEMA_VERSION.to_string() => {
             Err(MigrateError::Newer { found: version, known: SCHEMA_VERSION })
         }
-        Found::Tables { revision, .. } => Ok(revision < schema::REVISION),
+        Found::Tables { revision, .. } if revision < schema::REVISION => Ok(Migrated::Upgraded { from: revision }),
+        Found::Tables { .. } => Ok(Migrated::Nothing),
     }
 }
 

@@ -34,7 +34,7 @@ use super::place;
 use super::source::PgSource;
 use super::status::{explained, status};
 use super::wake::wake;
-use crate::MigrateError;
+use crate::{MigrateError, Migrated};
 
 const SERVER: &str = outbox_core::sql::postgres::STORE_SERVER;
 const META: &str = outbox_core::sql::postgres::STORE_META;
@@ -77,14 +77,14 @@ impl PgStore {
         Self { address: Address::new(options), names }
     }
 
-    /// Makes the tables where they are missing, and the schema too; returns whether anything changed.
+    /// Makes the tables where they are missing, and the schema too, and brings older ones up to date.
     ///
     /// Several may do so at once: all but one wait and then change nothing.
     ///
     /// # Errors
     ///
     /// [`MigrateError`]; nothing has changed then.
-    pub async fn migrate(&self, segments: u8) -> Result<bool, MigrateError> {
+    pub async fn migrate(&self, segments: u8) -> Result<Migrated, MigrateError> {
         migrate(&self.address, &self.names, segments).await
     }
 
@@ -157,6 +157,21 @@ impl PgStore {
         let name = server.try_get("name").map_err(store_error)?;
         let instance: Option<String> = meta.try_get("instance").map_err(store_error)?;
         Ok((link, Database { kind: "postgres", name, server_version, instance: instance.unwrap_or_default() }))
+    }
+
+    /// The id of the outbox that is there, whatever revision its tables have; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the database does not answer, or does not show it.
+    pub async fn instance(&self) -> Result<Option<String>, StoreError> {
+        let mut link = Link::open(&self.address, READ).await?;
+        let server = link.one(CALL, sqlx::query(statement(&self.names, SERVER))).await?;
+        if !server.try_get("migrated").map_err(store_error)? {
+            return Ok(None);
+        }
+        let meta = link.one(CALL, sqlx::query(statement(&self.names, META))).await?;
+        meta.try_get("instance").map_err(store_error)
     }
 
     /// What [`Store::describe`] shows, the same whichever name of the own machine is used.

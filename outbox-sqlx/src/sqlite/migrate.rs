@@ -6,28 +6,26 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Row};
 
 use super::connection::{BEGIN_WRITE, CALL, assembled, bounded, open_or_create, statement, store_error};
-use crate::MigrateError;
 use crate::refusal::refuse_without;
+use crate::{MigrateError, Migrated};
 
 pub(super) const TABLE: &str = outbox_core::sql::sqlite::STORE_TABLE;
 pub(super) const META: &str = outbox_core::sql::sqlite::STORE_META;
 
-/// Makes the tables where they are missing, and the file too, and brings older ones up to date; returns whether anything
-/// changed.
-pub(super) async fn migrate(options: &SqliteConnectOptions, names: &Names) -> Result<bool, MigrateError> {
+/// Makes the tables where they are missing, and the file too, and brings older ones up to date.
+pub(super) async fn migrate(options: &SqliteConnectOptions, names: &Names) -> Result<Migrated, MigrateError> {
     let mut connection = open_or_create(options).await?;
-    if steps(&mut connection, names).await?.is_empty() {
-        return Ok(false);
+    if !find(&mut connection, names).await?.0.changed() {
+        return Ok(Migrated::Nothing);
     }
     write_ahead(&mut connection).await?;
     let mut tx = bounded(CALL, connection.begin_with(BEGIN_WRITE)).await?;
-    let steps = steps(&mut tx, names).await?;
-    let changed = !steps.is_empty();
+    let (migrated, steps) = find(&mut tx, names).await?;
     for step in steps {
         bounded(CALL, sqlx::raw_sql(assembled(step)).execute(&mut *tx)).await?;
     }
     bounded(CALL, tx.commit()).await?;
-    Ok(changed)
+    Ok(migrated)
 }
 
 /// Readers do not wait for the writer in this mode, nor the writer for them. The file keeps it.
@@ -43,11 +41,11 @@ async fn write_ahead(connection: &mut SqliteConnection) -> Result<(), MigrateErr
     Ok(())
 }
 
-/// What is still to be done.
-async fn steps(connection: &mut SqliteConnection, names: &Names) -> Result<Vec<String>, MigrateError> {
+/// What is still to be done, and what that will have been.
+async fn find(connection: &mut SqliteConnection, names: &Names) -> Result<(Migrated, Vec<String>), MigrateError> {
     let table = bounded(CALL, sqlx::query(statement(names, TABLE)).fetch_one(&mut *connection)).await?;
     if table.try_get::<Option<i64>, _>("has_meta").map_err(store_error)?.is_none() {
-        return Ok(vec![schema::sqlite(names)]);
+        return Ok((Migrated::Created, vec![schema::sqlite(names)]));
     }
     let meta = bounded(CALL, sqlx::query(statement(names, META)).fetch_one(connection)).await?;
     let version: Option<String> = meta.try_get("schema_version").map_err(store_error)?;
@@ -57,7 +55,8 @@ async fn steps(connection: &mut SqliteConnection, names: &Names) -> Result<Vec<S
     }
     let revision = schema::revision(meta.try_get("revision").map_err(store_error)?)?;
     refuse_without(table.try_get::<Option<&str>, _>("absent").map_err(store_error)?.unwrap_or_default())?;
-    Ok(schema::sqlite_upgrade(names, revision))
+    let steps = schema::sqlite_upgrade(names, revision);
+    Ok((if steps.is_empty() { Migrated::Nothing } else { Migrated::Upgraded { from: revision } }, steps))
 }
 
 /// Names SQLite cannot use: an attached database is not one a relay sees.

@@ -31,8 +31,8 @@ use super::place;
 use super::source::SqliteSource;
 use super::status::{glance, status};
 use super::wake::SqliteWake;
-use crate::MigrateError;
 use crate::refusal::refuse_without;
+use crate::{MigrateError, Migrated};
 
 /// The first SQLite library that tells the size of a value without loading it.
 const LIBRARY: (u32, u32) = (3, 43);
@@ -86,18 +86,36 @@ impl SqliteStore {
         self.options.get_filename()
     }
 
-    /// Makes the tables where they are missing, and the file too; returns whether anything changed.
+    /// Makes the tables where they are missing, and the file too, and brings older ones up to date.
     ///
     /// # Errors
     ///
     /// [`MigrateError`]; nothing has changed then.
-    pub async fn migrate(&self) -> Result<bool, MigrateError> {
+    pub async fn migrate(&self) -> Result<Migrated, MigrateError> {
         migrate(&self.options, &self.names).await
     }
 
     /// The SQL that [`SqliteStore::migrate`] runs.
     pub fn migration(names: &Names) -> String {
         schema::sqlite(names)
+    }
+
+    /// The id of the outbox that is in the file, whatever revision its tables have; `None` where there is no file or none in it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the file cannot be read.
+    pub async fn instance(&self) -> Result<Option<String>, StoreError> {
+        if !self.file().exists() {
+            return Ok(None);
+        }
+        let mut connection = open(&self.options).await?;
+        let table = bounded(CALL, sqlx::query(statement(&self.names, TABLE)).fetch_one(&mut connection)).await?;
+        if table.try_get::<Option<i64>, _>("has_meta").map_err(store_error)?.is_none() {
+            return Ok(None);
+        }
+        let meta = bounded(CALL, sqlx::query(statement(&self.names, META)).fetch_one(&mut connection)).await?;
+        meta.try_get("instance").map_err(store_error)
     }
 
     /// Opens the file and checks all but that it can be written to.

@@ -26,7 +26,7 @@ impl TestDatabase {
     /// A database with the outbox in two segments.
     pub(crate) async fn migrated() -> Self {
         let database = Self::empty().await;
-        assert!(database.owner.migrate(2).await.unwrap());
+        assert!(database.owner.migrate(2).await.unwrap().changed());
         database.with_users().await
     }
 

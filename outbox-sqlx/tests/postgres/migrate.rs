@@ -12,9 +12,9 @@ async fn tables(database: &TestDatabase, pattern: &str) -> i64 {
 #[tokio::test]
 async fn twice_changes_nothing() {
     let database = TestDatabase::empty().await;
-    assert!(database.owner.migrate(8).await.unwrap());
+    assert!(database.owner.migrate(8).await.unwrap().changed());
     assert_eq!(tables(&database, "public.outbox\\_event\\__").await, 8);
-    assert!(!database.owner.migrate(8).await.unwrap());
+    assert!(!database.owner.migrate(8).await.unwrap().changed());
     assert_eq!(database.owner.check().await.unwrap().name, database.name());
 }
 
@@ -22,7 +22,7 @@ async fn twice_changes_nothing() {
 async fn several_at_once_make_the_tables_once() {
     let database = TestDatabase::empty().await;
     let (a, b, c) = tokio::join!(database.owner.migrate(8), database.owner.migrate(8), database.owner.migrate(8));
-    let changed = [a, b, c].into_iter().map(Result::unwrap).filter(|changed| *changed).count();
+    let changed = [a, b, c].into_iter().map(Result::unwrap).filter(|migrated| migrated.changed()).count();
     assert_eq!(changed, 1);
 }
 
@@ -31,10 +31,10 @@ async fn schema_prefix_and_fewer_segments() {
     let database = TestDatabase::empty().await;
     let names = Names::new(Some("shop"), Some("ob_")).unwrap();
     let store = database.store_with(names.clone());
-    assert!(store.migrate(1).await.unwrap());
+    assert!(store.migrate(1).await.unwrap().changed());
     assert_eq!(tables(&database, "shop.ob\\_event\\__").await, 1);
     assert_eq!(tables(&database, "%.outbox%").await, 0);
-    assert!(!store.migrate(1).await.unwrap());
+    assert!(!store.migrate(1).await.unwrap().changed());
     store.check().await.unwrap();
     let log = store.status().await.unwrap().log;
     assert_eq!((log.segments.len(), log.segments[0].state), (1, "current"));
@@ -50,7 +50,7 @@ async fn the_printed_migration_is_the_one_that_runs() {
     let names = Names::new(Some("shop"), None).unwrap();
     let mut session = database.session().await;
     execute(&mut session, &format!("BEGIN; {} COMMIT", PgStore::migration(&names, 3))).await;
-    assert!(!database.store_with(names).migrate(3).await.unwrap());
+    assert!(!database.store_with(names).migrate(3).await.unwrap().changed());
 }
 
 #[tokio::test]
@@ -75,8 +75,8 @@ async fn tables_of_the_first_revision_are_brought_up_to_date_for_all_who_may_wri
     execute(&mut session, &format!("GRANT SELECT ON SEQUENCE outbox_segment TO {writer}")).await;
     let error = database.owner.check().await.unwrap_err();
     assert!(error.to_string().contains("revision 1"), "{error}");
-    assert!(database.owner.migrate(8).await.unwrap());
-    assert!(!database.owner.migrate(8).await.unwrap());
+    assert!(database.owner.migrate(8).await.unwrap().changed());
+    assert!(!database.owner.migrate(8).await.unwrap().changed());
     database.owner.check().await.unwrap();
     let may = format!("SELECT has_sequence_privilege('{writer}', 'outbox_wake', 'SELECT')");
     let may: bool = sqlx::query_scalar(sqlx::AssertSqlSafe(may)).fetch_one(&mut session).await.unwrap();

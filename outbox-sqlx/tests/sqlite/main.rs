@@ -37,7 +37,7 @@ impl Shop {
         let folder = tempfile::tempdir().unwrap();
         let options = SqliteConnectOptions::new().filename(folder.path().join("shop.db"));
         let store = SqliteStore::from_options(options.clone(), names).unwrap();
-        assert!(store.migrate().await.unwrap());
+        assert!(store.migrate().await.unwrap().changed());
         // Writers of a test wait for one another, however slow the disk.
         let pool = SqlitePool::connect_with(options.busy_timeout(Duration::from_mins(1))).await.unwrap();
         Self { folder, store, pool }

@@ -13,7 +13,7 @@ use crate::{Shop, numbered};
 #[tokio::test]
 async fn migrating_twice_changes_nothing_and_newer_tables_are_refused() {
     let shop = Shop::open().await;
-    assert!(!shop.store.migrate().await.unwrap());
+    assert!(!shop.store.migrate().await.unwrap().changed());
     let database = shop.store.check().await.unwrap();
     assert_eq!((database.kind, database.name.as_str()), ("sqlite", "shop"));
     assert!(Uuid::parse_str(&database.instance).is_ok());
@@ -34,8 +34,8 @@ async fn tables_of_the_first_revision_are_brought_up_to_date() {
     let store = SqliteStore::from_options(options, Names::default()).unwrap();
     let error = store.check().await.unwrap_err();
     assert!(error.to_string().contains("revision 1"), "{error}");
-    assert!(store.migrate().await.unwrap());
-    assert!(!store.migrate().await.unwrap());
+    assert!(store.migrate().await.unwrap().changed());
+    assert!(!store.migrate().await.unwrap().changed());
     store.check().await.unwrap();
 }
 

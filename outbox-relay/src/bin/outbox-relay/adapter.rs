@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use outbox_core::continuity::{Mender, another_instance};
 use outbox_core::{Store, StoreError, StoreErrorKind};
 use outbox_relay::RelayBuilder;
+use outbox_sqlx::Migrated;
 #[cfg(feature = "postgres")]
 use outbox_sqlx::PgStore;
 #[cfg(feature = "sqlite")]
@@ -40,19 +41,39 @@ pub(crate) fn store(database: &Database) -> Result<Box<dyn Store>, StoreError> {
 
 /// Refuses another outbox than the settings expect.
 pub(crate) fn check_instance(found: &outbox_core::store::Database, database: &Database) -> Result<(), StoreError> {
+    same_instance(&found.instance, database)
+}
+
+/// The same for tables that may be of any revision, before anything else is asked of them; that there are none is no other outbox.
+pub(crate) async fn refuse_another_instance(database: &Database) -> Result<(), StoreError> {
+    if database.expect_instance.is_none() {
+        return Ok(());
+    }
+    match instance(database).await? {
+        Some(found) => same_instance(&found, database),
+        None => Ok(()),
+    }
+}
+
+/// Whether this id is the one that the settings expect, where they expect one.
+pub(crate) fn same_instance(found: &str, database: &Database) -> Result<(), StoreError> {
     match database.expect_instance {
-        Some(expected) if Uuid::try_parse(&found.instance).ok() != Some(expected) => {
-            Err(another_instance(&found.instance, &expected.to_string(), "the configuration expects"))
+        Some(expected) if Uuid::try_parse(found).ok() != Some(expected) => {
+            Err(another_instance(found, &expected.to_string(), "the configuration expects"))
         }
         _ => Ok(()),
     }
 }
 
-/// The same before anything is asked of it. What cannot be looked at is left to whatever is asked, which says why.
-pub(crate) async fn refuse_another_instance(database: &Database) -> Result<(), StoreError> {
-    match database.expect_instance {
-        Some(_) => store(database)?.inspect().await.map_or(Ok(()), |found| check_instance(&found, database)),
-        None => Ok(()),
+/// The id of the outbox that is there, of whatever revision.
+pub(crate) async fn instance(database: &Database) -> Result<Option<String>, StoreError> {
+    match database.kind {
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => PgStore::new(&database.url, database.names.clone())?.instance().await,
+        #[cfg(feature = "sqlite")]
+        Kind::Sqlite => SqliteStore::new(&database.url, database.names.clone())?.instance().await,
+        #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
+        other => std::future::ready(Err(not_built(other))).await,
     }
 }
 
@@ -73,8 +94,8 @@ pub(crate) fn file(database: &Database) -> Option<PathBuf> {
     }
 }
 
-/// Creates the tables; `false` when they were there.
-pub(crate) async fn migrate(database: &Database, segments: u8) -> Result<bool, Failure> {
+/// Creates the tables, or brings them up to date.
+pub(crate) async fn migrate(database: &Database, segments: u8) -> Result<Migrated, Failure> {
     tracing::debug!(?database, segments, "creating the outbox tables");
     match database.kind {
         #[cfg(feature = "postgres")]

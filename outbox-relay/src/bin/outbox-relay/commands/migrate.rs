@@ -2,6 +2,7 @@
 
 use outbox_core::schema::{self, MAX_SEGMENTS};
 use outbox_core::{StoreError, StoreErrorKind};
+use outbox_sqlx::Migrated;
 use serde::Serialize;
 
 use crate::adapter;
@@ -28,10 +29,10 @@ pub(crate) async fn execute(flags: &Migrate, database: &Database, global: &Globa
         return Ok(Exit::Done);
     }
     adapter::refuse_another_instance(database).await?;
-    let created = adapter::migrate(database, segments).await?;
-    let changed = match flags.segments {
-        Some(segments) if !created => adapter::resize(database, segments).await?,
-        _ => created,
+    let migrated = adapter::migrate(database, segments).await?;
+    let resized = match flags.segments {
+        Some(segments) if migrated != Migrated::Created => adapter::resize(database, segments).await?,
+        _ => false,
     };
     if flags.roles {
         adapter::create_roles(database).await?;
@@ -42,11 +43,11 @@ pub(crate) async fn execute(flags: &Migrate, database: &Database, global: &Globa
     };
     let roles = flags.roles.then(|| schema::ROLES.map(|role| database.names.role(role)));
     if global.json {
-        let told = Told { changed: changed || trigger, roles };
+        let told = Told { changed: migrated.changed() || resized || trigger, roles };
         let line = serde_json::to_string(&told).map_err(|error| Failure::Output(error.into()))?;
         super::print(&format!("{line}\n"))?;
     } else if !global.quiet {
-        super::print(&said(flags, database, created, changed))?;
+        super::print(&said(flags, database, migrated, resized))?;
         if let Some(roles) = roles {
             super::print(&format!("the roles {} may do what they need\n", roles.join(", ")))?;
         }
@@ -81,15 +82,20 @@ fn said_of_trigger(flags: &Migrate, database: &Database, changed: bool) -> Strin
     format!("{what}\n")
 }
 
-fn said(flags: &Migrate, database: &Database, created: bool, changed: bool) -> String {
+fn said(flags: &Migrate, database: &Database, migrated: Migrated, resized: bool) -> String {
     let plain = |name| database.names.quoted(name).replace('"', "");
     let tables = format!("{} and the other {} tables", plain("event"), plain(""));
-    match (flags.segments, database.kind) {
-        _ if created => format!("created {tables}\n"),
-        (Some(segments), Kind::Postgres) if changed => {
-            format!("{tables} are up to date; the log uses {segments} segments now\n")
+    let tables = match migrated {
+        Migrated::Created => return format!("created {tables}\n"),
+        Migrated::Upgraded { from } => {
+            format!("brought {tables} from revision {from} to revision {}", schema::REVISION)
         }
-        (Some(_), Kind::Sqlite) => format!("{tables} are up to date; SQLite has no segments\n"),
-        _ => format!("{tables} are up to date\n"),
-    }
+        Migrated::Nothing => format!("{tables} are up to date"),
+    };
+    let segments = match (flags.segments, database.kind) {
+        (Some(segments), Kind::Postgres) if resized => format!("; the log uses {segments} segments now"),
+        (Some(_), Kind::Sqlite) => "; SQLite has no segments".to_owned(),
+        _ => String::new(),
+    };
+    format!("{tables}{segments}\n")
 }
