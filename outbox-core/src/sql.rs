@@ -262,6 +262,7 @@ const COLUMNS: &str = " /* columns */";
 const VALUES: &str = " /* values */";
 
 /// A statement that writes an event, with further columns in it. Their parameters come after the statement's own, in this order.
+/// Indentation and lines of comment are left out, in texts that it quotes too.
 pub fn writing<'c>(sql: &str, columns: impl IntoIterator<Item = &'c str>) -> String {
     let columns: Vec<_> = columns.into_iter().collect();
     let own = last_parameter(sql);

@@ -106,9 +106,10 @@ impl Replay {
         let mut desk = store.desk().await?;
         known(desk.as_mut(), subscription).await?;
         let to = done_with(store.checkpoints().await?.as_mut(), subscription).await?;
-        let mut done = Replayed { removed: self.removed(store.as_ref()).await?, ..Replayed::default() };
-        let log = ChangeLog::shared(store, self.filter.clone()).after(self.from - 1);
+        let log = ChangeLog::shared(store.clone(), self.filter.clone()).after(self.from - 1);
         let mut export = log.export(None).await?;
+        // From here on nothing is removed that is still to be read.
+        let mut done = Replayed { removed: self.removed(store.as_ref()).await?, ..Replayed::default() };
         failpoint::reached(Failpoint::ReplayBegun);
         while let Some(rows) = export.next().await? {
             let beyond = rows.last().is_some_and(|row| row.position() > to);

@@ -17,7 +17,8 @@ const LIMIT_OF_EXTRA: Duration = Duration::from_mins(5);
 
 /// What is run once more against a further server: nextest's filter of all that talks to PostgreSQL.
 const ON_POSTGRES: &str = "test(/^postgres/) or binary(postgres) or binary(refusals) or binary(continuity) or \
-    test(the_whole_load) or test(a_restarted_server)";
+    binary(wake) or binary(metrics) or test(the_whole_load) or test(a_restarted_server) or test(a_crash_takes) or \
+    test(what_three_subscribers)";
 
 /// Builds, and runs the tests against each server in turn.
 pub(crate) fn run(children: &Children, with: &[Extra], arguments: &[String]) -> Result<ExitCode> {

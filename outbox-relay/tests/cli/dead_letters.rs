@@ -105,6 +105,8 @@ fn what_fails_again_says_so() {
         decided("requeued by ann: a new version");
         shop.call(&run).expect_code(4);
         decided("requeued by ann: a new version (failed again)");
+        let (told, _) = call(&shop, &["show", "--position", "1", "--json"], 0);
+        assert_eq!(serde_json::from_str::<Value>(&told).unwrap()["failed_again"], true, "{policy}: {told}");
     }
 }
 

@@ -161,6 +161,7 @@ impl Torture {
             // How long an insert takes is timed too, which a machine that cannot keep up would decide.
             (plan.load.rate, plan.load.bulk) = (Some(500), 10_000);
             plan.control = EMPTYING.min(plan.at_most / 4);
+            plan.at_most -= plan.control;
             let Stage { database, folder, cluster: _cluster } = Stage::set()?;
             clean &= self.report.verdict(&scenario::cleanup(&database, folder.path(), &plan).await?)?;
         }

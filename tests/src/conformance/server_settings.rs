@@ -31,8 +31,9 @@ pub async fn short_timeouts_of_the_database_do_no_harm(backend: &Postgres) {
         backend.admin(&sql).await;
     }
     let (sink, store) = (Sink::new(), Interposed::new(backend.store()));
-    let running = relay(store.clone()).lease(Duration::from_secs(1)).subscription(subscription(sink.clone()));
-    let running = running.start().await.unwrap();
+    // Cleanup opens a connection of its own, when its time comes.
+    let running = relay(store.clone()).lease(Duration::from_secs(1)).retention(None);
+    let running = running.subscription(subscription(sink.clone())).start().await.unwrap();
     sink.until_taken(40).await;
     let (dials, looks) = (store.dials(), store.looks());
     // Some hundred milliseconds in which its sessions are idle.
@@ -154,13 +155,13 @@ pub async fn a_database_without_a_free_connection_is_waited_for(backend: &Postgr
     assert!(full.to_string().contains("too many connections"), "{full}");
     let sink = Sink::new();
     let store = Interposed::new(backend.store());
-    let refused = async || {
+    let attempts = async || {
         let before = store.dials();
-        eventually("three refusals", async || store.dials(), |dials| *dials >= before + 3).await;
+        eventually("three attempts", async || store.dials(), |dials| *dials >= before + 3).await;
     };
     let first = relay(store.clone()).lease(Duration::from_secs(1)).subscription(subscription(sink.clone()));
     let starting = tokio::spawn(first.start());
-    refused().await;
+    attempts().await;
     Postgres::append_all(&mut open, &[event("a", 1), event("b", 1)]).await.unwrap();
     open.commit().await.unwrap();
     backend.admin(&limit(-1)).await;
@@ -170,7 +171,7 @@ pub async fn a_database_without_a_free_connection_is_waited_for(backend: &Postgr
     let mut open = backend.begin().await;
     backend.admin(&limit(0)).await;
     backend.end_relay_sessions().await;
-    refused().await;
+    attempts().await;
     Postgres::append_all(&mut open, &[event("a", 2), event("b", 2)]).await.unwrap();
     open.commit().await.unwrap();
     backend.admin(&limit(-1)).await;

@@ -194,7 +194,7 @@ pub async fn a_panic_in_a_chore_is_told_and_stops_nothing<B: Backend>(backend: &
     }
 }
 
-/// However many relays wait for a database, it is not overrun when it comes back.
+/// A relay that waits for its database asks for it a few times a second, all its parts together.
 pub async fn a_database_that_is_down_is_asked_a_few_times_a_second<B: Backend>(backend: &B) {
     const OUTAGE: Duration = Duration::from_mins(10);
     let (clock, sink, store) = (ManualClock::new(), Sink::new(), Interposed::new(backend.store()));

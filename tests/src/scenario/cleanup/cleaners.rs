@@ -1,4 +1,4 @@
-//! Cleaners: some that never rest, and some that are stopped at a random moment.
+//! Cleaners: some that look again after a moment, and one that is stopped at a random moment.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -35,6 +35,7 @@ struct Told<'l> {
     settled_by: Option<&'l str>,
     settled_reason: Option<&'l str>,
     settled_at: Option<String>,
+    failed_again: bool,
     readable: bool,
     corrected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,6 +133,7 @@ fn told(letter: &Letter) -> Told<'_> {
         settled_by: letter.settled_by.as_deref(),
         settled_reason: letter.settled_reason.as_deref(),
         settled_at: letter.settled_at.map(moment::precise),
+        failed_again: letter.has_failed_again(),
         readable: letter.readable,
         corrected: letter.corrected,
         event: None,
