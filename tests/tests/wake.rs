@@ -67,8 +67,9 @@ async fn a_crash_while_the_relay_sleeps_loses_nothing() {
     let cluster = Cluster::start(ClusterOptions::default().set("max_prepared_transactions", "0")).unwrap();
     let database = Database::on(&cluster, "crash").unwrap();
     database.migrate().await.unwrap();
+    database.make_users().await.unwrap();
     let sink = Sink::new();
-    let store = PgStore::new(database.url(), Names::default()).unwrap();
+    let store = PgStore::new(&database.relay_url(), Names::default()).unwrap();
     // Without prepared transactions a relay sleeps unasked.
     let relay = Relay::builder(store).poll_max(Duration::from_hours(1)).lease(Duration::from_secs(1));
     let running = relay.subscription(Subscription::new("crash", sink.clone())).start().await.unwrap();
@@ -83,7 +84,8 @@ async fn a_crash_while_the_relay_sleeps_loses_nothing() {
         let mut connection = database.connect().await.unwrap();
         // What was armed before the crash must not pass for a relay that sleeps now.
         sqlx::query("SELECT setval('outbox_wake', 0)").execute(&mut connection).await.unwrap();
-        let mut tx = connection.begin().await.unwrap();
+        let mut writer = database.connect_as_writer().await.unwrap();
+        let mut tx = writer.begin().await.unwrap();
         PgOutbox::new().append(&mut tx, &event("a", n)).await.unwrap();
         tx.commit().await.unwrap();
         sink.until_taken(usize::try_from(n).unwrap()).await;

@@ -110,8 +110,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn run(database: &Database, lane: u64, race: Race) -> Result<Outcome> {
     database.migrate().await?;
+    database.make_users().await?;
     let judge = Arc::new(Judge::default());
-    let store = PgStore::new(database.url(), Names::default())?;
+    let store = PgStore::new(&database.relay_url(), Names::default())?;
     let relay = Relay::builder(Watched::new(store, race.protocol, Arc::clone(&judge)))
         .wake(WakeMode::Notify)
         .retention(None)

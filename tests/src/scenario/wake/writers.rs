@@ -1,10 +1,11 @@
-//! Writers of every kind, by the library's own statement.
+//! Writers of every kind, by the library's own statements, who may write events and no more.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use outbox_core::sql::postgres::CAPTURE_INSERT;
+use outbox_core::sql::postgres::{CAPTURE_INSERT, CAPTURE_INSERT_ALL};
+use outbox_core::sql::writing;
 use sqlx::error::DatabaseError;
 use sqlx::{Executor, PgConnection, Row as _};
 use tokio::task::JoinSet;
@@ -20,6 +21,8 @@ use crate::scenario::pause;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Autocommit,
+    /// Several events in one statement, though here it is one.
+    Together,
     Begun(&'static str),
     Savepoint,
     RolledBack,
@@ -28,8 +31,9 @@ enum Kind {
 }
 
 /// One writer of each kind; most take their snapshot before they write.
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind::Autocommit,
+    Kind::Together,
     Kind::Begun("READ COMMITTED"),
     Kind::Begun("REPEATABLE READ"),
     Kind::Begun("SERIALIZABLE"),
@@ -45,7 +49,7 @@ const LOOK: &str =
     "SELECT coalesce(pg_sequence_last_value('outbox_wake') > date_part('epoch', clock_timestamp()) * 1000000, false)";
 const TELL: &str = "SELECT pg_notify('outbox:' || 'outbox_wake'::regclass::oid, \
     CASE WHEN $1 THEN pg_sequence_last_value('outbox_wake')::text ELSE '' END)";
-const SNAPSHOT: &str = "SELECT count(*) FROM outbox_meta";
+const SNAPSHOT: &str = "SELECT count(*) FROM pg_database";
 
 /// The longest pause between two transactions of one writer, so that the log is quiet in between.
 const REST: u64 = 500;
@@ -61,7 +65,7 @@ impl Writers {
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         for (number, kind) in KINDS.into_iter().enumerate() {
             let writer = Writer {
-                connection: database.connect().await?,
+                connection: database.connect_as_writer().await?,
                 kind,
                 protocol,
                 random: fastrand::Rng::with_seed(seed.wrapping_mul(31).wrapping_add(number as u64)),
@@ -158,12 +162,26 @@ impl Writer {
             self.connection.execute(if alone { "COMMIT" } else { "SELECT" }).await?;
             return Ok(Written { announced, looked: Some((begun, ended)) });
         }
+        if self.kind == Kind::Together {
+            let announced = self.together(event).await?;
+            return Ok(Written { announced, looked: Some((begun, Instant::now())) });
+        }
         // It brings nothing back; whether it told is asked in its last moment.
-        let sql = sqlx::AssertSqlSafe(format!("{CAPTURE_INSERT} RETURNING ({LOOK})"));
+        let sql = sqlx::AssertSqlSafe(format!("{} RETURNING ({LOOK})", writing(CAPTURE_INSERT, [])));
         let insert = sqlx::query(sql).bind(event).bind("race").bind(event.to_string());
         let announced: Option<bool> = insert.fetch_one(&mut self.connection).await?.try_get(0)?;
         let announced = announced == Some(true);
         Ok(Written { announced, looked: Some((begun, Instant::now())) })
+    }
+
+    /// The statement that writes many brings a row back where it has told.
+    async fn together(&mut self, event: Uuid) -> Result<bool> {
+        let (key, nothing) = (event.to_string(), [None::<&str>]);
+        let insert = sqlx::query(CAPTURE_INSERT_ALL).bind([event]).bind(["race"]).bind([key.as_str()]);
+        let insert = insert.bind(nothing).bind(nothing).bind(nothing).bind(["{}"]).bind(nothing);
+        let insert = insert.bind([None::<&[u8]>]).bind([None::<&[u8]>]).bind(["application/json"]);
+        let insert = insert.bind(nothing).bind(nothing).bind(nothing).bind([None::<i32>]);
+        Ok(insert.fetch_optional(&mut self.connection).await?.is_some())
     }
 
     /// A prepared transaction tells nobody; its coordinator does, afterwards.
