@@ -16,7 +16,7 @@ mod subscription;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Unit, with_recorder};
 
 pub(crate) use recorded::{
-    Operation, cleaned, cleaning_troubled, database_error, identified, observed, publish_error, started,
+    Operation, cleaned, cleaning_troubled, database_error, identified, observed, publish_error, started, woken,
 };
 pub(crate) use subscription::SubscriptionMetrics;
 

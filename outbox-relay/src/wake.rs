@@ -42,6 +42,7 @@ use outbox_core::{Clock, Position, Store, StoreError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics;
 use crate::reaction;
 use crate::retry::Schedule;
 
@@ -192,13 +193,14 @@ impl Sleeping {
         let mut schedule = Schedule::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut trouble = None;
         let _deaf = Deafen(Arc::clone(&self.bell));
+        metrics::woken(false);
         loop {
             let kept = tokio::select! {
                 biased;
                 () = self.end.cancelled() => return,
                 kept = self.keep(&mut trouble, &mut schedule) => kept,
             };
-            self.bell.ring_in(Phase::Deaf);
+            deafen(&self.bell);
             let Err(error) = kept else { return };
             let reason = reaction::chain(&error);
             if trouble.as_ref() != Some(&reason) {
@@ -227,6 +229,7 @@ impl Sleeping {
         let mut night = Night { wake, clock, bell, nap, baseline: 0, armed_at: clock.now(), nights: 0 };
         // Whoever polled until now has missed nothing, but may not look again for long.
         bell.ring_in(Phase::Awake);
+        metrics::woken(true);
         loop {
             night.pass().await?;
             // Not sooner: a connection that opens and breaks, again and again, is no better than none.
@@ -243,8 +246,13 @@ struct Deafen(Arc<Bell>);
 
 impl Drop for Deafen {
     fn drop(&mut self) {
-        self.0.ring_in(Phase::Deaf);
+        deafen(&self.0);
     }
+}
+
+fn deafen(bell: &Bell) {
+    bell.ring_in(Phase::Deaf);
+    metrics::woken(false);
 }
 
 /// One connection, from one sleep to the next.

@@ -112,8 +112,8 @@ fn an_export_is_no_subscription() {
 }
 
 mod postgres {
-    use outbox_core::Store as _;
     use outbox_core::lease::{Claim, RelayIdentity};
+    use outbox_core::{Store as _, WakeMode};
     use outbox_tests::conformance::log::{event, write};
     use outbox_tests::conformance::postgres::Postgres;
     use outbox_tests::conformance::sink::{reject, retry};
@@ -182,7 +182,8 @@ mod postgres {
             let store = Interposed::new(backend.store());
             let at_once = Duration::from_millis(20);
             let retention = Retention { keep: Duration::ZERO, every: at_once, ..Retention::default() };
-            let relay = Relay::builder(store.clone()).poll_max(at_once).lease(Duration::from_secs(1));
+            let relay =
+                Relay::builder(store.clone()).wake(WakeMode::Notify).poll_max(at_once).lease(Duration::from_secs(1));
             let relay = relay.retention(retention).subscription(blocking(moody())).start().await.unwrap();
             write(&backend, &["a"], 1, 3).await;
             moved(&recorded, names::BYTES_FREED).await;

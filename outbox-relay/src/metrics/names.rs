@@ -75,6 +75,9 @@ metrics! {
     LEASES_LOST = "outbox_leases_lost_total", Kind::Counter, Count, SUBSCRIPTION,
         "How often the lease was found to be another relay's.";
 
+    WOKEN = "outbox_woken", Kind::Gauge, Count, &[],
+        "1 while writers wake this relay when it sleeps, 0 while it polls.";
+
     LAG_EVENTS = "outbox_lag_events", Kind::Gauge, Count, SUBSCRIPTION,
         "Events not yet done with; above 10,000 an estimate that is rather too high.";
     LAG_SECONDS = "outbox_lag_seconds", Kind::Gauge, Seconds, SUBSCRIPTION,

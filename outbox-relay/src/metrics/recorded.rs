@@ -95,6 +95,11 @@ pub(crate) fn publish_error(subscription: &str, error: &PublishError) {
     names::PUBLISH_ERRORS.counter(&[subscription, kind]).increment(1);
 }
 
+/// Whether writers wake this relay.
+pub(crate) fn woken(woken: bool) {
+    names::WOKEN.gauge(&[]).set(if woken { 1.0 } else { 0.0 });
+}
+
 /// Cleanup made a pass.
 pub(crate) fn cleaned(report: &Report) {
     let emptied = report.segments.iter().filter(|segment| segment.outcome == Outcome::Emptied);

@@ -84,6 +84,61 @@ async fn tables_of_the_first_revision_are_brought_up_to_date_for_all_who_may_wri
     execute(&mut session, &format!("DROP OWNED BY {writer}; DROP ROLE {writer}")).await;
 }
 
+/// A migration that met a lock would else queue for it, and everybody who comes later behind it.
+#[tokio::test]
+async fn a_migration_gives_way_to_whoever_holds_a_lock_and_keeps_nobody_waiting() {
+    let database = TestDatabase::empty().await;
+    let first = outbox_core::sql::postgres::MIGRATE;
+    execute(&mut database.session().await, &format!("BEGIN; {first} COMMIT")).await;
+    // A relay of the first revision that looks at its checkpoints, and a writer.
+    let mut at_work = database.session().await;
+    execute(&mut at_work, "BEGIN; SELECT FROM outbox_checkpoint; SELECT FROM outbox_relay").await;
+    let insert = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'k', '{}')";
+    let mut writer = database.session().await;
+    execute(&mut writer, &format!("BEGIN; {insert}")).await;
+    let migration = tokio::spawn({
+        let owner = database.owner.clone();
+        async move { owner.migrate(8).await }
+    });
+    let mut watching = database.session().await;
+    let refused = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()";
+    let rollbacks = async |session: &mut _| sqlx::query_scalar::<_, i64>(refused).fetch_one(session).await.unwrap();
+    let before = rollbacks(&mut watching).await;
+    while rollbacks(&mut watching).await < before + 3 {
+        // It has met the lock; others read and write as if it were not there.
+        let claim =
+            "SET lock_timeout = '1s'; SELECT FROM outbox_checkpoint; UPDATE outbox_checkpoint SET epoch = epoch";
+        execute(&mut watching, claim).await;
+        execute(&mut watching, insert).await;
+    }
+    assert!(!migration.is_finished(), "the lock is still held");
+    execute(&mut at_work, "COMMIT").await;
+    assert!(migration.await.unwrap().unwrap().changed());
+    execute(&mut writer, "COMMIT").await;
+    database.owner.check().await.unwrap();
+}
+
+/// The trigger locks the log against writers, for a moment in which there is none.
+#[tokio::test]
+async fn a_trigger_is_made_between_writers_and_keeps_none_waiting() {
+    let database = TestDatabase::migrated().await;
+    let insert = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'k', '{}')";
+    let mut writer = database.session().await;
+    execute(&mut writer, &format!("BEGIN; {insert}")).await;
+    let making = tokio::spawn({
+        let owner = database.owner.clone();
+        async move { owner.set_wake_trigger(true).await }
+    });
+    let mut other = database.session().await;
+    execute(&mut other, "SET lock_timeout = '1s'").await;
+    for _ in 0..200 {
+        execute(&mut other, insert).await;
+    }
+    assert!(!making.is_finished(), "a writer is still at work");
+    execute(&mut writer, "COMMIT").await;
+    assert!(making.await.unwrap().unwrap());
+}
+
 #[tokio::test]
 async fn tables_of_a_newer_version_are_left_alone() {
     let database = TestDatabase::migrated().await;
