@@ -21,10 +21,17 @@ FROM (
         format('fsync = %s, full_page_writes = %s', current_setting('fsync'), current_setting('full_page_writes')),
         'set both to on: without them a crash may take back what was published'
     UNION ALL
-    SELECT 5, 'commit durability',
-        CASE WHEN current_setting('synchronous_commit') = 'off' THEN 'warning' ELSE 'ok' END,
-        'synchronous_commit = ' || current_setting('synchronous_commit'),
+    -- as a session finds it: the relay's own have set it for themselves
+    SELECT 5, 'commit durability', CASE WHEN setting.reset_val = 'off' OR others.roles <> '' THEN 'warning' ELSE 'ok' END,
+        'synchronous_commit = ' || setting.reset_val || coalesce(', but off for ' || others.roles, ''),
         'nothing is published before it is on disk, but the relay has to ask for each flush: set it to on for writers of the outbox'
+    FROM pg_settings AS setting, (
+        SELECT string_agg(quote_ident(pg_get_userbyid(setrole)), ', ' ORDER BY setrole) AS roles
+        FROM pg_db_role_setting
+        WHERE setrole <> 0 AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+            AND 'synchronous_commit=off' = ANY (setconfig)
+    ) AS others
+    WHERE setting.name = 'synchronous_commit'
     UNION ALL
     SELECT 6, 'sessions are shown',
         CASE WHEN pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') THEN 'ok' ELSE 'warning' END,

@@ -5,6 +5,7 @@
 mod capture;
 mod checkpoint;
 mod database;
+mod doctor;
 mod holes;
 mod lease;
 mod migrate;
