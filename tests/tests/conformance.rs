@@ -135,6 +135,7 @@ mod postgres_alone {
         two_relays_sleep_by_one_sequence,
         an_arming_runs_out_by_itself,
         who_may_prepare_transactions_is_asked_for_nothing,
+        who_tells_nobody_is_found_when_the_relay_arms_again,
         a_trigger_tells_for_plain_sql,
         a_full_queue_of_notifications_fails_no_commit_of_ours,
         a_relay_that_polls_never_arms,

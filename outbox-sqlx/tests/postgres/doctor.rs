@@ -52,8 +52,12 @@ async fn each_check_finds_what_it_is_there_for() {
         "INSERT INTO outbox_checkpoint (subscription, partition_id, position) VALUES ('billing', 0, 0)",
         "INSERT INTO outbox_dead_letter (subscription, partition_id, position, event_id, topic, event_key, state, reason, attempts)
          VALUES ('billing', 0, 1, gen_random_uuid(), 't', 'k', 'parked', 'no', 1)",
-        "REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) FROM PUBLIC",
-        "REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, bytea) FROM PUBLIC",
+        // Its parameters differ between versions of the server.
+        "DO $$ DECLARE flush regprocedure; BEGIN
+            FOR flush IN SELECT oid FROM pg_proc WHERE proname = 'pg_logical_emit_message' LOOP
+                EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', flush);
+            END LOOP;
+        END $$",
     ] {
         execute(&mut session, wrong).await;
     }

@@ -95,6 +95,24 @@ pub async fn all_subscriptions_of_a_relay_are_woken(backend: &Postgres) {
     }
 }
 
+/// What nobody tells of, a relay finds when it arms again: after two and a half times `poll_max`.
+pub async fn who_tells_nobody_is_found_when_the_relay_arms_again(backend: &Postgres) {
+    let sink = Sink::new();
+    let relay = Relay::builder(backend.store()).poll_max(Duration::from_millis(200)).wake(WakeMode::Notify);
+    let running = relay.subscription(subscription(sink.clone())).start().await.unwrap();
+    let insert =
+        |n: u64| format!("INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'a', '{{\"n\":{n}}}')");
+    asleep(backend).await;
+    backend.admin(&insert(1)).await;
+    sink.until_taken(1).await;
+    asleep(backend).await;
+    backend.admin(&format!("BEGIN; {}; PREPARE TRANSACTION 'silent'", insert(2))).await;
+    backend.admin("COMMIT PREPARED 'silent'").await;
+    sink.until_taken(2).await;
+    within("the relay to stop", running.stop()).await.unwrap();
+    assert_eq!(sink.by_key(), numbered(&["a"], 1, 2));
+}
+
 /// Commits of another connection wake a relay on SQLite too, with a `poll_max` that no test would wait for.
 pub async fn a_file_that_changes_wakes_a_relay(backend: &Sqlite) {
     let sink = Sink::new();
