@@ -79,7 +79,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use obstacle::Obstacle;
-pub use survey::{Ends, Reader, Segment, Survey};
+pub use survey::{Blocker, Ends, Reader, Segment, Survey};
 
 use crate::error::StoreError;
 use crate::event::Position;

@@ -22,7 +22,7 @@ FROM (
         'set both to on: without them a crash may take back what was published'
     UNION ALL
     -- as a session finds it: the relay's own have set it for themselves
-    SELECT 5, 'commit durability', CASE WHEN setting.reset_val = 'off' OR others.roles <> '' THEN 'warning' ELSE 'ok' END,
+    SELECT 5, 'commit durability', CASE WHEN setting.reset_val = 'off' OR others.roles IS NOT NULL THEN 'warning' ELSE 'ok' END,
         'synchronous_commit = ' || setting.reset_val || coalesce(', but off for ' || others.roles, ''),
         'nothing is published before it is on disk, but the relay has to ask for each flush: set it to on for writers of the outbox'
     FROM pg_settings AS setting, (

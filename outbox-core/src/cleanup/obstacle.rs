@@ -62,9 +62,7 @@ impl Obstacle {
     pub fn passes(&self) -> bool {
         matches!(self, Self::Current | Self::Young { .. } | Self::Changing)
     }
-}
 
-impl Obstacle {
     /// What a person may do about it, where it does not say so itself.
     pub fn remedy(&self) -> Option<String> {
         match self {

@@ -75,6 +75,15 @@ impl Reader {
     }
 }
 
+/// What keeps a segment from being emptied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocker {
+    /// What it is.
+    pub what: String,
+    /// What a person may do about it.
+    pub remedy: Option<String>,
+}
+
 impl Survey {
     /// The size on disk, where that is known.
     pub fn bytes(&self) -> Option<u64> {
@@ -125,26 +134,17 @@ impl Survey {
 
     /// What the status says of a segment: what stands against emptying it and does not pass by itself, and with the oldest what
     /// the last pass found wrong. A current segment is never blocked by its ordinary life.
-    pub fn blocked_by(&self, segment: &Segment) -> Option<String> {
+    pub fn blocked_by(&self, segment: &Segment) -> Option<Blocker> {
         segment.ends?;
-        let obstacle = self.lasting(segment);
+        let obstacle = self.obstacle(segment).filter(|obstacle| !segment.current && !obstacle.passes());
+        let remedy = obstacle.as_ref().and_then(Obstacle::remedy);
         let is_oldest = self.filled().first().is_some_and(|(oldest, _)| oldest.number == segment.number);
         let said: Vec<_> = obstacle
             .map(|obstacle| obstacle.to_string())
             .into_iter()
             .chain(self.trouble.clone().filter(|_| is_oldest))
             .collect();
-        if said.is_empty() { None } else { Some(said.join("; ")) }
-    }
-
-    /// What to do about what stands against emptying a segment.
-    pub fn remedy(&self, segment: &Segment) -> Option<String> {
-        segment.ends?;
-        self.lasting(segment)?.remedy()
-    }
-
-    fn lasting(&self, segment: &Segment) -> Option<Obstacle> {
-        self.obstacle(segment).filter(|obstacle| !segment.current && !obstacle.passes())
+        if said.is_empty() { None } else { Some(Blocker { what: said.join("; "), remedy }) }
     }
 
     /// Where inserts should go on, as (from, to): the current segment is old or large enough, or not to be used any more.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use outbox_core::checkpoint::Checkpoint;
-use outbox_core::cleanup::Segment;
+use outbox_core::cleanup::Blocker;
 use outbox_core::status::{
     DatabaseStatus, Gathered, HolderStatus, HoleStatus, LogStatus, RelayStatus, ReportedHole, SILENT_AFTER_SECONDS,
     SegmentStatus, Status, StoredPartition, gather,
@@ -42,13 +42,6 @@ type Known = BTreeMap<String, HolderStatus>;
 
 /// What keeps each segment from being emptied, or why that is not known.
 pub(super) type Blocked = Result<BTreeMap<i16, Blocker>, StoreError>;
-
-/// What keeps a segment from being emptied.
-#[derive(Clone)]
-pub(super) struct Blocker {
-    pub(super) what: String,
-    remedy: Option<String>,
-}
 
 /// Reads the status.
 pub(super) async fn status(
@@ -131,9 +124,7 @@ async fn lockers(address: &Address, names: &Names) -> Result<Vec<String>, StoreE
 /// What keeps segments from being emptied; over a connection of its own, whose session is made for that look.
 pub(super) async fn blocked(surveying: &mut Link, names: &Names) -> Blocked {
     let survey = Surveyor::open(surveying, names).await?.survey(surveying).await?;
-    let blocker =
-        |segment: &Segment| Some(Blocker { what: survey.blocked_by(segment)?, remedy: survey.remedy(segment) });
-    Ok(survey.segments.iter().filter_map(|segment| Some((segment.number, blocker(segment)?))).collect())
+    Ok(survey.segments.iter().filter_map(|segment| Some((segment.number, survey.blocked_by(segment)?))).collect())
 }
 
 fn log_status(log: &PgRow, segments: &[PgRow], blocked: &Blocked) -> Result<LogStatus, sqlx::Error> {

@@ -50,8 +50,8 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// The file a URL such as `sqlite:shop.db` names; nothing is opened yet.
     ///
-    /// With `?mode=ro` nothing can be written to it and with `?immutable=1` nobody may: enough for who shows the change log, the
-    /// state and the findings. [`Store::check`] refuses it, as whoever publishes wants.
+    /// `?mode=ro` opens it for reading alone, and `?immutable=1` a copy that nobody writes. The change log, the status and the
+    /// findings of `doctor` need no more; [`Store::check`], which comes before anything is published, refuses both.
     ///
     /// # Errors
     ///

@@ -58,7 +58,7 @@ fn each_claim_stands_against_it() {
 fn the_status_tells_what_somebody_should_see_to() {
     let mut survey = survey();
     survey.readers[1].position = 19;
-    let told = |survey: &Survey, number: usize| survey.blocked_by(&survey.segments[number]);
+    let told = |survey: &Survey, number: usize| survey.blocked_by(&survey.segments[number]).map(|blocker| blocker.what);
     assert_eq!(told(&survey, 0).as_deref(), Some("`b` is at position 19 only"));
     assert_eq!([1, 2, 3].map(|number| told(&survey, number)), [None, None, None]);
     survey.trouble = Some("the disk".into());

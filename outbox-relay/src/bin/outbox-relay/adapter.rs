@@ -39,30 +39,22 @@ pub(crate) fn store(database: &Database) -> Result<Box<dyn Store>, StoreError> {
     }
 }
 
-/// Refuses another outbox than the settings expect.
-pub(crate) fn check_instance(found: &outbox_core::store::Database, database: &Database) -> Result<(), StoreError> {
-    same_instance(&found.instance, database)
-}
-
-/// The same for tables that may be of any revision, before anything else is asked of them; that there are none is no other outbox.
-pub(crate) async fn refuse_another_instance(database: &Database) -> Result<(), StoreError> {
-    if database.expect_instance.is_none() {
-        return Ok(());
-    }
-    match instance(database).await? {
-        Some(found) => same_instance(&found, database),
-        None => Ok(()),
-    }
-}
-
-/// Whether this id is the one that the settings expect, where they expect one.
-pub(crate) fn same_instance(found: &str, database: &Database) -> Result<(), StoreError> {
+/// Refuses another outbox than the settings expect, where they expect one; `found` is the id of the one that is there.
+pub(crate) fn check_instance(found: &str, database: &Database) -> Result<(), StoreError> {
     match database.expect_instance {
         Some(expected) if Uuid::try_parse(found).ok() != Some(expected) => {
             Err(another_instance(found, &expected.to_string(), "the configuration expects"))
         }
         _ => Ok(()),
     }
+}
+
+/// The same before anything is asked of tables that may be of any revision; that there are none is no other outbox.
+pub(crate) async fn refuse_another_instance(database: &Database) -> Result<(), StoreError> {
+    if database.expect_instance.is_none() {
+        return Ok(());
+    }
+    instance(database).await?.map_or(Ok(()), |found| check_instance(&found, database))
 }
 
 /// The id of the outbox that is there, of whatever revision.
@@ -80,7 +72,7 @@ pub(crate) async fn instance(database: &Database) -> Result<Option<String>, Stor
 /// Who mends the database.
 pub(crate) async fn mender(database: &Database) -> Result<Box<dyn Mender>, StoreError> {
     let store = store(database)?;
-    check_instance(&store.inspect().await?, database)?;
+    check_instance(&store.inspect().await?.instance, database)?;
     let nobody = || StoreError::new(StoreErrorKind::Precondition, "this database cannot be restored or copied");
     store.mender().await?.ok_or_else(nobody)
 }

@@ -169,23 +169,22 @@ fn state(subscription: &SubscriptionStatus, relays: &[RelayStatus]) -> Option<Re
     }
 }
 
-/// The relays that hold leases of it, such as "relay `a`, which holds partitions 0 and 2 under epoch 7".
+/// The relays that hold leases of it, such as "relay `a`, which holds partition 0 under epoch 7".
 fn workers(subscription: &SubscriptionStatus) -> String {
-    let mut held: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut held: BTreeMap<&str, Vec<&PartitionStatus>> = BTreeMap::new();
     for partition in &subscription.partitions {
         if let Some(owner) = &partition.owner {
-            let PartitionStatus { partition, epoch, .. } = partition;
-            held.entry(owner).or_default().push(format!("partition {partition} under epoch {epoch}"));
+            held.entry(owner).or_default().push(partition);
         }
     }
-    if held.is_empty() {
-        return "its relay".to_owned();
-    }
-    let one = |(owner, held): (&str, Vec<String>)| match &held[..] {
-        [one] => format!("relay `{owner}`, which holds {one}"),
-        several => format!("relay `{owner}`, which holds {}", counted(several.len() as u64, "partition")),
+    let worker = |(owner, held): (&str, Vec<&PartitionStatus>)| {
+        let what = match &held[..] {
+            [PartitionStatus { partition, epoch, .. }] => format!("partition {partition} under epoch {epoch}"),
+            several => counted(several.len() as u64, "partition"),
+        };
+        format!("relay `{owner}`, which holds {what}")
     };
-    held.into_iter().map(one).collect::<Vec<_>>().join(", ")
+    if held.is_empty() { "its relay".to_owned() } else { held.into_iter().map(worker).collect::<Vec<_>>().join(", ") }
 }
 
 fn silent(relays: &[RelayStatus]) -> String {

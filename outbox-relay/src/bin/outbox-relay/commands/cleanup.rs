@@ -27,7 +27,7 @@ pub(crate) async fn execute(
     json: bool,
 ) -> Result<Exit, Failure> {
     let store = adapter::store(database)?;
-    adapter::check_instance(&store.check().await?, database)?;
+    adapter::check_instance(&store.check().await?.instance, database)?;
     let report = clean(store.as_ref(), retention, dry_run).await?;
     if json {
         let told = Told { version: 1, dry_run, report: &report };

@@ -48,7 +48,7 @@ pub(crate) async fn execute(command: &DeadLetters, database: &Database, json: bo
     // Whoever may read the tables may look.
     let looks = matches!(command, DeadLetters::List { .. } | DeadLetters::Show { .. });
     let found = if looks { store.inspect().await? } else { store.check().await? };
-    adapter::check_instance(&found, database)?;
+    adapter::check_instance(&found.instance, database)?;
     let store = store.as_ref();
     let (which, positions, what) = match command {
         DeadLetters::List { subscription, key, position } => {

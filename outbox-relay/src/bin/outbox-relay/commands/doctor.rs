@@ -21,7 +21,7 @@ pub(crate) async fn execute(database: &Database, json: bool) -> Result<Exit, Fai
     let mut findings = store.examine().await?;
     // What keeps the tables from being read is among the findings already.
     if let (Some(_), Ok(Some(found))) = (database.expect_instance, adapter::instance(database).await) {
-        findings.push(match adapter::same_instance(&found, database) {
+        findings.push(match adapter::check_instance(&found, database) {
             Ok(()) => Finding::ok("expected instance", "the one the configuration expects"),
             Err(error) => Finding::refused("expected instance", &error),
         });

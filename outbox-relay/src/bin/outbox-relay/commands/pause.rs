@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Pauses the subscription, or lets it go on; both do no harm twice.
 pub(crate) async fn execute(flags: &Pause, pauses: bool, database: &Database, json: bool) -> Result<Exit, Failure> {
     let store = adapter::store(database)?;
-    adapter::check_instance(&store.check().await?, database)?;
+    adapter::check_instance(&store.check().await?.instance, database)?;
     let name = &flags.of.subscription;
     let changed = if pauses {
         let changed = pause(store.as_ref(), name, &by(&flags.by)).await?;

@@ -19,7 +19,7 @@ use crate::table::counted;
 pub(crate) async fn execute(flags: &Replay, database: &Database, json: bool) -> Result<Exit, Failure> {
     let replay = asked(flags)?;
     let store = adapter::store(database)?;
-    adapter::check_instance(&store.check().await?, database)?;
+    adapter::check_instance(&store.check().await?.instance, database)?;
     let done = replay.run(Arc::from(store), &flags.of.subscription).await?;
     let text = if json { told(flags, done) } else { said(flags, done) };
     super::print(&text)?;
