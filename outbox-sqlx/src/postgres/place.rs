@@ -14,7 +14,7 @@ use crate::refusal::settle;
 const PLACE: &str = outbox_core::sql::postgres::CONTINUITY_PLACE;
 const CLUSTER: &str = outbox_core::sql::postgres::CONTINUITY_CLUSTER;
 const ADDRESS: &str = outbox_core::sql::postgres::CONTINUITY_ADDRESS;
-const FORGET: &str = outbox_core::sql::postgres::CONTINUITY_FORGET;
+const RETIRE: &str = outbox_core::sql::postgres::CONTINUITY_RETIRE;
 const SET: &str = outbox_core::sql::postgres::CONTINUITY_SET;
 const NOTE: &str = outbox_core::sql::postgres::CONTINUITY_NOTE;
 const LOCK: &str = outbox_core::sql::postgres::CONTINUITY_LOCK;
@@ -137,7 +137,7 @@ async fn write(
                 return Ok(Err(at_work(&owner, row.try_get("subscription")?)));
             }
         }
-        once(statement(names, FORGET)).bind(address).execute(&mut *tx).await?;
+        once(statement(names, RETIRE)).bind(address).execute(&mut *tx).await?;
         once(statement(names, SET)).bind(INSTANCE).bind(instance).execute(&mut *tx).await?;
         let told = format!("{instance_before} became {instance}{by}");
         once(statement(names, NOTE)).bind("new_instance").bind(told).execute(&mut *tx).await?;

@@ -15,7 +15,7 @@ use crate::refusal::settle;
 
 const PLACE: &str = outbox_core::sql::sqlite::CONTINUITY_PLACE;
 const ADDRESS: &str = outbox_core::sql::sqlite::CONTINUITY_ADDRESS;
-const FORGET: &str = outbox_core::sql::sqlite::CONTINUITY_FORGET;
+const RETIRE: &str = outbox_core::sql::sqlite::CONTINUITY_RETIRE;
 const SET: &str = outbox_core::sql::sqlite::CONTINUITY_SET;
 const NOTE: &str = outbox_core::sql::sqlite::CONTINUITY_NOTE;
 
@@ -122,7 +122,7 @@ async fn write(
                 return Ok(Err(at_work(&owner, row.try_get("subscription")?)));
             }
         }
-        sqlx::query(statement(names, FORGET)).bind(address).execute(&mut *tx).await?;
+        sqlx::query(statement(names, RETIRE)).bind(address).execute(&mut *tx).await?;
         sqlx::query(statement(names, SET)).bind(INSTANCE).bind(instance).execute(&mut *tx).await?;
         let told = format!("{instance_before} became {instance}{by}");
         sqlx::query(statement(names, NOTE)).bind("new_instance").bind(told).execute(&mut *tx).await?;

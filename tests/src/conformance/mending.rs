@@ -183,7 +183,9 @@ pub async fn a_new_instance_is_another_outbox<B: SqlBackend>(backend: &B) {
     let after = instance().await;
     assert_eq!((adoption.instance_before, adoption.instance), (before.to_string(), after.to_string()));
     assert_ne!(before, after);
-    assert_eq!(mender.examine().await.unwrap().addresses, [adoption.address], "it forgets the original");
+    assert_eq!(mender.examine().await.unwrap().addresses, [adoption.address], "it gives the original up");
+    let left = "SELECT CAST(count(*) AS text) FROM outbox_meta WHERE name LIKE 'left:20%Z:original'";
+    assert_eq!(backend.ask(left).await.as_deref(), Some("1"), "and keeps that on record");
     let refused = drained(before).await;
     let text = refused.as_ref().unwrap_err().to_string();
     assert!(text.contains(&before.to_string()) && text.contains(&after.to_string()), "{text}");
