@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use crate::cleanup::Blocker;
 use crate::error::{StoreError, StoreErrorKind};
 
 /// One thing that was looked at.
@@ -97,18 +98,22 @@ pub fn clock(database: f64, here: f64) -> Finding {
     Finding { check: "clocks".into(), verdict, found, remedy }
 }
 
-/// What keeps the log from being emptied, a text for each thing.
-pub fn emptying(blocked: &[String]) -> Finding {
+/// What keeps the log from being emptied, and what to do about each thing, said once.
+pub fn emptying(blocked: &[Blocker]) -> Finding {
     if blocked.is_empty() {
         return Finding::ok("emptying", "nothing is known that stands in its way");
     }
-    let remedy = "let the subscription that is named catch up, or end the session; of a subscription that is gone for good delete \
-                  the checkpoint (on PostgreSQL [retention] on_max_disk = \"cut\" does, when the log is too large)";
+    let mut remedies: Vec<&str> = Vec::new();
+    for remedy in blocked.iter().filter_map(|blocker| blocker.remedy.as_deref()) {
+        if !remedies.contains(&remedy) {
+            remedies.push(remedy);
+        }
+    }
     Finding {
         check: "emptying".into(),
         verdict: Verdict::Warning,
-        found: blocked.join("; "),
-        remedy: Some(remedy.into()),
+        found: blocked.iter().map(|blocker| blocker.what.as_str()).collect::<Vec<_>>().join("; "),
+        remedy: (!remedies.is_empty()).then(|| remedies.join("; ")),
     }
 }
 
@@ -122,6 +127,17 @@ mod tests {
             ["ok", "warning", "failed", "fine"].map(Verdict::parse),
             [Verdict::Ok, Verdict::Warning, Verdict::Failed, Verdict::Failed]
         );
+    }
+
+    #[test]
+    fn what_to_do_about_several_segments_is_said_once() {
+        let blocker =
+            |what: &str, remedy: Option<&str>| Blocker { what: what.into(), remedy: remedy.map(String::from) };
+        let behind = |segment: &str| blocker(segment, Some("let it catch up"));
+        let finding = emptying(&[behind("segment 1"), behind("segment 2"), blocker("segment 3", None)]);
+        assert_eq!((finding.verdict, finding.found.as_str()), (Verdict::Warning, "segment 1; segment 2; segment 3"));
+        assert_eq!(finding.remedy.as_deref(), Some("let it catch up"));
+        assert_eq!(emptying(&[]).verdict, Verdict::Ok);
     }
 
     #[test]

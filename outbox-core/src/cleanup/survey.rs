@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{DEAD_AFTER, Obstacle, Retention};
+use crate::error::StoreError;
 use crate::event::Position;
 use crate::status::HolderStatus;
 
@@ -84,6 +85,19 @@ pub struct Blocker {
     pub remedy: Option<String>,
 }
 
+impl Blocker {
+    /// What the last pass of cleanup noted as wrong; the note names who or what it met.
+    pub fn noted(trouble: String) -> Self {
+        let remedy = "see to what is named; `outbox-relay cleanup` then tries again at once, and says what still stands in its way";
+        Self { what: trouble, remedy: Some(remedy.to_owned()) }
+    }
+
+    /// A segment that could not be looked at.
+    pub fn unseen(error: &StoreError) -> Self {
+        Self { what: format!("it could not be looked at: {error}"), remedy: None }
+    }
+}
+
 impl Survey {
     /// The size on disk, where that is known.
     pub fn bytes(&self) -> Option<u64> {
@@ -137,14 +151,16 @@ impl Survey {
     pub fn blocked_by(&self, segment: &Segment) -> Option<Blocker> {
         segment.ends?;
         let obstacle = self.obstacle(segment).filter(|obstacle| !segment.current && !obstacle.passes());
-        let remedy = obstacle.as_ref().and_then(Obstacle::remedy);
+        let obstacle = obstacle.map(|obstacle| Blocker { what: obstacle.to_string(), remedy: obstacle.remedy() });
         let is_oldest = self.filled().first().is_some_and(|(oldest, _)| oldest.number == segment.number);
-        let said: Vec<_> = obstacle
-            .map(|obstacle| obstacle.to_string())
-            .into_iter()
-            .chain(self.trouble.clone().filter(|_| is_oldest))
-            .collect();
-        if said.is_empty() { None } else { Some(Blocker { what: said.join("; "), remedy }) }
+        let noted = self.trouble.clone().filter(|_| is_oldest).map(Blocker::noted);
+        match (obstacle, noted) {
+            (Some(obstacle), Some(noted)) => {
+                let what = format!("{}; {}", obstacle.what, noted.what);
+                Some(Blocker { what, remedy: obstacle.remedy.or(noted.remedy) })
+            }
+            (obstacle, noted) => obstacle.or(noted),
+        }
     }
 
     /// Where inserts should go on, as (from, to): the current segment is old or large enough, or not to be used any more.

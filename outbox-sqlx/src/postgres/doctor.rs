@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use outbox_core::cleanup::Blocker;
 use outbox_core::doctor::{self, Finding, Verdict, clock};
 use outbox_core::{StoreError, WakeMode};
 use sqlx::Row;
@@ -66,10 +67,10 @@ async fn emptying(store: &PgStore) -> Finding {
         let mut surveying = Link::open(&store.address, READ).await?;
         status::blocked(&mut surveying, &store.names).await
     };
-    let blocked = blocked.await.map_err(|error| format!("it could not be looked at: {error}"));
-    doctor::emptying(&match blocked {
-        Ok(blocked) => blocked.into_iter().map(|(segment, why)| format!("segment {segment}: {}", why.what)).collect(),
-        Err(why) => vec![why],
+    let named = |(segment, why): (i16, Blocker)| Blocker { what: format!("segment {segment}: {}", why.what), ..why };
+    doctor::emptying(&match blocked.await {
+        Ok(blocked) => blocked.into_iter().map(named).collect(),
+        Err(error) => vec![Blocker::unseen(&error)],
     })
 }
 

@@ -146,7 +146,7 @@ fn segment(row: &PgRow, blocked: &Blocked) -> Result<SegmentStatus, sqlx::Error>
     let found = match blocked {
         Ok(blocked) => blocked.get(&segment).cloned(),
         // A segment that somebody has locked cannot even be looked at.
-        Err(error) => Some(Blocker { what: error.to_string(), remedy: None }).filter(|_| state != "empty"),
+        Err(error) => Some(Blocker::unseen(error)).filter(|_| state != "empty"),
     };
     let (blocked_by, remedy) = found.map(|blocker| (blocker.what, blocker.remedy)).unzip();
     Ok(SegmentStatus { segment, bytes, state, blocked_by, remedy: remedy.flatten() })

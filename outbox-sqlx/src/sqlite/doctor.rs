@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use outbox_core::cleanup::Blocker;
 use outbox_core::doctor::{self, Finding, Verdict};
 use outbox_core::{Names, StoreError};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -31,7 +32,7 @@ pub(super) async fn examine(store: &SqliteStore) -> Result<Vec<Finding>, StoreEr
     ];
     findings.extend(checks(&mut connection, store).await?);
     let trouble = bounded(CALL, status::trouble(&mut connection, &store.names)).await?;
-    findings.push(doctor::emptying(trouble.as_slice()));
+    findings.push(doctor::emptying(&trouble.map(Blocker::noted).into_iter().collect::<Vec<_>>()));
     findings.extend(mender::examine(&mut connection, &store.names, store.file()).await?.findings());
     let written = can_write(&mut connection, &store.names).await;
     findings.push(

@@ -1,6 +1,7 @@
 //! What is known of the outbox, read in one short transaction.
 
 use outbox_core::checkpoint::Checkpoint;
+use outbox_core::cleanup::Blocker;
 use outbox_core::status::{
     Backlog, DatabaseStatus, Gathered, Glance, HolderStatus, HoleStatus, LogStatus, RelayStatus, ReportedHolder,
     ReportedHole, SILENT_AFTER_SECONDS, SegmentStatus, Status, StoredPartition, SubscriptionStatus, gather,
@@ -80,12 +81,13 @@ async fn log(connection: &mut SqliteConnection, names: &Names, ends: Ends) -> Re
     let bytes = sqlx::query_scalar::<_, Option<i64>>(statement(names, BYTES)).fetch_one(&mut *connection).await;
     // An error here means an SQLite library built without `dbstat`.
     let bytes = bytes.ok().flatten().and_then(|bytes| u64::try_from(bytes).ok());
-    let trouble = trouble(connection, names).await?;
+    let noted = trouble(connection, names).await?.map(Blocker::noted);
+    let (blocked_by, remedy) = noted.map_or((None, None), |noted| (Some(noted.what), noted.remedy));
     Ok(LogStatus {
         first_position: ends.map(|(first, _)| first),
         last_position: ends.map(|(_, last)| last),
         bytes,
-        segments: vec![SegmentStatus { segment: 0, bytes, state: "current", blocked_by: trouble, remedy: None }],
+        segments: vec![SegmentStatus { segment: 0, bytes, state: "current", blocked_by, remedy }],
     })
 }
 

@@ -4,6 +4,7 @@
 
 mod capture;
 mod checkpoint;
+mod doctor;
 mod lease;
 mod source;
 mod status;
