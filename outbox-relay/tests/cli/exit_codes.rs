@@ -64,6 +64,17 @@ fn a_file_that_may_only_be_read_is_shown_and_not_published() {
 }
 
 #[test]
+fn a_file_that_cannot_be_made_is_exit_2() {
+    for url in ["sqlite:none.db?mode=ro", "sqlite:no/such/folder/shop.db"] {
+        let shop = Shop::empty();
+        let refused = ended(shop.program(&["migrate"]).env("DATABASE_URL", url)).expect_code(2);
+        let [error] = refused.errors()[..] else { panic!("{}", refused.stderr) };
+        assert!(error.contains("cannot be made") && error.contains("folder") && error.contains("mode=ro"), "{error}");
+        assert_eq!(shop.files(), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn doctor_tells_another_instance_from_the_one_that_is_expected() {
     let shop = Shop::open();
     let expected = "[database]\nexpect_instance = \"0190163d-8694-739b-aea5-966c26f8ad90\"\n";
