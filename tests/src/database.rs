@@ -20,6 +20,14 @@ pub struct Database {
     binaries: Binaries,
 }
 
+/// The same address with another `host:port`.
+pub(crate) fn moved(url: &str, place: &str) -> String {
+    match url.split_once('@') {
+        Some((user, rest)) => format!("{user}@{place}{}", rest.find('/').map_or("", |path| &rest[path..])),
+        None => url.to_owned(),
+    }
+}
+
 /// Drops the database of a test at its end, however it ends.
 #[derive(Debug)]
 pub struct Owned {
@@ -75,7 +83,12 @@ impl Database {
     /// When the server does not run.
     pub fn on(cluster: &Cluster, name: &str) -> Result<Self> {
         cluster.create_database(name)?;
-        Ok(Self { url: cluster.url(name), binaries: cluster.binaries().clone() })
+        Ok(Self::named(cluster, name))
+    }
+
+    /// One that is there.
+    pub fn named(cluster: &Cluster, name: &str) -> Self {
+        Self { url: cluster.url(name), binaries: cluster.binaries().clone() }
     }
 
     /// Its address.
@@ -97,6 +110,7 @@ impl Database {
         self.url.replacen("postgres@", &format!("{}_{role}@", self.name()), 1)
     }
 
+    /// Its name, which the names of its users begin with.
     fn name(&self) -> &str {
         self.url.rsplit_once('/').map_or("", |(_, name)| name)
     }

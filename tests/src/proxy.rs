@@ -102,6 +102,11 @@ impl Proxy {
         self.address.port()
     }
 
+    /// The same with its host.
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
     /// Lets new connections lead to another server, as an address that moves with a failover; open ones are cut.
     pub fn lead_to(&self, server: impl Into<String>) {
         *self.weather.server.lock().unwrap_or_else(PoisonError::into_inner) = server.into();

@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::conformance::waiting::between_looks;
-use crate::database::Database;
+use crate::database::{Database, moved};
 
 /// The name of the variable that tells where the program is.
 const BIN_VARIABLE: &str = "OUTBOX_RELAY_BIN";
@@ -139,10 +139,18 @@ impl Relay {
         Ok(RelayProcess { child, relay: self.clone() })
     }
 
-    /// The same program and files with the database at another address.
-    pub fn at(&self, url: impl Into<String>) -> Self {
-        let url = url.into();
-        Self { urls: (url.clone(), url), ..self.clone() }
+    /// The same program and files with the database at another `host:port`.
+    pub fn at(&self, place: &str) -> Self {
+        self.with_urls(|url| moved(url, place))
+    }
+
+    /// The same by the socket in this folder.
+    pub fn by_socket(&self, folder: &Path) -> Self {
+        self.with_urls(|url| format!("{url}?host={}", folder.display()))
+    }
+
+    fn with_urls(&self, change: impl Fn(&str) -> String) -> Self {
+        Self { urls: (change(&self.urls.0), change(&self.urls.1)), ..self.clone() }
     }
 
     /// The same with more in its environment.
@@ -172,13 +180,26 @@ impl Relay {
         }
     }
 
-    /// Calls a command and waits for its end: its exit code, and all it said.
+    /// Calls a command as the user that relays, and waits for its end: its exit code, and all it said.
     ///
     /// # Errors
     ///
     /// When the program cannot be started.
     pub async fn call(&self, command: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
-        let mut program = self.command(command, &self.urls.0)?;
+        self.call_at(&self.urls.1, command, arguments).await
+    }
+
+    /// The same as the owner of the tables.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started.
+    pub async fn call_as_owner(&self, command: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+        self.call_at(&self.urls.0, command, arguments).await
+    }
+
+    async fn call_at(&self, url: &str, command: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+        let mut program = self.command(command, url)?;
         let output = program.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).output().await?;
         let said = [output.stdout, output.stderr].concat();
         Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))

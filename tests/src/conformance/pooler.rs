@@ -26,8 +26,8 @@ const LEFT_BEHIND: &str = "SELECT coalesce(string_agg(name || ' = ' || setting, 
     FROM pg_settings WHERE source = 'session' AND name NOT IN \
     ('application_name', 'client_encoding', 'DateStyle', 'TimeZone', 'standard_conforming_strings', 'IntervalStyle')";
 
-fn pooler(backend: &Postgres) -> (Pooler, PgConnectOptions) {
-    let options = backend.owner();
+/// A pooler, and the way through it for this user.
+fn pooler(options: &PgConnectOptions) -> (Pooler, PgConnectOptions) {
     let pooler = Pooler::before(options.get_host(), options.get_port(), SESSIONS, &[options.get_username()]).unwrap();
     let through = options.clone().host("127.0.0.1").port(pooler.port()).extra_float_digits(None);
     (pooler, through)
@@ -55,7 +55,7 @@ async fn left_behind(through: &PgConnectOptions) -> Vec<String> {
 
 /// Everything a relay does goes well behind a pooler, and leaves nothing behind in the sessions it shares with others.
 pub async fn a_relay_works_behind_a_pooler(backend: &Postgres) {
-    let (_pooler, through) = pooler(backend);
+    let (_pooler, through) = pooler(backend.relay());
     let store = PgStore::from_options(through.clone(), Names::default());
     let mut tx = backend.begin().await;
     Postgres::append(&mut tx, &event("late", 1)).await.unwrap();
@@ -89,7 +89,7 @@ pub async fn a_relay_works_behind_a_pooler(backend: &Postgres) {
 
 /// A relay whose lease ran out cannot move its checkpoint, behind a pooler too.
 pub async fn an_older_epoch_is_refused_behind_a_pooler(backend: &Postgres) {
-    let (_pooler, through) = pooler(backend);
+    let (_pooler, through) = pooler(backend.relay());
     let store = PgStore::from_options(through, Names::default());
     let checkpoint = outbox_core::checkpoint::Checkpoint::default();
     let (mut old, mut new) = (store.checkpoints().await.unwrap(), store.checkpoints().await.unwrap());
@@ -115,7 +115,8 @@ pub async fn every_transaction_behind_a_pooler_has_its_settings(backend: &Postgr
     }
     backend
         .admin(
-            "CREATE TABLE seen (settings text); CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+            "CREATE TABLE seen (settings text); GRANT INSERT ON seen TO outbox_relay; \
+             CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
              INSERT INTO seen VALUES (concat_ws(' ', current_setting('transaction_isolation'), \
              current_setting('synchronous_commit'), current_setting('row_security'), current_setting('statement_timeout'))); \
              RETURN NEW; END $$; \
@@ -123,7 +124,7 @@ pub async fn every_transaction_behind_a_pooler_has_its_settings(backend: &Postgr
              CREATE TRIGGER see BEFORE INSERT OR UPDATE ON outbox_lease FOR EACH ROW EXECUTE FUNCTION see()",
         )
         .await;
-    let (_pooler, through) = pooler(backend);
+    let (_pooler, through) = pooler(backend.relay());
     let sink = Sink::new();
     let running = relay(PgStore::from_options(through, Names::default())).subscription(subscription(sink.clone()));
     let running = running.start().await.unwrap();
@@ -136,7 +137,7 @@ pub async fn every_transaction_behind_a_pooler_has_its_settings(backend: &Postgr
 
 /// Nobody is woken behind a pooler; the relay says so and polls, and `doctor` says what to do.
 pub async fn a_pooler_is_found_out_and_told(backend: &Postgres) {
-    let (_pooler, through) = pooler(backend);
+    let (_pooler, through) = pooler(backend.relay());
     let store = PgStore::from_options(through.clone(), Names::default());
     match store.wake(WakeMode::Notify).await.unwrap() {
         Waking::Polling(reason) => assert!(reason.contains("pooler in session mode"), "{reason}"),
@@ -160,7 +161,7 @@ pub async fn a_pooler_is_found_out_and_told(backend: &Postgres) {
 
 /// An application behind a pooler captures, and leaves no prepared statement behind where it says so.
 pub async fn an_application_captures_behind_a_pooler(backend: &Postgres) {
-    let (_pooler, through) = pooler(backend);
+    let (_pooler, through) = pooler(backend.writer());
     let outbox = PgOutbox::new().without_prepared_statements();
     let mut connections = Vec::new();
     for _ in 0..2 * SESSIONS {
@@ -174,7 +175,7 @@ pub async fn an_application_captures_behind_a_pooler(backend: &Postgres) {
             tx.commit().await.unwrap();
         }
     }
-    let count = PgStore::from_options(through.clone(), Names::default()).stats(0, &Filter::default()).await.unwrap();
+    let count = backend.operator().stats(0, &Filter::default()).await.unwrap();
     assert_eq!(count.iter().map(|count| count.events).sum::<u64>(), u64::from(4 * 2 * SESSIONS * 3));
     drop(connections);
     assert_eq!(left_behind(&through).await, vec![String::new(); SESSIONS as usize]);

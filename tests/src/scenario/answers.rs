@@ -13,9 +13,9 @@ use outbox_sqlx::PgOutbox;
 use sqlx::{Connection, PgConnection};
 
 use super::audit::Audit;
-use super::network::{proxy, recovery, through};
+use super::network::{proxy, recovery};
 use super::{Plan, figures, spread};
-use crate::database::Database;
+use crate::database::{Database, moved};
 use crate::load::SteadyLoad;
 use crate::output::{self, Tail};
 use crate::proxy::Proxy;
@@ -53,7 +53,7 @@ pub async fn answers(database: &Database, folder: &Path, plan: &Plan) -> Result<
     let load = SteadyLoad::start(database, plan.load.seed, plan.load.keys, RATE).await?;
     let audit = Audit::begin(database).await?;
     let mut application = Application::open(database).await?;
-    let mut process = relay.with(&["--lease", "2s"]).at(through(&network, &database.relay_url())?).spawn()?;
+    let mut process = relay.with(&["--lease", "2s"]).at(&network.address()).spawn()?;
     let first = Tail::from_start(relay.output()).wait_for("partitionkey", AT_LAST).await;
     first.with_context(|| format!("the relay does not begin: …{}", relay.end_of_log()))?;
     let (mut recoveries, mut faults) = (Vec::new(), 0);
@@ -103,7 +103,7 @@ struct Application {
 impl Application {
     async fn open(database: &Database) -> Result<Self> {
         let network = proxy(database).await?;
-        let url = through(&network, &database.writer_url())?;
+        let url = moved(&database.writer_url(), &network.address());
         let mut looking = database.connect().await?;
         sqlx::query("INSERT INTO agg (k) VALUES ('k-app')").execute(&mut looking).await?;
         Ok(Self { network, url, looking, version: 0 })

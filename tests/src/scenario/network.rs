@@ -54,7 +54,7 @@ pub async fn network(database: &Database, folder: &Path, plan: &Plan) -> Result<
     let (relay, proxy) = (Relay::new(database, folder).with_window(SMALL_WINDOW).with(&flags), proxy(database).await?);
     relay.migrate().await?;
     let load = SteadyLoad::start(database, plan.load.seed, plan.load.keys, RATE).await?;
-    let behind = relay.at(through(&proxy, &database.relay_url())?);
+    let behind = relay.at(&proxy.address());
     let mut process = behind.spawn()?;
     let first = Tail::from_start(relay.output()).wait_for("partitionkey", PUBLISH_AT_LAST).await;
     first.with_context(|| format!("the relay does not begin: …{}", relay.end_of_log()))?;
@@ -97,13 +97,6 @@ pub async fn network(database: &Database, folder: &Path, plan: &Plan) -> Result<
 pub(super) async fn proxy(database: &Database) -> Result<Proxy> {
     let server: PgConnectOptions = database.relay_url().parse()?;
     Ok(Proxy::to(format!("{}:{}", server.get_host(), server.get_port())).await?)
-}
-
-/// A way to the database through the network.
-pub(super) fn through(proxy: &Proxy, url: &str) -> Result<String> {
-    let server: PgConnectOptions = url.parse()?;
-    let (host, port) = (server.get_host(), server.get_port());
-    Ok(url.replacen(&format!("{host}:{port}/"), &format!("127.0.0.1:{}/", proxy.port()), 1))
 }
 
 /// Waits until something comes out; how long that took.

@@ -79,7 +79,7 @@ pub async fn operators(database: &Database, folder: &Path, plan: &Plan) -> Resul
     let load = SteadyLoad::start_torn(database, plan.load.seed, plan.load.keys, RATE, TORN).await?;
     let mut process = relay.spawn()?;
     Tail::from_start(relay.output()).wait_for("partitionkey", AT_LAST).await?;
-    let store = Arc::new(PgStore::new(database.url(), Names::default())?);
+    let store = Arc::new(PgStore::new(&database.relay_url(), Names::default())?);
     let (commands, mut deciding) = (Arc::new(Commands::default()), JoinSet::new());
     for number in 0..OPERATORS {
         let random = fastrand::Rng::with_seed(plan.load.seed.wrapping_add(number));

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 use outbox_tests::conformance::waiting::eventually;
+use outbox_tests::database::Database;
 use outbox_tests::proxy::Proxy;
 use sqlx::Connection as _;
 use tokio::task::block_in_place;
@@ -15,7 +16,7 @@ use crate::stage::Stage;
 async fn a_clean_failover_goes_on() -> Result<()> {
     let stage = Stage::set().await?;
     let proxy = Proxy::to(format!("127.0.0.1:{}", stage.cluster.port())).await?;
-    let relay = stage.relay.at(format!("postgres://postgres@127.0.0.1:{}/shop", proxy.port()));
+    let relay = stage.relay.at(&proxy.address());
     stage.write(20).await?;
     let mut process = relay.spawn()?;
     stage.published(20).await?;
@@ -79,7 +80,7 @@ async fn an_upgrade_goes_on_at_the_same_address() -> Result<()> {
     let (old, new) = versions()?;
     let stage = Stage::on(block_in_place(|| Cluster::start_with(old, ClusterOptions::default()))?).await?;
     let proxy = Proxy::to(format!("127.0.0.1:{}", stage.cluster.port())).await?;
-    let relay = stage.relay.at(format!("postgres://postgres@127.0.0.1:{}/shop", proxy.port()));
+    let relay = stage.relay.at(&proxy.address());
     stage.write(20).await?;
     let mut process = relay.spawn()?;
     stage.published(20).await?;
@@ -97,13 +98,13 @@ async fn a_dump_restored_into_another_server_goes_on_at_the_same_address() -> Re
     let (old, new) = versions()?;
     let stage = Stage::on(block_in_place(|| Cluster::start_with(old, ClusterOptions::default()))?).await?;
     let proxy = Proxy::to(format!("127.0.0.1:{}", stage.cluster.port())).await?;
-    let relay = stage.relay.at(format!("postgres://postgres@127.0.0.1:{}/shop", proxy.port()));
+    let relay = stage.relay.at(&proxy.address());
     stage.write(20).await?;
     let process = relay.spawn()?;
     stage.published(20).await?;
     process.stop().await?;
     let upgraded = block_in_place(|| Cluster::start_with(new, ClusterOptions::default()))?;
-    upgraded.create_database("shop")?;
+    let shop = Database::on(&upgraded, "shop")?;
     let dump = stage.folder().join("shop.sql");
     done(
         upgraded
@@ -115,6 +116,8 @@ async fn a_dump_restored_into_another_server_goes_on_at_the_same_address() -> Re
             .arg(&dump),
     )?;
     done(upgraded.bin("psql").args(["-q", "-X", "-v", "ON_ERROR_STOP=1", "-d", "shop", "-f"]).arg(&dump))?;
+    // A dump of a database has no roles, which belong to the server.
+    shop.make_users().await?;
     block_in_place(|| stage.cluster.stop(StopMode::Fast))?;
     proxy.lead_to(format!("127.0.0.1:{}", upgraded.port()));
     stage.goes_on(&upgraded, &relay).await?;

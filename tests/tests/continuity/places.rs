@@ -14,7 +14,7 @@ async fn a_copied_data_folder_publishes_nothing_until_it_is_adopted() -> Result<
     stage.publishing(10).await?.stop().await?;
     stage.write(5).await?;
     let copy = block_in_place(|| stage.cluster.copy())?;
-    let relay = stage.relay.at(copy.url("shop"));
+    let relay = stage.relay.at(&format!("127.0.0.1:{}", copy.port()));
     let (code, said) = relay.try_drain(&[]).await?;
     assert_eq!(code, Some(3), "{said}");
     let original = format!("postgres://localhost:{}/shop", stage.cluster.port());
@@ -47,16 +47,11 @@ async fn a_proxy_put_in_front_needs_no_adoption_and_the_server_may_restart_behin
     stage.write(10).await?;
     stage.publishing(10).await?.stop().await?;
     let proxy = Proxy::to(format!("127.0.0.1:{}", stage.cluster.port())).await?;
-    let relay = stage.relay.at(format!("postgres://postgres@localhost:{}/shop", proxy.port()));
+    let relay = stage.relay.at(&format!("localhost:{}", proxy.port()));
     stage.goes_on(&stage.cluster, &relay).await?;
     block_in_place(|| stage.cluster.restart_immediate())?;
     stage.goes_on(&stage.cluster, &relay).await?;
-    let socket = format!(
-        "postgres://postgres@localhost:{1}/shop?host={0}",
-        stage.cluster.socket_folder().display(),
-        stage.cluster.port()
-    );
-    stage.goes_on(&stage.cluster, &stage.relay.at(socket)).await?;
+    stage.goes_on(&stage.cluster, &stage.relay.by_socket(stage.cluster.socket_folder())).await?;
     let mut session = sqlx::PgConnection::connect(&stage.cluster.url("shop")).await?;
     let known = "SELECT count(*) FROM outbox_meta WHERE name LIKE 'address:%'";
     let known: i64 = sqlx::query_scalar(known).fetch_one(&mut session).await?;

@@ -18,12 +18,16 @@ use xtask::postgres::{Cluster, ClusterOptions};
 /// The keys that are written.
 const KEYS: usize = 3;
 
+/// How many events of each key there are, which whoever writes may not read.
+const WRITTEN: &str = "
+    SELECT array_agg((SELECT count(*) FROM outbox_event WHERE event_key = key) ORDER BY key)
+    FROM unnest(ARRAY['a', 'b', 'c']) AS key";
+
 /// Writes as many events for each key; each tells how many of its key there were, as the oracle wants it.
 const WRITE: &str = "
     INSERT INTO outbox_event (topic, event_key, payload)
     SELECT 'torture', key, format('{\"k\":\"%s\",\"ver\":%s}', key, written + n)
-    FROM (SELECT key, (SELECT count(*) FROM outbox_event WHERE event_key = key) AS written
-        FROM unnest(ARRAY['a', 'b', 'c']) AS key) AS keys, generate_series(1, $1) AS n
+    FROM unnest(ARRAY['a', 'b', 'c'], $2) AS keys (key, written), generate_series(1, $1) AS n
     ORDER BY n, key";
 
 /// A server with a database `shop`, which the relay's program publishes to a file.
@@ -114,7 +118,8 @@ impl Stage {
         let (code, plan) = relay.call("repair", &["--plan"]).await?;
         assert_eq!(code, Some(3), "{plan}");
         assert!(plan.contains("default: ") && plan.contains("is published again"), "{plan}");
-        let (code, done) = relay.call("repair", &["--apply", "--reason", "a test", "--actor", "tester"]).await?;
+        let (code, done) =
+            relay.call_as_owner("repair", &["--apply", "--reason", "a test", "--actor", "tester"]).await?;
         assert_eq!(code, Some(0), "{done}");
         let (code, plan) = relay.call("repair", &["--plan"]).await?;
         assert_eq!(code, Some(0), "{plan}");
@@ -148,10 +153,14 @@ pub(crate) async fn sql_on(cluster: &Cluster, sql: &str) -> Result<()> {
     Ok(())
 }
 
-/// Commits so many events of each key on a server.
+/// Commits so many events of each key on a server, as a user that may write events.
 pub(crate) async fn write_on(cluster: &Cluster, events: i32) -> Result<()> {
-    let mut session = PgConnection::connect(&cluster.url("shop")).await?;
-    sqlx::query(WRITE).bind(events).execute(&mut session).await?;
+    let shop = Database::named(cluster, "shop");
+    let mut session = shop.connect().await?;
+    let written: Vec<i64> = sqlx::query_scalar(WRITTEN).fetch_one(&mut session).await?;
+    session.close().await?;
+    let mut session = shop.connect_as_writer().await?;
+    sqlx::query(WRITE).bind(events).bind(written).execute(&mut session).await?;
     session.close().await?;
     Ok(())
 }

@@ -33,10 +33,11 @@ impl Case {
     pub(super) async fn open(kind: Kind, occasion: Occasion) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let shop = Shop::open(kind, folder.path()).await?;
-        let case = Self { folder, shop, occasion, began: Instant::now() };
+        let mut case = Self { folder, shop, occasion, began: Instant::now() };
         std::fs::create_dir(case.archive())?;
         let segments: &[&str] = if kind == Kind::Postgres { &["--segments", "3"] } else { &[] };
-        case.call("migrate", segments).await?;
+        case.finish(case.command_at(case.shop.url(), "migrate", segments)?.spawn()?).await?;
+        case.shop.make_users().await?;
         if occasion == Occasion::Overfull {
             case.shop.add_dead_subscription().await?;
         }
@@ -117,9 +118,13 @@ impl Case {
     }
 
     fn command(&self, name: &str, arguments: &[impl AsRef<OsStr>]) -> Result<Command> {
+        self.command_at(&self.shop.relay_url(), name, arguments)
+    }
+
+    fn command_at(&self, url: &str, name: &str, arguments: &[impl AsRef<OsStr>]) -> Result<Command> {
         let log = std::fs::File::options().create(true).append(true).open(self.path("relay.log"))?;
         let mut command = Command::new(program());
-        command.arg(name).args(arguments).args(["--database-url", self.shop.url()]).envs(self.retention());
+        command.arg(name).args(arguments).args(["--database-url", url]).envs(self.retention());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         Ok(command)
     }

@@ -27,12 +27,14 @@ pub enum Kind {
     Sqlite,
 }
 
-/// A database with counters in it.
+/// A database with counters in it. On a server it is written to by a user that may write events, and relays are users that may relay.
 pub(super) struct Shop {
     url: String,
     pool: AnyPool,
+    /// Until there are users, the owner's.
+    writers: AnyPool,
     /// Dropped with this value.
-    _owned: Option<Owned>,
+    owned: Option<Owned>,
 }
 
 impl Shop {
@@ -46,17 +48,32 @@ impl Shop {
             Some(owned) => owned.database().url().to_owned(),
             None => format!("sqlite:{}?mode=rwc", file(folder).display()),
         };
-        let pool =
-            AnyPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(30)).connect(&url).await?;
+        let pool = pool(&url).await?;
         sqlx::query("CREATE TABLE agg (k TEXT PRIMARY KEY, ver BIGINT NOT NULL DEFAULT 0)").execute(&pool).await?;
         for key in 1..=KEYS {
             sqlx::query(AssertSqlSafe(format!("INSERT INTO agg (k) VALUES ('k-{key}')"))).execute(&pool).await?;
         }
-        Ok(Self { url, pool, _owned: owned })
+        Ok(Self { url, writers: pool.clone(), pool, owned })
     }
 
+    /// Where it is, for the owner of the tables.
     pub(super) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where it is, for a relay.
+    pub(super) fn relay_url(&self) -> String {
+        self.owned.as_ref().map_or_else(|| self.url.clone(), |owned| owned.database().relay_url())
+    }
+
+    /// Makes the users, where there are any. From here on events are written by one that may do nothing else.
+    pub(super) async fn make_users(&mut self) -> Result<()> {
+        if let Some(owned) = &self.owned {
+            owned.database().make_users().await?;
+            sqlx::query("GRANT SELECT, UPDATE ON agg TO outbox_writer").execute(&self.pool).await?;
+            self.writers = pool(&owned.database().writer_url()).await?;
+        }
+        Ok(())
     }
 
     /// Raises every counter so many times.
@@ -77,7 +94,7 @@ impl Shop {
     }
 
     async fn raise(&self, counters: &'static str, tell: &'static str) -> Result<()> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.writers.begin().await?;
         sqlx::query(counters).execute(&mut *tx).await?;
         sqlx::query(tell).execute(&mut *tx).await?;
         tx.commit().await?;
@@ -136,4 +153,10 @@ impl Shop {
         let count: i64 = sqlx::query_scalar(AssertSqlSafe(count.to_owned())).fetch_one(&self.pool).await?;
         Ok(count > 0)
     }
+}
+
+/// One connection, so that a file has one writer.
+async fn pool(url: &str) -> Result<AnyPool> {
+    let pool = AnyPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(30));
+    Ok(pool.connect(url).await?)
 }
