@@ -230,8 +230,9 @@ impl Relay {
     /// # Errors
     ///
     /// When the program cannot be started.
-    pub fn cleanup(&self) -> Result<CleanerProcess> {
-        let child = self.command("cleanup", &self.urls.1)?.env("OUTBOX_RETENTION_KEEP", "0s").spawn();
+    pub fn cleanup(&self, arguments: &[&str]) -> Result<CleanerProcess> {
+        let mut cleaner = self.command("cleanup", &self.urls.1)?;
+        let child = cleaner.args(arguments).env("OUTBOX_RETENTION_KEEP", "0s").spawn();
         Ok(CleanerProcess(child.with_context(|| format!("{} cannot be started", self.binary.display()))?))
     }
 

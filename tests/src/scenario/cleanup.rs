@@ -1,6 +1,7 @@
 //! Segments emptied again and again beside three subscribers, replays, readers with holds, stopped cleaners and the whole load.
 
 mod cleaners;
+mod company;
 mod exporter;
 mod inserts;
 mod replays;
@@ -8,15 +9,13 @@ mod waits;
 mod watch;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use outbox_core::{Names, Position};
 use outbox_sqlx::PgStore;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
+use self::company::{Company, Kind};
 use self::exporter::Export;
 use self::watch::Watch;
 use super::{Plan, pause};
@@ -33,9 +32,6 @@ const SUBSCRIBERS: [&str; 3] = ["billing", "search", "audit"];
 /// To whom is replayed.
 const REPLAYED: &str = SUBSCRIBERS[2];
 
-/// Cleaners that race with one another.
-const CLEANERS: usize = 2;
-
 /// Runs it in an empty database; a fault is a segment emptied.
 ///
 /// # Errors
@@ -50,33 +46,20 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
     load.log_is_kept = false;
     let load = Load::start(database, load).await?;
 
-    // What writers meet with anyhow.
-    let watch = Watch::begin(database, "before");
-    pause(plan.control).await;
-    let before = watch.end().await?;
-
     let store = PgStore::new(&database.relay_url(), Names::default())?;
-    let stop = CancellationToken::new();
-    let (emptied, mut cleaning) = (cleaners::Count::default(), JoinSet::new());
-    for _ in 0..CLEANERS {
-        cleaning.spawn(cleaners::clean_again_and_again(store.clone(), emptied.clone(), stop.clone()));
-    }
-    let stopped = tokio::spawn(cleaners::stop_at_random(relays[0].clone(), plan.load.seed, stop.clone()));
-    let exports = tokio::spawn(exporter::export_again_and_again(database.clone(), store.clone(), stop.clone()));
-    let replaying = replays::replay_again_and_again(Arc::new(store), REPLAYED, plan.load.keys, stop.clone());
-    let replaying = tokio::spawn(replaying);
-    let watch = Watch::begin(database, "while-emptying");
+    let (called, numbers) = ((&store, &relays[0]), (plan.load.seed, plan.load.keys));
+    let company = Company::gather(Kind::Looking, database, called, REPLAYED, numbers);
+    let watch = Watch::begin(database, "while-looking");
+    pause(plan.control).await;
+    let (looked, before) = (company.part().await?, watch.end().await?);
 
-    emptied.wait_for(plan.faults, plan.at_most).await;
+    let company = Company::gather(Kind::Emptying, database, called, REPLAYED, numbers);
+    let watch = Watch::begin(database, "while-emptying");
+    company.until_emptied(plan.faults, plan.at_most).await;
     for process in &mut processes {
         process.must_run()?;
     }
-    stop.cancel();
-    while let Some(ended) = cleaning.join_next().await {
-        ended??;
-    }
-    let (seen, stopped, exports) = (watch.end().await?, stopped.await??, exports.await??);
-    let replayed = replaying.await??;
+    let (done, seen) = (company.part().await?, watch.end().await?);
     let truth = load.finish().await?;
     for process in processes {
         process.stop().await?;
@@ -92,19 +75,14 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
         notes.extend(found.examples.iter().cloned());
         findings.add(&found);
     }
-    findings.lost += missed(&exports, &positions);
-    let faults = emptied.so_far();
-    ensure!(faults > 0, "no segment was emptied");
-    notes.push(format!("events={} emptied={faults} cleaners_stopped={stopped}", truth.events()));
-    notes.push(format!("before anything is emptied: {before}"));
-    notes.push(format!("while segments are emptied: {seen}"));
-    ensure!(findings.replayed == replayed.events, "{} of {} replayed events came", findings.replayed, replayed.events);
-    notes.push(format!("replays={} replayed_events={}", replayed.runs, replayed.events));
-    notes.push(format!(
-        "exports={} exported_events={}",
-        exports.len(),
-        exports.iter().map(|one| one.seen.len()).sum::<usize>()
-    ));
+    findings.lost += missed(&looked.exports, &positions) + missed(&done.exports, &positions);
+    let faults = done.emptied;
+    ensure!(faults > 0 && looked.emptied == 0, "{faults} segments were emptied, {} where none should", looked.emptied);
+    let replayed = looked.replays.events + done.replays.events;
+    ensure!(findings.replayed == replayed, "{} of {replayed} replayed events came", findings.replayed);
+    notes.push(format!("events={}", truth.events()));
+    notes.push(format!("while cleaners look and empty nothing: {looked} {before}"));
+    notes.push(format!("while segments are emptied: {done} {seen}"));
     let deadlocks = super::deadlocks(database).await?;
     notes.push(format!("deadlocks={deadlocks}"));
     let unharmed = deadlocks == 0 && seen.waits.longest <= plan.wait_at_most.as_secs_f64() * 1e3;

@@ -53,7 +53,7 @@ async fn crashes_rewrites_of_tables_and_a_cleanup_go_on() -> Result<()> {
     stage.published(30).await?;
     // Two turns: the first leaves the segment, the second finds it left by everybody.
     for _ in 0..2 {
-        stage.relay.cleanup()?.wait().await?;
+        stage.relay.cleanup(&[])?.wait().await?;
         stage.write(1).await?;
     }
     let mut session = sqlx::PgConnection::connect(&stage.cluster.url("shop")).await?;

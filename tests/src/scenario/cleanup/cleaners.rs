@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::company::Kind;
 use crate::relay_process::Relay;
 use crate::scenario::pause;
 
@@ -46,11 +47,16 @@ impl Count {
     }
 }
 
-/// Makes passes until it is told to stop; what is passed goes at once.
-pub(super) async fn clean_again_and_again(store: PgStore, emptied: Count, stop: CancellationToken) -> Result<()> {
+/// Makes passes until it is told to stop.
+pub(super) async fn clean_again_and_again(
+    kind: Kind,
+    store: PgStore,
+    emptied: Count,
+    stop: CancellationToken,
+) -> Result<()> {
     let retention = Retention { keep: Duration::ZERO, segment_bytes: SEGMENT_BYTES, ..Retention::default() };
     while !stop.is_cancelled() {
-        let report = clean(&store, &retention, false).await?;
+        let report = clean(&store, &retention, kind == Kind::Looking).await?;
         let gone = report.segments.iter().filter(|segment| segment.outcome == Outcome::Emptied).count() as u64;
         emptied.0.send_modify(|count| *count += gone);
         pause(Duration::from_millis(fastrand::u64(REST))).await;
@@ -59,10 +65,10 @@ pub(super) async fn clean_again_and_again(store: PgStore, emptied: Count, stop: 
 }
 
 /// Stops the program in the midst of a pass and lets it go on later; returns how often.
-pub(super) async fn stop_at_random(relay: Relay, seed: u64, stop: CancellationToken) -> Result<u64> {
+pub(super) async fn stop_at_random(kind: Kind, relay: Relay, seed: u64, stop: CancellationToken) -> Result<u64> {
     let (mut random, mut stopped) = (fastrand::Rng::with_seed(seed), 0);
     while !stop.is_cancelled() {
-        let mut cleaner = relay.cleanup()?;
+        let mut cleaner = relay.cleanup(if kind == Kind::Looking { &["--dry-run"] } else { &[] })?;
         pause(Duration::from_millis(random.u64(STOP_AFTER))).await;
         if cleaner.hold_up()? {
             stopped += 1;

@@ -13,6 +13,7 @@ use sqlx::Connection as _;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::company::Kind;
 use crate::database::Database;
 use crate::scenario::pause;
 
@@ -24,6 +25,9 @@ const PAGE: u32 = 500;
 
 /// How long the reader rests between two pages.
 const REST: Duration = Duration::from_millis(2);
+
+/// Where nothing is emptied an export begins so many positions back.
+const BACK: Position = 2_000;
 
 /// How long nobody exports, in milliseconds, so that segments are emptied between two exports as well as beside them.
 const BETWEEN: std::ops::Range<u64> = 0..1_000;
@@ -41,13 +45,14 @@ pub(super) struct Export {
 
 /// Exports until it is told to stop.
 pub(super) async fn export_again_and_again(
+    kind: Kind,
     database: Database,
     store: PgStore,
     stop: CancellationToken,
 ) -> Result<Vec<Export>> {
     let mut exports = Vec::new();
     while !stop.is_cancelled() {
-        exports.extend(export(&store).await?);
+        exports.extend(export(kind, &store).await?);
         let mut session = database.connect().await?;
         sqlx::raw_sql("DELETE FROM outbox_checkpoint WHERE subscription LIKE 'hold:%'").execute(&mut session).await?;
         session.close().await?;
@@ -57,9 +62,14 @@ pub(super) async fn export_again_and_again(
 }
 
 /// One export; none where cleanup overtook its start.
-async fn export(store: &PgStore) -> Result<Option<Export>> {
+async fn export(kind: Kind, store: &PgStore) -> Result<Option<Export>> {
     let mut source = store.source(&Filter::default()).await?;
-    let (above, open) = source.locate(Start::Beginning).await?;
+    let start = match kind {
+        Kind::Emptying => Start::Beginning,
+        // As much as there is of a log that is emptied.
+        Kind::Looking => Start::Position(source.last_position().await?.saturating_sub(BACK).max(1)),
+    };
+    let (above, open) = source.locate(start).await?;
     let me = RelayIdentity {
         relay_id: Uuid::now_v7(),
         name: "export".to_owned(),
