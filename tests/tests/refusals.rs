@@ -243,6 +243,23 @@ fn complaints(url: &str) -> (Option<i32>, Vec<String>) {
     (output.status.code(), wrong.map(told).collect())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_sync_fails_the_examination() {
+    for setting in ["fsync", "full_page_writes"] {
+        let careless = ClusterOptions::default().set(setting, "off");
+        let server = tokio::task::block_in_place(|| Cluster::start(careless)).expect("a server can be started");
+        let url = server.url("postgres");
+        assert_eq!(relay(&["migrate", "--quiet", "--database-url", &url]).status.code(), Some(0));
+        assert_eq!(
+            complaints(&url),
+            (
+                Some(1),
+                vec!["crash safety: set both to on: without them a crash may take back what was published".to_owned()]
+            )
+        );
+    }
+}
+
 #[tokio::test]
 async fn doctor_names_what_is_wrong_and_the_statement_that_mends_it() {
     let shop = Shop::new().await;
