@@ -19,7 +19,7 @@ use outbox_core::{Names, WakeMode};
 use outbox_relay::publisher::closure;
 use outbox_relay::{Relay, Subscription};
 use outbox_sqlx::PgStore;
-use sqlx::Executor as _;
+use sqlx::postgres::PgListener;
 
 use self::judge::Judge;
 use self::watched::Watched;
@@ -32,6 +32,8 @@ use crate::database::Database;
 pub enum Protocol {
     /// As it is.
     Sound,
+    /// As it is, with writers in plain SQL, for whom the trigger tells.
+    ByTrigger,
     /// The relay sleeps without waiting for those who wrote when it armed.
     NoEvidence,
     /// Writers look before they lock the log, as with a flag that an old snapshot hides.
@@ -60,8 +62,10 @@ pub struct Outcome {
     pub sleeps: u64,
     /// So many events were committed.
     pub events: u64,
-    /// So many of them their writers announced.
+    /// So many of them their writers announced, as far as they can see.
     pub announced: u64,
+    /// So many words came to whoever listens: one of each transaction that announces.
+    pub told: u64,
     /// So many came in the first read after a sleep although nobody had announced them.
     pub missed: u64,
     /// So many were committed and not published.
@@ -72,8 +76,19 @@ pub struct Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sleeps, events, announced, missed, lost, unclear } = self;
-        write!(f, "sleeps={sleeps} missed={missed} lost={lost} events={events} announced={announced} unclear={unclear}")
+        let Self { sleeps, events, announced, told, missed, lost, unclear } = self;
+        write!(
+            f,
+            "sleeps={sleeps} missed={missed} lost={lost} events={events} announced={announced} told={told} unclear={unclear}"
+        )
+    }
+}
+
+impl Outcome {
+    /// Whether nothing was missed or lost, and whoever announced was heard. A relay may wake up between the writer's look and
+    /// the server's, so a word in ten may be spared.
+    pub fn is_clean(&self) -> bool {
+        self.missed == 0 && self.lost == 0 && self.announced > 0 && self.told * 10 >= self.announced * 9
     }
 }
 
@@ -85,6 +100,7 @@ impl std::ops::Add for Outcome {
             sleeps: self.sleeps + other.sleeps,
             events: self.events + other.events,
             announced: self.announced + other.announced,
+            told: self.told + other.told,
             missed: self.missed + other.missed,
             lost: self.lost + other.lost,
             unclear: self.unclear + other.unclear,
@@ -102,8 +118,14 @@ pub async fn wake(databases: &[Database], race: Race) -> Result<Outcome> {
     Ok(try_join_all(lanes).await?.into_iter().fold(Outcome::default(), std::ops::Add::add))
 }
 
+/// Where relays are told.
+const CHANNEL: &str = "SELECT 'outbox:' || 'outbox_wake'::regclass::oid";
+
 /// Wakes whoever sleeps.
-const WORD: &str = "SELECT pg_notify('outbox:' || 'outbox_wake'::regclass::oid, '')";
+const WORD: &str = "SELECT pg_notify('outbox:' || 'outbox_wake'::regclass::oid, $1)";
+
+/// The last word.
+const END: &str = "end";
 
 /// How long the last events may take.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -112,6 +134,14 @@ async fn run(database: &Database, lane: u64, race: Race) -> Result<Outcome> {
     database.migrate().await?;
     database.make_users().await?;
     let judge = Arc::new(Judge::default());
+    if race.protocol == Protocol::ByTrigger {
+        PgStore::new(database.url(), Names::default())?.set_wake_trigger(true).await?;
+    }
+    let mut session = database.connect().await?;
+    let mut listener = PgListener::connect(database.url()).await?;
+    let channel: String = sqlx::query_scalar(CHANNEL).fetch_one(&mut session).await?;
+    listener.listen(&channel).await?;
+    let told = tokio::spawn(count(listener));
     let store = PgStore::new(&database.relay_url(), Names::default())?;
     let relay = Relay::builder(Watched::new(store, race.protocol, Arc::clone(&judge)))
         .wake(WakeMode::Notify)
@@ -127,15 +157,24 @@ async fn run(database: &Database, lane: u64, race: Race) -> Result<Outcome> {
     }
     writers.finish().await?;
     let last = Instant::now();
-    let mut session = database.connect().await?;
     while judge.unread() > 0 && last.elapsed() < PATIENCE {
         // What a wrong protocol has missed comes with the next word, and nobody writes any more.
-        if race.protocol != Protocol::Sound {
-            session.execute(WORD).await?;
+        if matches!(race.protocol, Protocol::NoEvidence | Protocol::EarlyLook) {
+            sqlx::query(WORD).bind("").execute(&mut session).await?;
         }
         pause(Duration::from_millis(20)).await;
     }
     relay.stop().await.context("the relay ended badly")?;
     ensure!(judge.sleeps() > 0, "the relay never slept");
-    Ok(judge.verdict())
+    sqlx::query(WORD).bind(END).execute(&mut session).await?;
+    Ok(Outcome { told: told.await??, ..judge.verdict() })
+}
+
+/// Counts the words up to the last.
+async fn count(mut listener: PgListener) -> Result<u64> {
+    let mut words = 0;
+    while listener.recv().await?.payload() != END {
+        words += 1;
+    }
+    Ok(words)
 }

@@ -152,12 +152,12 @@ impl Wake for WatchedWake {
     async fn writers(&mut self) -> Result<BTreeSet<Holder>, StoreError> {
         let sample = match self.protocol {
             Protocol::NoEvidence => BTreeSet::new(),
-            Protocol::Sound | Protocol::EarlyLook => self.inner.writers().await?,
+            Protocol::Sound | Protocol::ByTrigger | Protocol::EarlyLook => self.inner.writers().await?,
         };
         let mut night = self.watch.night();
         match (&mut night.writers, self.protocol) {
-            (Some(writers), Protocol::Sound | Protocol::EarlyLook) => Holder::keep_open(writers, &sample),
-            (none, _) => *none = Some(sample.clone()),
+            (Some(_), Protocol::NoEvidence) | (None, _) => night.writers = Some(sample.clone()),
+            (Some(writers), _) => Holder::keep_open(writers, &sample),
         }
         if std::mem::take(&mut night.fresh) {
             night.writers = Some(sample.clone());

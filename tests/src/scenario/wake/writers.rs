@@ -1,4 +1,4 @@
-//! Writers of every kind, by the library's own statements, who may write events and no more.
+//! Writers of every kind, by the library's own statements or in plain SQL, who may write events and no more.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +30,13 @@ enum Kind {
     Prepared,
 }
 
+impl Kind {
+    /// Whether it takes part. A trigger is not for who prepares transactions, and plain SQL knows no other way to write several.
+    fn suits(self, protocol: Protocol) -> bool {
+        protocol != Protocol::ByTrigger || !matches!(self, Self::Prepared | Self::Together)
+    }
+}
+
 /// One writer of each kind; most take their snapshot before they write.
 const KINDS: [Kind; 9] = [
     Kind::Autocommit,
@@ -43,8 +50,9 @@ const KINDS: [Kind; 9] = [
     Kind::Prepared,
 ];
 
+const TOPIC: &str = "race";
 const PLAIN: &str =
-    "INSERT INTO outbox_event (event_id, topic, event_key, payload) VALUES ($1, 'race', $2, '{\"plain\":true}')";
+    "INSERT INTO outbox_event (event_id, topic, event_key, payload) VALUES ($1, $2, $3, '{\"plain\":true}')";
 const LOOK: &str =
     "SELECT coalesce(pg_sequence_last_value('outbox_wake') > date_part('epoch', clock_timestamp()) * 1000000, false)";
 const TELL: &str = "SELECT pg_notify('outbox:' || 'outbox_wake'::regclass::oid, \
@@ -63,7 +71,7 @@ pub(super) struct Writers {
 impl Writers {
     pub(super) async fn start(database: &Database, protocol: Protocol, seed: u64, judge: &Arc<Judge>) -> Result<Self> {
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
-        for (number, kind) in KINDS.into_iter().enumerate() {
+        for (number, kind) in KINDS.into_iter().enumerate().filter(|(_, kind)| kind.suits(protocol)) {
             let writer = Writer {
                 connection: database.connect_as_writer().await?,
                 kind,
@@ -167,8 +175,9 @@ impl Writer {
             return Ok(Written { announced, looked: Some((begun, Instant::now())) });
         }
         // It brings nothing back; whether it told is asked in its last moment.
-        let sql = sqlx::AssertSqlSafe(format!("{} RETURNING ({LOOK})", writing(CAPTURE_INSERT, [])));
-        let insert = sqlx::query(sql).bind(event).bind("race").bind(event.to_string());
+        let insert = if self.protocol == Protocol::ByTrigger { PLAIN.to_owned() } else { writing(CAPTURE_INSERT, []) };
+        let sql = sqlx::AssertSqlSafe(format!("{insert} RETURNING ({LOOK})"));
+        let insert = sqlx::query(sql).bind(event).bind(TOPIC).bind(event.to_string());
         let announced: Option<bool> = insert.fetch_one(&mut self.connection).await?.try_get(0)?;
         let announced = announced == Some(true);
         Ok(Written { announced, looked: Some((begun, Instant::now())) })
@@ -177,7 +186,7 @@ impl Writer {
     /// The statement that writes many brings a row back where it has told.
     async fn together(&mut self, event: Uuid) -> Result<bool> {
         let (key, nothing) = (event.to_string(), [None::<&str>]);
-        let insert = sqlx::query(CAPTURE_INSERT_ALL).bind([event]).bind(["race"]).bind([key.as_str()]);
+        let insert = sqlx::query(CAPTURE_INSERT_ALL).bind([event]).bind([TOPIC]).bind([key.as_str()]);
         let insert = insert.bind(nothing).bind(nothing).bind(nothing).bind(["{}"]).bind(nothing);
         let insert = insert.bind([None::<&[u8]>]).bind([None::<&[u8]>]).bind(["application/json"]);
         let insert = insert.bind(nothing).bind(nothing).bind(nothing).bind([None::<i32>]);
@@ -197,7 +206,7 @@ impl Writer {
     }
 
     async fn plain(&mut self, event: Uuid) -> Result<()> {
-        let insert = sqlx::query(PLAIN).bind(event).bind(event.to_string());
+        let insert = sqlx::query(PLAIN).bind(event).bind(TOPIC).bind(event.to_string());
         let written = insert.execute(&mut self.connection).await?.rows_affected();
         if written == 1 { Ok(()) } else { bail!("{written} rows were written") }
     }
