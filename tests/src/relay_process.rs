@@ -111,6 +111,21 @@ impl Relay {
         &self.output
     }
 
+    /// The same by another program, as one of an earlier version.
+    pub fn by_program(&self, binary: PathBuf) -> Self {
+        Self { binary, ..self.clone() }
+    }
+
+    /// Creates the outbox tables as the owner, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// When the program fails; the text holds the end of its log.
+    pub async fn migrate_alone(&self) -> Result<()> {
+        let status = self.command("migrate", &self.urls.0)?.status().await?;
+        self.must_be_done("migrate", status)
+    }
+
     /// Creates the outbox tables as the owner, and the users that the relay and its load connect as.
     ///
     /// # Errors

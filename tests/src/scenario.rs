@@ -12,6 +12,7 @@ mod operators;
 mod order;
 mod restarts;
 mod split_brain;
+mod upgrade;
 pub mod wake;
 
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub use self::operators::operators;
 pub use self::order::order;
 pub use self::restarts::{ghosts, restarts};
 pub use self::split_brain::{held_up_before_a_call, split_brain};
+pub use self::upgrade::upgrade;
 pub use self::wake::wake;
 use crate::database::Database;
 use crate::load::LoadOptions;

@@ -4,3 +4,6 @@
 //! whoever asks for it. Nothing is installed system-wide and no container engine is needed.
 
 pub mod postgres;
+
+/// The name of the variable that tells where the relays of earlier revisions are, as a list of paths.
+pub const EARLIER_VARIABLE: &str = "OUTBOX_EARLIER_RELAYS";

@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod children;
+mod earlier;
 mod lint;
 mod server;
 mod test;

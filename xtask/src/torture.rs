@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
+use xtask::EARLIER_VARIABLE;
 
 use crate::cargo::{cargo, executables};
 use crate::children::{Children, code_of};
+use crate::earlier;
 use crate::server::Server;
 
 /// How long, how random, and where the report goes.
@@ -16,7 +18,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N")]
     minutes: Option<u64>,
     /// Only this part, beside the controls: order, kills, restarts, ghosts, cleanup, kill-matrix, split-brain, network, answers,
-    /// operators, disk, wake or simulation
+    /// operators, disk, wake, upgrade or simulation
     #[arg(long, value_name = "PART")]
     only: Option<String>,
     /// Repeat an earlier run's choices
@@ -43,6 +45,9 @@ pub(crate) fn run(children: &Children, options: &Options) -> Result<ExitCode> {
     }
     if let Some(seed) = options.seed {
         torture.arg("--seed").arg(seed.to_string());
+    }
+    if options.only.as_deref().is_none_or(|only| only == "upgrade") {
+        torture.env(EARLIER_VARIABLE, earlier::relays(children)?);
     }
     server.tell(&mut torture, relay);
     children.run(&mut torture).map(code_of)

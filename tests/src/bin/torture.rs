@@ -1,11 +1,13 @@
 //! The long form of the tests, called by `cargo xtask torture`.
 //!
-//! Fourteen parts, all but the last on private servers: the controls, which must fail, or else the run is void; 200,000 events;
+//! Fifteen parts, all but the last on private servers: the controls, which must fail, or else the run is void; 200,000 events;
 //! 200 kills of the relay; 50 crashes of the server; 50 more while no commit waits for the disk; 1,000 emptyings of segments;
 //! 25 ends at each failpoint; 300 pauses of three relays that share 32 partitions; 500 faults of the network; 1,000 answers
 //! that are cut off; 10,000 commands of operators; 20 full disks of each kind; 20,000 times that a relay falls asleep, with
-//! controls of its own; 100,000 seeds of the simulation, whose controls are its mutants. Each adds its line to the report.
+//! controls of its own; 50 ends of relays while the tables of each earlier revision are brought up to date; 100,000 seeds of the
+//! simulation, whose controls are its mutants. Each adds its line to the report.
 
+use std::env;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ use outbox_tests::scenario::{self, Kind, Plan};
 use outbox_tests::small_disk::SmallDisk;
 use outbox_tests::verdict::{Verdict, circumstances};
 use tempfile::TempDir;
+use xtask::EARLIER_VARIABLE;
 use xtask::postgres::{Cluster, ClusterOptions};
 
 /// How soon after the server accepts connections the relay publishes again.
@@ -95,6 +98,7 @@ enum Part {
     Operators,
     Disk,
     Wake,
+    Upgrade,
     Simulation,
 }
 
@@ -177,6 +181,14 @@ impl Torture {
         if self.has(Part::Disk) {
             clean &= self.disks().await?;
         }
+        if self.has(Part::Upgrade) {
+            for program in earlier_programs()? {
+                let mut plan = self.plan(0, 50, 100);
+                (plan.load.keys, plan.load.bulk) = (300, 0);
+                let Stage { database, folder, cluster: _cluster } = Stage::set()?;
+                clean &= self.report.verdict(&scenario::upgrade(&database, folder.path(), &plan, program).await?)?;
+            }
+        }
         if self.has(Part::Simulation) {
             // Each run has a runtime of its own.
             clean &= tokio::task::block_in_place(|| self.simulation())?;
@@ -243,9 +255,11 @@ impl Torture {
                 return Ok(false);
             }
         }
+        let by_trigger = self.race(Protocol::ByTrigger, 5_000).await?;
+        self.report.line(&format!("# in plain SQL, by the trigger: {by_trigger}"))?;
         let outcome = self.race(Protocol::Sound, 20_000).await?;
         self.report.line(&format!("{outcome} {}", circumstances(self.seed, start.elapsed())))?;
-        Ok(outcome.missed == 0 && outcome.lost == 0)
+        Ok(by_trigger.is_clean() && outcome.is_clean())
     }
 
     /// Whether every mutant was found, and nothing wrong in the relay.
@@ -300,6 +314,12 @@ impl Torture {
         self.report.line(&format!("# controls: {controls}"))?;
         Ok(controls.all_failed())
     }
+}
+
+/// The relays of earlier revisions, which `cargo xtask torture` has built.
+fn earlier_programs() -> Result<Vec<PathBuf>> {
+    let programs = env::var_os(EARLIER_VARIABLE).with_context(|| format!("{EARLIER_VARIABLE} is not set"))?;
+    Ok(env::split_paths(&programs).collect())
 }
 
 /// An empty database on a server of its own, and a folder for the relay's file.

@@ -1,0 +1,103 @@
+//! A relay of an earlier revision beside the new one, while the tables are brought up to date under both and writers go on.
+//!
+//! The new program migrates the tables of the old one, whose relay and whose writers are at work. From then on there is one relay
+//! of each; the one or the other is killed, or stopped in order, at random, and comes back after a moment. In the end the old
+//! one goes for good.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use sqlx::PgConnection;
+
+use super::{Plan, figures, pause};
+use crate::database::Database;
+use crate::load::SteadyLoad;
+use crate::output::{self, Tail};
+use crate::relay_process::{Relay, SMALL_WINDOW};
+use crate::verdict::Verdict;
+
+/// What is written meanwhile: so many events a second.
+const RATE: u32 = 300;
+
+/// How long both are at work, in milliseconds: not before each hears when it is asked to stop.
+const AT_WORK: std::ops::Range<u64> = 500..2_000;
+
+/// How long one of them is away, in milliseconds: up to three lengths of its lease.
+const AWAY: std::ops::Range<u64> = 50..3_000;
+
+/// How long the old one is at work alone, before the migration and after.
+const ALONE: Duration = Duration::from_secs(2);
+
+/// How long anything may take at all.
+const AT_LAST: Duration = Duration::from_mins(1);
+
+/// Runs it in an empty database, from the tables of the program `earlier`; a fault is a relay killed or stopped.
+///
+/// # Errors
+///
+/// When the load breaks down, the tables cannot be migrated, or a relay ends by itself.
+pub async fn upgrade(database: &Database, folder: &Path, plan: &Plan, earlier: PathBuf) -> Result<Verdict> {
+    let start = Instant::now();
+    let relay = Relay::new(database, folder).with_window(SMALL_WINDOW).with(&["--lease", "1s"]);
+    let crew =
+        [relay.called("old").by_program(earlier), relay.called("new").with(&["--lease", "1s", "--metrics", "off"])];
+    crew[0].migrate_alone().await?;
+    database.make_users().await?;
+    let from = revision(&mut database.connect().await?).await?;
+    let load = SteadyLoad::start(database, plan.load.seed, plan.load.keys, RATE).await?;
+    let mut working = [Some(crew[0].spawn()?), None];
+    let mut tail = Tail::from_start(relay.output());
+    let first = tail.wait_for("partitionkey", AT_LAST).await;
+    first.with_context(|| format!("the earlier relay does not begin: …{}", crew[0].end_of_log()))?;
+    pause(ALONE).await;
+    crew[1].migrate().await?;
+    let to = revision(&mut database.connect().await?).await?;
+    ensure!(from < to, "tables of revision {from} are still of revision {to}");
+    pause(ALONE).await;
+    working[1] = Some(crew[1].spawn()?);
+
+    let mut random = fastrand::Rng::with_seed(plan.load.seed);
+    let (mut faults, mut kills) = (0, 0);
+    while faults < plan.faults && (faults == 0 || start.elapsed() < plan.at_most) {
+        pause(Duration::from_millis(random.u64(AT_WORK))).await;
+        for process in working.iter_mut().flatten() {
+            process.must_run()?;
+        }
+        let one = usize::from(random.bool());
+        let process = working[one].take().context("it came back")?;
+        faults += 1;
+        if random.bool() {
+            process.kill().await?;
+            kills += 1;
+        } else {
+            process.stop().await?;
+        }
+        pause(Duration::from_millis(random.u64(AWAY))).await;
+        working[one] = Some(crew[one].spawn()?);
+    }
+    for process in working.into_iter().flatten() {
+        process.stop().await?;
+    }
+    let truth = load.finish().await?;
+    relay.drain().await?;
+    let findings = output::read(relay.output())?.judge(&truth);
+    let mut notes = figures(plan, &truth, &findings);
+    notes.push(format!("from_revision={from} to_revision={to} killed={kills} stopped={}", faults - kills));
+    Ok(Verdict {
+        name: "upgrade: tables migrated under an earlier relay, and that one and the new one killed and stopped at random",
+        faults,
+        survived: faults,
+        findings,
+        bound: kills * SMALL_WINDOW,
+        seed: plan.load.seed,
+        wall: start.elapsed(),
+        notes,
+    })
+}
+
+/// Of which revision the tables are; the first wrote none down.
+async fn revision(session: &mut PgConnection) -> Result<i64> {
+    let revision = "SELECT coalesce(max(value), '1')::int8 FROM outbox_meta WHERE name = 'revision'";
+    Ok(sqlx::query_scalar(revision).fetch_one(session).await?)
+}
