@@ -104,8 +104,8 @@ pub fn emptying(blocked: &[Blocker]) -> Finding {
         return Finding::ok("emptying", "nothing is known that stands in its way");
     }
     let mut remedies: Vec<&str> = Vec::new();
-    for remedy in blocked.iter().filter_map(|blocker| blocker.remedy.as_deref()) {
-        if !remedies.contains(&remedy) {
+    for Blocker { remedy, .. } in blocked {
+        if !remedies.contains(&remedy.as_str()) {
             remedies.push(remedy);
         }
     }
@@ -113,7 +113,7 @@ pub fn emptying(blocked: &[Blocker]) -> Finding {
         check: "emptying".into(),
         verdict: Verdict::Warning,
         found: blocked.iter().map(|blocker| blocker.what.as_str()).collect::<Vec<_>>().join("; "),
-        remedy: (!remedies.is_empty()).then(|| remedies.join("; ")),
+        remedy: Some(remedies.join("; ")),
     }
 }
 
@@ -131,12 +131,11 @@ mod tests {
 
     #[test]
     fn what_to_do_about_several_segments_is_said_once() {
-        let blocker =
-            |what: &str, remedy: Option<&str>| Blocker { what: what.into(), remedy: remedy.map(String::from) };
-        let behind = |segment: &str| blocker(segment, Some("let it catch up"));
-        let finding = emptying(&[behind("segment 1"), behind("segment 2"), blocker("segment 3", None)]);
+        let blocker = |what: &str, remedy: &str| Blocker { what: what.into(), remedy: remedy.into() };
+        let behind = |segment: &str| blocker(segment, "let it catch up");
+        let finding = emptying(&[behind("segment 1"), behind("segment 2"), blocker("segment 3", "end it")]);
         assert_eq!((finding.verdict, finding.found.as_str()), (Verdict::Warning, "segment 1; segment 2; segment 3"));
-        assert_eq!(finding.remedy.as_deref(), Some("let it catch up"));
+        assert_eq!(finding.remedy.as_deref(), Some("let it catch up; end it"));
         assert_eq!(emptying(&[]).verdict, Verdict::Ok);
     }
 

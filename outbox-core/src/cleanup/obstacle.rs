@@ -60,16 +60,17 @@ impl Obstacle {
 
     /// Whether time alone removes it, so that nobody has to do anything.
     pub fn passes(&self) -> bool {
-        matches!(self, Self::Current | Self::Young { .. } | Self::Changing)
+        self.remedy().is_none()
     }
 
-    /// What a person may do about it, where it does not say so itself.
+    /// What a person may do about it; `None` for what time alone removes.
     pub fn remedy(&self) -> Option<String> {
         match self {
             Self::NobodyReads => Some("start `outbox-relay run`; what a subscription has passed can go".to_owned()),
             Self::Behind { reader, .. } | Self::Owed { reader, .. } => Some(catch_up(reader)),
             Self::Locked(holders) => Some(holders.iter().map(HolderStatus::how_to_end).collect::<Vec<_>>().join("; ")),
-            Self::Current | Self::Young { .. } | Self::Referenced | Self::Changing => None,
+            Self::Referenced => Some("drop it".to_owned()),
+            Self::Current | Self::Young { .. } | Self::Changing => None,
         }
     }
 }

@@ -82,19 +82,21 @@ pub struct Blocker {
     /// What it is.
     pub what: String,
     /// What a person may do about it.
-    pub remedy: Option<String>,
+    pub remedy: String,
 }
 
 impl Blocker {
-    /// What the last pass of cleanup noted as wrong; the note names who or what it met.
+    /// What the last pass of cleanup noted as wrong; the note names who or what it met, or the settings.
     pub fn noted(trouble: String) -> Self {
         let remedy = "see to what is named; `outbox-relay cleanup` then tries again at once, and says what still stands in its way";
-        Self { what: trouble, remedy: Some(remedy.to_owned()) }
+        Self { what: trouble, remedy: remedy.to_owned() }
     }
 
-    /// A segment that could not be looked at.
+    /// A segment that could not be looked at; what the error says to do is the remedy.
     pub fn unseen(error: &StoreError) -> Self {
-        Self { what: format!("it could not be looked at: {error}"), remedy: None }
+        let text = error.to_string();
+        let (what, remedy) = text.split_once("; ").unwrap_or((&text, "try again, and see the server's log"));
+        Self { what: format!("it could not be looked at: {what}"), remedy: remedy.to_owned() }
     }
 }
 
@@ -150,14 +152,14 @@ impl Survey {
     /// the last pass found wrong. A current segment is never blocked by its ordinary life.
     pub fn blocked_by(&self, segment: &Segment) -> Option<Blocker> {
         segment.ends?;
-        let obstacle = self.obstacle(segment).filter(|obstacle| !segment.current && !obstacle.passes());
-        let obstacle = obstacle.map(|obstacle| Blocker { what: obstacle.to_string(), remedy: obstacle.remedy() });
+        let obstacle = self.obstacle(segment).filter(|_| !segment.current);
+        let obstacle = obstacle.and_then(|met| Some(Blocker { remedy: met.remedy()?, what: met.to_string() }));
         let is_oldest = self.filled().first().is_some_and(|(oldest, _)| oldest.number == segment.number);
         let noted = self.trouble.clone().filter(|_| is_oldest).map(Blocker::noted);
         match (obstacle, noted) {
             (Some(obstacle), Some(noted)) => {
                 let what = format!("{}; {}", obstacle.what, noted.what);
-                Some(Blocker { what, remedy: obstacle.remedy.or(noted.remedy) })
+                Some(Blocker { what, remedy: format!("{}; {}", obstacle.remedy, noted.remedy) })
             }
             (obstacle, noted) => obstacle.or(noted),
         }

@@ -104,7 +104,9 @@ impl Pass<'_> {
         let taken = |report: &Report| report.bytes.unwrap_or_default();
         let large = format!("the log takes {} MiB and may take {} MiB", taken(report) >> 20, max >> 20);
         if self.retention.on_max_disk == OnMaxDisk::Hold {
-            report.trouble(format!("{large}; on_max_disk is hold, so nothing goes that is young or unread"));
+            let why = "on_max_disk is hold, so nothing goes that is young or unread";
+            report
+                .trouble(format!("{large}; {why}: raise max_disk, shorten keep, or set on_max_disk to archive or cut"));
             return Ok(());
         }
         for (segment, ends) in survey.filled() {

@@ -149,7 +149,7 @@ fn segment(row: &PgRow, blocked: &Blocked) -> Result<SegmentStatus, sqlx::Error>
         Err(error) => Some(Blocker::unseen(error)).filter(|_| state != "empty"),
     };
     let (blocked_by, remedy) = found.map(|blocker| (blocker.what, blocker.remedy)).unzip();
-    Ok(SegmentStatus { segment, bytes, state, blocked_by, remedy: remedy.flatten() })
+    Ok(SegmentStatus { segment, bytes, state, blocked_by, remedy })
 }
 
 fn relay(row: &PgRow) -> Result<RelayStatus, sqlx::Error> {

@@ -82,7 +82,7 @@ async fn log(connection: &mut SqliteConnection, names: &Names, ends: Ends) -> Re
     // An error here means an SQLite library built without `dbstat`.
     let bytes = bytes.ok().flatten().and_then(|bytes| u64::try_from(bytes).ok());
     let noted = trouble(connection, names).await?.map(Blocker::noted);
-    let (blocked_by, remedy) = noted.map_or((None, None), |noted| (Some(noted.what), noted.remedy));
+    let (blocked_by, remedy) = noted.map(|noted| (noted.what, noted.remedy)).unzip();
     Ok(LogStatus {
         first_position: ends.map(|(first, _)| first),
         last_position: ends.map(|(_, last)| last),

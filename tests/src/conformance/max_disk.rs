@@ -36,6 +36,9 @@ pub async fn a_log_that_is_too_large_is_held_and_told(backend: &Postgres) {
     let status = backend.store().status().await.unwrap();
     let told = status.log.segments[0].blocked_by.as_deref().unwrap();
     assert!(told.contains("`dead` is at position 2 only") && told.contains("may take"), "{told}");
+    assert!(told.contains("raise max_disk, shorten keep, or set on_max_disk"), "{told}");
+    let remedy = status.log.segments[0].remedy.as_deref().unwrap();
+    assert!(remedy.contains("let it catch up") && remedy.contains("outbox-relay cleanup"), "{remedy}");
     pass(backend, &Retention::default()).await;
     let status = backend.store().status().await.unwrap();
     assert_eq!(
