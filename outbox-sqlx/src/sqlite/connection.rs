@@ -43,18 +43,18 @@ pub(super) async fn open(options: &SqliteConnectOptions) -> Result<SqliteConnect
 
 /// Opens a connection to a database file, making it if there is none.
 pub(super) async fn open_or_create(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
-    let opened = bounded(CALL, prepared(options).create_if_missing(true).connect()).await;
+    let opened = bounded(CALL, async { Ok(prepared(options).create_if_missing(true).connect().await) }).await?;
     let file = options.get_filename();
     opened.map_err(|error| {
         if file.exists() {
-            return error;
+            return store_error(error);
         }
         let message = format!(
             "the database file {} cannot be made; see to it that its folder is there and may be written to, and leave `mode=ro` out \
              of the URL",
             file.display()
         );
-        StoreError::new(StoreErrorKind::Precondition, message)
+        StoreError::new(StoreErrorKind::Precondition, message).caused_by(error)
     })
 }
 
