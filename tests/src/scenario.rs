@@ -1,4 +1,5 @@
-//! What is done to the relay, and to the controls: short in the tests, at length in the `torture` program.
+//! What is done to the relay, and to the controls: short in the tests, at length in the `torture` program. The upgrade alone is
+//! only there, for it takes the programs of earlier revisions.
 
 mod answers;
 mod audit;

@@ -26,7 +26,9 @@ fn relay(children: &Children, commit: &str) -> Result<PathBuf> {
     let archive = folder.join("source.tar");
     let write = &mut Command::new("git");
     let written = children.must(write.args(["archive", "--format=tar", "--output"]).arg(&archive).arg(commit));
-    written.with_context(|| format!("commit {commit} is not here; of a shallow clone run `git fetch --unshallow`"))?;
+    written.with_context(|| {
+        format!("commit {commit} cannot be had from git; in a shallow clone run `git fetch --unshallow`")
+    })?;
     children.must(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(&folder))?;
     let build =
         &mut cargo(["build", "--release", "-p", "outbox-relay", "--no-default-features", "--features", "postgres"]);

@@ -3,8 +3,8 @@
 //! Fifteen parts, all but the last on private servers: the controls, which must fail, or else the run is void; 200,000 events;
 //! 200 kills of the relay; 50 crashes of the server; 50 more while no commit waits for the disk; 1,000 emptyings of segments;
 //! 25 ends at each failpoint; 300 pauses of three relays that share 32 partitions; 500 faults of the network; 1,000 answers
-//! that are cut off; 10,000 commands of operators; 20 full disks of each kind; 20,000 times that a relay falls asleep, with
-//! controls of its own; 50 ends of relays while the tables of each earlier revision are brought up to date; 100,000 seeds of the
+//! that are cut off; 10,000 commands of operators; 20,000 times that a relay falls asleep, with controls of its own; 20 full
+//! disks of each kind; 50 ends of a relay of each earlier revision or of the new one beside it; 100,000 seeds of the
 //! simulation, whose controls are its mutants. Each adds its line to the report.
 
 use std::env;
@@ -184,7 +184,7 @@ impl Torture {
         if self.has(Part::Upgrade) {
             for program in earlier_programs()? {
                 let mut plan = self.plan(0, 50, 100);
-                (plan.load.keys, plan.load.bulk) = (300, 0);
+                (plan.load.keys, plan.load.bulk, plan.publish_within) = (300, 0, CARRIED_WITHIN);
                 let Stage { database, folder, cluster: _cluster } = Stage::set()?;
                 clean &= self.report.verdict(&scenario::upgrade(&database, folder.path(), &plan, program).await?)?;
             }

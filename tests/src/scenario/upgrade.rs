@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use sqlx::PgConnection;
 
-use super::{Plan, figures, pause};
+use super::network::recovery;
+use super::{Plan, figures, pause, spread};
 use crate::database::Database;
 use crate::load::SteadyLoad;
-use crate::output::{self, Tail};
+use crate::output;
 use crate::relay_process::{Relay, SMALL_WINDOW};
 use crate::verdict::Verdict;
 
@@ -29,36 +30,41 @@ const AWAY: std::ops::Range<u64> = 50..3_000;
 /// How long the old one is at work alone, before the migration and after.
 const ALONE: Duration = Duration::from_secs(2);
 
-/// How long anything may take at all.
-const AT_LAST: Duration = Duration::from_mins(1);
+/// The relays.
+const CREW: [&str; 2] = ["old", "new"];
 
-/// Runs it in an empty database, from the tables of the program `earlier`; a fault is a relay killed or stopped.
+/// Who publishes.
+const OWNER: &str =
+    "SELECT relay_name FROM outbox_lease JOIN outbox_relay USING (relay_id) WHERE subscription = 'default'";
+
+/// Runs it in an empty database, from the tables of the program `earlier`; a fault is a relay killed or stopped, and is survived when
+/// the other publishes soon enough.
 ///
 /// # Errors
 ///
-/// When the load breaks down, the tables cannot be migrated, or a relay ends by itself.
+/// When the load breaks down, the tables cannot be migrated, a relay ends by itself, or one of them never has the lease.
 pub async fn upgrade(database: &Database, folder: &Path, plan: &Plan, earlier: PathBuf) -> Result<Verdict> {
     let start = Instant::now();
     let relay = Relay::new(database, folder).with_window(SMALL_WINDOW).with(&["--lease", "1s"]);
-    let crew =
-        [relay.called("old").by_program(earlier), relay.called("new").with(&["--lease", "1s", "--metrics", "off"])];
+    let crew = CREW.map(|name| relay.called(name));
+    let crew = [crew[0].by_program(earlier), crew[1].with(&["--lease", "1s", "--metrics", "off"])];
     crew[0].migrate_alone().await?;
     database.make_users().await?;
-    let from = revision(&mut database.connect().await?).await?;
+    let mut looking = database.connect().await?;
+    let from = revision(&mut looking).await?;
     let load = SteadyLoad::start(database, plan.load.seed, plan.load.keys, RATE).await?;
     let mut working = [Some(crew[0].spawn()?), None];
-    let mut tail = Tail::from_start(relay.output());
-    let first = tail.wait_for("partitionkey", AT_LAST).await;
-    first.with_context(|| format!("the earlier relay does not begin: …{}", crew[0].end_of_log()))?;
+    recovery(&relay).await.context("the earlier relay does not begin")?;
     pause(ALONE).await;
     crew[1].migrate().await?;
-    let to = revision(&mut database.connect().await?).await?;
+    let to = revision(&mut looking).await?;
     ensure!(from < to, "tables of revision {from} are still of revision {to}");
+    recovery(&relay).await.context("the earlier relay does not go on")?;
     pause(ALONE).await;
     working[1] = Some(crew[1].spawn()?);
 
     let mut random = fastrand::Rng::with_seed(plan.load.seed);
-    let (mut faults, mut kills) = (0, 0);
+    let (mut faults, mut kills, mut recoveries, mut owned) = (0, 0, Vec::new(), [0_u64; 2]);
     while faults < plan.faults && (faults == 0 || start.elapsed() < plan.at_most) {
         pause(Duration::from_millis(random.u64(AT_WORK))).await;
         for process in working.iter_mut().flatten() {
@@ -66,28 +72,36 @@ pub async fn upgrade(database: &Database, folder: &Path, plan: &Plan, earlier: P
         }
         let one = usize::from(random.bool());
         let process = working[one].take().context("it came back")?;
-        faults += 1;
         if random.bool() {
             process.kill().await?;
             kills += 1;
         } else {
             process.stop().await?;
         }
+        faults += 1;
+        recoveries.push(recovery(&relay).await?);
+        let at_work: String = sqlx::query_scalar(OWNER).fetch_one(&mut looking).await?;
+        let other = CREW.iter().position(|name| *name == at_work).context("a stranger has the lease")?;
+        ensure!(other != one, "`{at_work}` is gone and has the lease");
+        owned[other] += 1;
         pause(Duration::from_millis(random.u64(AWAY))).await;
         working[one] = Some(crew[one].spawn()?);
     }
+    ensure!(faults < 10 || owned.iter().all(|times| *times > 0), "one of {CREW:?} never took over: {owned:?}");
     for process in working.into_iter().flatten() {
         process.stop().await?;
     }
     let truth = load.finish().await?;
     relay.drain().await?;
     let findings = output::read(relay.output())?.judge(&truth);
+    let survived = recoveries.iter().filter(|took| **took <= plan.publish_within).count() as u64;
     let mut notes = figures(plan, &truth, &findings);
     notes.push(format!("from_revision={from} to_revision={to} killed={kills} stopped={}", faults - kills));
+    notes.push(format!("taken_over_by old={} new={} published_again_after {}", owned[0], owned[1], spread(recoveries)));
     Ok(Verdict {
-        name: "upgrade: tables migrated under an earlier relay, and that one and the new one killed and stopped at random",
+        name: "upgrade: tables migrated under an earlier relay, and then that one and the new one killed and stopped at random",
         faults,
-        survived: faults,
+        survived,
         findings,
         bound: kills * SMALL_WINDOW,
         seed: plan.load.seed,
