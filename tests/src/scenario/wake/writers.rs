@@ -31,7 +31,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// Whether it takes part. A trigger is not for who prepares transactions, and plain SQL knows no other way to write several.
+    /// Whether it takes part. A trigger is not for who prepares transactions, and it fires once for a statement, whatever that writes.
     fn suits(self, protocol: Protocol) -> bool {
         protocol != Protocol::ByTrigger || !matches!(self, Self::Prepared | Self::Together)
     }
