@@ -12,8 +12,8 @@ use super::inserts::SESSION;
 use crate::database::Database;
 use crate::scenario::pause;
 
-/// How often is looked: a wait of 50 ms cannot hide between two looks, and whoever looks more often is noticed by those who work.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often is looked, and so how much shorter than it is a wait may look.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The longest that any writer has been waiting for a lock on the log or a segment, in milliseconds.
 const WAITING: &str = "\
