@@ -22,10 +22,9 @@ pub struct Database {
 
 /// The same address with another `host:port`.
 pub(crate) fn moved(url: &str, place: &str) -> String {
-    match url.split_once('@') {
-        Some((user, rest)) => format!("{user}@{place}{}", rest.find('/').map_or("", |path| &rest[path..])),
-        None => url.to_owned(),
-    }
+    let (user, rest) = url.split_once('@').expect("the address of a server names a user");
+    let (_, database) = rest.split_once('/').expect("the address of a server names a database");
+    format!("{user}@{place}/{database}")
 }
 
 /// Drops the database of a test at its end, however it ends.
@@ -107,7 +106,8 @@ impl Database {
     }
 
     fn url_of(&self, role: &str) -> String {
-        self.url.replacen("postgres@", &format!("{}_{role}@", self.name()), 1)
+        let (_, place) = self.url.split_once('@').expect("the address of a server names a user");
+        format!("postgres://{}_{role}@{place}", self.name())
     }
 
     /// Its name, which the names of its users begin with.
@@ -143,6 +143,15 @@ impl Database {
     /// When the server does not answer, or nobody has made the users.
     pub async fn connect_as_writer(&self) -> sqlx::Result<PgConnection> {
         PgConnection::connect(&self.writer_url()).await
+    }
+
+    /// A new session of somebody who may relay.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::connect_as_writer`].
+    pub async fn connect_as_relay(&self) -> sqlx::Result<PgConnection> {
+        PgConnection::connect(&self.relay_url()).await
     }
 
     /// Creates the outbox tables without the help of the program.

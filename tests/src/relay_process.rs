@@ -201,20 +201,7 @@ impl Relay {
     ///
     /// When the program cannot be started.
     pub async fn call(&self, command: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
-        self.call_at(&self.urls.1, command, arguments).await
-    }
-
-    /// The same as the owner of the tables.
-    ///
-    /// # Errors
-    ///
-    /// When the program cannot be started.
-    pub async fn call_as_owner(&self, command: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
-        self.call_at(&self.urls.0, command, arguments).await
-    }
-
-    async fn call_at(&self, url: &str, command: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
-        let mut program = self.command(command, url)?;
+        let mut program = self.command(command, &self.urls.1)?;
         let output = program.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).output().await?;
         let said = [output.stdout, output.stderr].concat();
         Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))

@@ -148,7 +148,7 @@ impl Store for ByRole {
     }
 
     async fn mender(&self) -> Result<Option<Box<dyn Mender>>, StoreError> {
-        self.owner.mender().await
+        self.relay.mender().await
     }
 
     async fn status(&self) -> Result<Status, StoreError> {

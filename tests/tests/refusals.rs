@@ -1,37 +1,35 @@
 //! What the program refuses on PostgreSQL, with which exit code, and what it tells the operator to do.
 
 use std::env;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 
 use outbox_tests::conformance::waiting::eventually;
+use outbox_tests::database::Owned;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use uuid::Uuid;
-use xtask::postgres::{Cluster, ClusterOptions, URL_VARIABLE};
+use xtask::postgres::{Cluster, ClusterOptions};
 
-/// A database with the outbox tables, on the run's shared server.
+/// A database on the run's shared server.
 struct Shop {
+    owned: Owned,
+    /// Where it is, for the owner of the tables.
     url: String,
-    server: String,
     name: String,
 }
 
 impl Shop {
     async fn new() -> Self {
-        let server = env::var(URL_VARIABLE).expect("run `cargo xtask test`: it starts the server this test needs");
-        let name = format!("refusal_{}", Uuid::now_v7().simple());
-        PgConnection::connect(&server)
-            .await
-            .expect("the server answers")
-            .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
-            .await
-            .expect("a database can be created");
-        let base = server.rsplit_once('/').expect("the URL names a database").0;
-        Self { url: format!("{base}/{name}"), server: server.clone(), name }
+        let owned = Owned::on_shared_server().await.expect("a database can be created");
+        let url = owned.database().url().to_owned();
+        let name = url.rsplit_once('/').expect("the URL names a database").1.to_owned();
+        Self { owned, url, name }
     }
 
+    /// With the outbox tables, and a user for each role.
     async fn migrated() -> Self {
         let shop = Self::new().await;
-        assert_eq!(relay(&["migrate", "--quiet", "--database-url", &shop.url]).status.code(), Some(0));
+        assert_eq!(relay(&["migrate", "--roles", "--quiet", "--database-url", &shop.url]).status.code(), Some(0));
+        shop.make_users().await;
         shop
     }
 
@@ -40,22 +38,39 @@ impl Shop {
         connection.execute(AssertSqlSafe(statements.to_owned())).await.expect("the statements are right");
     }
 
-    /// Runs the relay until empty and returns its exit code with what it said.
-    fn run(&self, more: &[&str]) -> (Option<i32>, String) {
-        let fixed = ["run", "--quiet", "--database-url", &self.url, "--publisher", "null", "--until-empty"];
-        said(&relay(&[&fixed[..], more].concat()))
+    /// Makes a user for each role; both who relay and who look on see other users' sessions.
+    async fn make_users(&self) {
+        self.owned.database().make_users().await.expect("users can be made");
+        self.sql(&format!("GRANT pg_read_all_stats TO {0}_relay, {0}_operator", self.name)).await;
     }
 
-    async fn drop(self) {
-        let mut connection = PgConnection::connect(&self.server).await.expect("the server answers");
-        let statement = format!("DROP DATABASE {} WITH (FORCE)", self.name);
-        connection.execute(AssertSqlSafe(statement)).await.expect("the database can be dropped");
+    /// Where it is, for a user that may look on.
+    fn operator(&self) -> String {
+        self.of(&format!("{}_operator", self.name))
+    }
+
+    /// The same place for another user.
+    fn of(&self, user: &str) -> String {
+        self.url.replacen("postgres@", &format!("{user}@"), 1)
+    }
+
+    /// Runs the relay until empty, as a user that may relay, and returns its exit code with what it said.
+    fn run(&self, more: &[&str]) -> (Option<i32>, String) {
+        run_at(&self.owned.database().relay_url(), more)
     }
 }
 
+fn run_at(url: &str, more: &[&str]) -> (Option<i32>, String) {
+    let fixed = ["run", "--quiet", "--database-url", url, "--publisher", "null", "--until-empty"];
+    said(&relay(&[&fixed[..], more].concat()))
+}
+
+fn program() -> Command {
+    Command::new(env::var("OUTBOX_RELAY_BIN").expect("run `cargo xtask test`: it builds the relay this test needs"))
+}
+
 fn relay(arguments: &[&str]) -> Output {
-    let program = env::var("OUTBOX_RELAY_BIN").expect("run `cargo xtask test`: it builds the relay this test needs");
-    Command::new(program).args(arguments).output().expect("the relay can be started")
+    program().args(arguments).output().expect("the relay can be started")
 }
 
 fn said(output: &Output) -> (Option<i32>, String) {
@@ -73,8 +88,7 @@ fn assert_refused((code, message): (Option<i32>, String), names: &[&str]) {
 #[tokio::test]
 async fn missing_tables_name_the_command_that_makes_them() {
     let shop = Shop::new().await;
-    assert_refused(shop.run(&[]), &["outbox-relay migrate"]);
-    shop.drop().await;
+    assert_refused(run_at(&shop.url, &[]), &["outbox-relay migrate"]);
 }
 
 #[tokio::test]
@@ -82,7 +96,6 @@ async fn tables_of_a_later_version_need_a_newer_program() {
     let shop = Shop::migrated().await;
     shop.sql("UPDATE outbox_meta SET value = '99' WHERE name = 'schema_version'").await;
     assert_refused(shop.run(&[]), &["99", "newer"]);
-    shop.drop().await;
 }
 
 #[tokio::test]
@@ -90,7 +103,6 @@ async fn a_sequence_that_hands_out_positions_in_bulk_is_refused_with_the_remedy(
     let shop = Shop::migrated().await;
     shop.sql("ALTER TABLE outbox_event ALTER COLUMN position SET CACHE 10").await;
     assert_refused(shop.run(&[]), &["CACHE 1"]);
-    shop.drop().await;
 }
 
 #[tokio::test]
@@ -98,22 +110,20 @@ async fn a_role_without_privileges_is_told_which() {
     let shop = Shop::migrated().await;
     let role = format!("{}_role", shop.name);
     shop.sql(&format!("CREATE ROLE {role} LOGIN")).await;
-    let url = shop.url.replacen("postgres@", &format!("{role}@"), 1);
+    let url = shop.of(&role);
     let output = relay(&["run", "--quiet", "--database-url", &url, "--publisher", "null", "--until-empty"]);
     assert_refused(said(&output), &["GRANT"]);
     shop.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
-    shop.drop().await;
 }
 
 #[tokio::test]
 async fn a_wrong_password_is_not_shown() {
     let shop = Shop::migrated().await;
-    let url = shop.url.replacen("postgres@", "nobody_of_this_name:canary-secret@", 1);
+    let url = shop.of("nobody_of_this_name:canary-secret");
     let output = relay(&["run", "--database-url", &url, "--publisher", "null", "--until-empty"]);
     let (code, message) = said(&output);
     assert_eq!(code, Some(2), "{message}");
     assert!(!message.contains("canary"), "{message}");
-    shop.drop().await;
 }
 
 #[tokio::test]
@@ -146,7 +156,6 @@ async fn a_read_only_database_is_retried_not_refused() {
     let (code, message) = shop.run(&["--timeout", "1s"]);
     assert_eq!(code, Some(1), "{message}");
     assert!(message.contains("read-only"), "{message}");
-    shop.drop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,6 +170,9 @@ async fn a_standby_is_refused_because_it_shows_too_little() {
     let url = standby.url("postgres");
     let output = relay(&["run", "--quiet", "--database-url", &url, "--publisher", "null", "--until-empty"]);
     assert_refused(said(&output), &["standby", "primary"]);
+    let (code, wrong) = complaints(&url);
+    assert_eq!(code, Some(1));
+    assert!(wrong.iter().any(|told| told.contains("primary")), "{wrong:?}");
     drop((standby, primary));
 }
 
@@ -178,9 +190,9 @@ async fn older_tables_are_brought_up_to_date_with_as_many_segments_as_are_asked_
     let wanted = "brought outbox_event and the other outbox_ tables from revision 1 to revision 3; the log uses 4 segments now\n";
     assert_eq!(told, wanted);
     writer.execute(AssertSqlSafe(format!("{insert}; COMMIT"))).await.expect("it may go on");
+    shop.make_users().await;
     let (code, message) = shop.run(&[]);
     assert_eq!(code, Some(0), "{message}");
-    shop.drop().await;
 }
 
 #[tokio::test]
@@ -194,6 +206,7 @@ async fn the_number_of_segments_changes_and_cleanup_names_who_is_in_the_way() {
     assert!(migrate("2").starts_with("created"));
     assert!(migrate("4").ends_with("the log uses 4 segments now\n"));
     assert!(migrate("4").ends_with("are up to date\n"));
+    shop.make_users().await;
     shop.sql(
         "INSERT INTO outbox_event (topic, event_key, payload, occurred_at) VALUES ('t', 'k', '{}', now() - interval '30 days');
          INSERT INTO outbox_checkpoint (subscription, partition_id, position) VALUES ('billing', 0, 1);
@@ -211,14 +224,14 @@ async fn the_number_of_segments_changes_and_cleanup_names_who_is_in_the_way() {
         .await
         .expect("the log can be read");
     let cleanup = |more: &[&str]| {
-        let output = relay(&[&["cleanup", "--database-url", &shop.url], more].concat());
+        let output = relay(&[&["cleanup", "--database-url", &shop.owned.database().relay_url()], more].concat());
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let shown = cleanup(&[]);
     assert!(shown.contains("it is locked by pid") && shown.contains("report"), "{shown}");
     // Who reads for less than a second only passes by.
-    let why = async || String::from_utf8_lossy(&relay(&["why", "--database-url", &shop.url]).stdout).into_owned();
+    let why = async || why(&shop);
     let named =
         |why: &String| why.contains("segment 0 cannot be emptied: it is locked by pid") && why.contains("report");
     let why = eventually("why to name the reader", why, named).await;
@@ -229,7 +242,41 @@ async fn the_number_of_segments_changes_and_cleanup_names_who_is_in_the_way() {
         told = cleanup(&["--json"]);
     }
     assert!(told.starts_with(r#"{"version":1,"dry_run":false,"#), "{told}");
-    shop.drop().await;
+}
+
+fn why(shop: &Shop) -> String {
+    String::from_utf8_lossy(&relay(&["why", "--database-url", &shop.operator()]).stdout).into_owned()
+}
+
+/// A program that is ended with this value.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn why_names_the_session_that_keeps_a_position_open() {
+    let shop = Shop::migrated().await;
+    let mut open = shop.owned.database().connect_as_writer().await.expect("the writer may connect");
+    let insert = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'k', '{}')";
+    open.execute("SET application_name = 'import'; BEGIN").await.expect("it may write");
+    open.execute(insert).await.expect("it may write");
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut open).await.expect("it answers");
+    let mut other = shop.owned.database().connect_as_writer().await.expect("the writer may connect");
+    other.execute(insert).await.expect("it may write");
+    let url = shop.owned.database().relay_url();
+    let arguments =
+        ["run", "--quiet", "--metrics", "off", "--lease", "1s", "--database-url", &url, "--publisher", "null"];
+    let _running = Running(program().args(arguments).spawn().expect("the relay can be started"));
+    let named = |why: &String| why.contains(&format!("pid {pid}")) && why.contains("import");
+    let told = eventually("why to name the writer", async || why(&shop), named).await;
+    assert!(told.contains(&format!("SELECT pg_terminate_backend({pid})")), "{told}");
+    open.execute("COMMIT").await.expect("it may commit");
+    eventually("why to be well again", async || why(&shop), |why| !why.contains("import")).await;
 }
 
 /// What `doctor` finds wrong, as `check: remedy`, and its exit code.
@@ -288,7 +335,6 @@ async fn doctor_names_what_is_wrong_and_the_statement_that_mends_it() {
     });
     shop.sql(&remedies.join(";")).await;
     assert_eq!(complaints(&shop.url), (Some(0), Vec::new()), "the remedies mend it");
-    shop.drop().await;
 }
 
 #[tokio::test]
@@ -309,7 +355,6 @@ async fn a_table_that_somebody_dropped_is_named_by_all() {
         let (code, wrong) = complaints(&shop.url);
         assert_eq!(code, Some(1));
         assert!(wrong.iter().any(|told| told.starts_with(check) && told.contains(remedy)), "{wrong:?}");
-        shop.drop().await;
     }
 }
 
@@ -325,14 +370,13 @@ async fn a_user_who_may_not_clean_is_told_what_to_grant_and_relays_all_the_same(
          INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'k', '{{}}')"
     ))
     .await;
-    let url = shop.url.replacen("postgres@", &format!("{user}:canary@"), 1);
+    let url = shop.of(&format!("{user}:canary"));
     let refused = said(&relay(&["cleanup", "--database-url", &url]));
     assert!(!refused.1.contains("canary"), "{}", refused.1);
     assert_refused(refused, &["GRANT TRUNCATE ON outbox_event_0", "GRANT UPDATE ON SEQUENCE outbox_segment"]);
     let run = ["run", "--quiet", "--database-url", &url, "--publisher", "null", "--until-empty"];
     assert_eq!(said(&relay(&run)), (Some(0), String::new()));
     shop.sql(&format!("DROP OWNED BY {user}; DROP ROLE {user}")).await;
-    shop.drop().await;
 }
 
 #[tokio::test]
@@ -340,7 +384,7 @@ async fn doctor_tells_a_user_without_privileges_what_to_grant() {
     let shop = Shop::migrated().await;
     let role = &shop.name;
     shop.sql(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT ON outbox_event, outbox_meta TO {role}")).await;
-    let url = shop.url.replacen("postgres@", &format!("{role}@"), 1);
+    let url = shop.of(role);
     let (code, wrong) = complaints(&url);
     assert_eq!(code, Some(1));
     let grants =
@@ -349,14 +393,13 @@ async fn doctor_tells_a_user_without_privileges_what_to_grant() {
     shop.sql(grants).await;
     assert_eq!(complaints(&url).0, Some(0), "the grants suffice");
     shop.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
-    shop.drop().await;
 }
 
 #[tokio::test]
 async fn each_command_runs_as_the_user_whose_role_allows_it() {
     let shop = Shop::new().await;
     let call = |user: &str, arguments: &[&str]| {
-        let url = shop.url.replacen("postgres@", &format!("{user}@"), 1);
+        let url = shop.of(user);
         relay(&[arguments, &["--database-url", &url]].concat())
     };
     let said = String::from_utf8(call("postgres", &["migrate", "--roles"]).stdout).expect("it is text");
@@ -371,7 +414,7 @@ async fn each_command_runs_as_the_user_whose_role_allows_it() {
         shop.sql(&format!("CREATE ROLE {user} LOGIN; GRANT outbox_{role} TO {user}")).await;
     }
     let [writer, relaying, operator] = &users;
-    let as_writer = shop.url.replacen("postgres@", &format!("{writer}@"), 1);
+    let as_writer = shop.of(writer);
     let mut session = PgConnection::connect(&as_writer).await.expect("the writer may connect");
     let insert = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'k', '{}')";
     session.execute(insert).await.expect("the writer may write");
@@ -394,8 +437,4 @@ async fn each_command_runs_as_the_user_whose_role_allows_it() {
     for (user, arguments) in [(operator, &run[..]), (operator, &export), (operator, &["cleanup"]), (writer, &run)] {
         assert_refused(self::said(&call(user, arguments)), &["GRANT", user]);
     }
-    shop.drop().await;
-    let mut server =
-        PgConnection::connect(&env::var(URL_VARIABLE).expect("it was there before")).await.expect("it answers");
-    server.execute(AssertSqlSafe(format!("DROP ROLE {}", users.join(", ")))).await.expect("they own nothing any more");
 }

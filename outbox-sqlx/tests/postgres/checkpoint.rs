@@ -85,7 +85,7 @@ async fn a_letter_keeps_its_text_in_a_database_of_another_encoding() {
     let database = database.with_users().await;
     let (key, written, mended) = ("café", r#"{"name":"Jérôme §"}"#, r#"{"name":"Zoë"}"#);
     let insert = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', $1, $2)";
-    sqlx::query(insert).bind(key).bind(written).execute(&mut database.session().await).await.unwrap();
+    sqlx::query(insert).bind(key).bind(written).execute(&mut database.writer().await).await.unwrap();
     let rows = database.source().await.read(&above(0)).await.unwrap().rows;
     let Some(Row::Event(event)) = rows.into_iter().next() else { panic!("an event") };
     let text = |text: &str| Some(Payload::Text(text.as_bytes().to_vec()));

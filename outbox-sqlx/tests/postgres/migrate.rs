@@ -119,23 +119,24 @@ async fn a_migration_gives_way_to_whoever_holds_a_lock_and_keeps_nobody_waiting(
 
 /// The trigger locks the log against writers, for a moment in which there is none.
 #[tokio::test]
-async fn a_trigger_is_made_between_writers_and_keeps_none_waiting() {
+async fn a_trigger_is_made_and_removed_between_writers_and_keeps_none_waiting() {
     let database = TestDatabase::migrated().await;
     let insert = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'k', '{}')";
-    let mut writer = database.session().await;
-    execute(&mut writer, &format!("BEGIN; {insert}")).await;
-    let making = tokio::spawn({
-        let owner = database.owner.clone();
-        async move { owner.set_wake_trigger(true).await }
-    });
-    let mut other = database.session().await;
+    let (mut writer, mut other) = (database.writer().await, database.writer().await);
     execute(&mut other, "SET lock_timeout = '1s'").await;
-    for _ in 0..200 {
-        execute(&mut other, insert).await;
+    for wanted in [true, false] {
+        execute(&mut writer, &format!("BEGIN; {insert}")).await;
+        let changing = tokio::spawn({
+            let owner = database.owner.clone();
+            async move { owner.set_wake_trigger(wanted).await }
+        });
+        for _ in 0..200 {
+            execute(&mut other, insert).await;
+        }
+        assert!(!changing.is_finished(), "a writer is still at work");
+        execute(&mut writer, "COMMIT").await;
+        assert!(changing.await.unwrap().unwrap());
     }
-    assert!(!making.is_finished(), "a writer is still at work");
-    execute(&mut writer, "COMMIT").await;
-    assert!(making.await.unwrap().unwrap());
 }
 
 #[tokio::test]

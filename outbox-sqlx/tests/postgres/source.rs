@@ -53,7 +53,7 @@ async fn events_of_other_partitions_stay_on_the_server() {
 async fn the_limit_of_bytes_cuts_and_a_larger_event_comes_alone() {
     let database = TestDatabase::migrated().await;
     let mut source = database.source().await;
-    let mut session = database.session().await;
+    let mut session = database.writer().await;
     let sizes = [400, 400, 5_000_000, 400];
     for size in sizes {
         let sql = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'k', to_json(repeat('x', $1 - 2))::text)";
@@ -80,7 +80,7 @@ async fn the_limit_of_bytes_cuts_and_a_larger_event_comes_alone() {
 #[tokio::test]
 async fn what_lies_beside_the_payload_counts_too() {
     let database = TestDatabase::migrated().await;
-    let (mut source, mut session) = (database.source().await, database.session().await);
+    let (mut source, mut session) = (database.source().await, database.writer().await);
     for (columns, values) in [
         ("topic, event_key", "repeat('x', 600), 'k'"),
         ("topic, event_key", "'t', repeat('x', 600)"),
@@ -126,7 +126,7 @@ async fn a_log_that_counts_from_1_again_is_refused() {
 #[tokio::test]
 async fn what_a_filter_leaves_out_comes_with_its_position_alone() {
     let database = TestDatabase::migrated().await;
-    let mut session = database.session().await;
+    let mut session = database.writer().await;
     execute(
         &mut session,
         "INSERT INTO outbox_event (topic, event_key, aggregate_type, operation, tenant_id, payload, occurred_at) VALUES
@@ -186,7 +186,7 @@ async fn bytes_that_are_not_utf8_are_read_as_they_are() {
     let database = TestDatabase::made_with("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0").await;
     database.owner.migrate(1).await.unwrap();
     let database = database.with_users().await;
-    let mut session = database.session().await;
+    let mut session = database.writer().await;
     execute(&mut session, "SET client_encoding = 'SQL_ASCII'").await;
     execute(
         &mut session,
@@ -212,7 +212,7 @@ async fn bytes_that_are_not_utf8_are_read_as_they_are() {
 async fn what_was_read_is_on_disk_although_its_commit_did_not_wait() {
     let database = TestDatabase::migrated().await;
     let mut source = database.source().await;
-    let mut session = database.session().await;
+    let mut session = database.writer().await;
     execute(&mut session, "SET synchronous_commit = off").await;
     let mut lagged = 0;
     for after in 0..200 {

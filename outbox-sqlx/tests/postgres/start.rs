@@ -39,7 +39,7 @@ async fn a_position_the_log_has_not_reached_is_refused() {
 async fn now_keeps_what_is_open_at_that_moment() {
     let database = TestDatabase::migrated().await;
     let mut source = database.source().await;
-    let mut session = database.session().await;
+    let mut session = database.writer().await;
     write(&mut session, &["1"]).await;
     execute(&mut session, "BEGIN").await;
     write(&mut session, &["dead"]).await;
@@ -60,7 +60,7 @@ async fn now_keeps_what_is_open_at_that_moment() {
 async fn a_time_begins_at_its_first_event() {
     let database = TestDatabase::migrated().await;
     let mut source = database.source().await;
-    let mut session = database.session().await;
+    let mut session = database.writer().await;
     execute(
         &mut session,
         "INSERT INTO outbox_event (topic, event_key, occurred_at)

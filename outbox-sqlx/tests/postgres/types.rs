@@ -19,7 +19,7 @@ use crate::database::{TestDatabase, above, execute};
 
 const TABLE: &str = "CREATE TABLE things (id uuid, at timestamptz, day date, clock time, chrono_at timestamptz, \
     chrono_local timestamp, amount numeric, wide numeric(38, 4), document jsonb, raw json, tags text[], numbers bigint[], \
-    maybe text, signed bigint, unsigned numeric(20), ratio double precision, bytes bytea, yes boolean)";
+    maybe text, signed bigint, unsigned numeric(20), ratio double precision, bytes bytea, yes boolean); GRANT SELECT, INSERT ON things TO outbox_writer";
 const INSERT: &str = "INSERT INTO things VALUES ($1, $2, $3, $4, $5, $6, $7, $8::numeric, $9, $10::text::json, $11, $12, $13, $14, \
     $15::numeric, $16, $17, $18) RETURNING id, at, day, clock, chrono_at, chrono_local, amount, wide::text, document, raw, \
     tags, numbers, maybe, signed, unsigned::text, ratio, bytes, yes";
@@ -102,7 +102,7 @@ impl Thing {
 
 /// Writes the row, captures it as it stands in the table, and gives back the payload of its event.
 async fn captured(database: &TestDatabase, thing: &Thing, after: Position) -> (Thing, Vec<u8>, Position) {
-    let mut session = database.session().await;
+    let mut session = database.writer().await;
     let mut tx = session.begin().await.unwrap();
     let stored = thing.insert(&mut tx).await;
     PgOutbox::new().insert(&mut tx, &stored).await.unwrap();

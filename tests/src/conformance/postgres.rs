@@ -64,6 +64,11 @@ impl Postgres {
         self.users.another(&format!("guide_{name}"))
     }
 
+    /// Runs SQL as the application, which may write events and no more.
+    pub async fn business(&self, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&self.writers).await.unwrap();
+    }
+
     /// Lets relays and onlookers see the age of other users' transactions.
     pub async fn show_sessions(&self) {
         let (relay, operator) = (self.users.relay.get_username(), self.users.operator.get_username());

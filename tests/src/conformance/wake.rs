@@ -103,11 +103,11 @@ pub async fn who_tells_nobody_is_found_when_the_relay_arms_again(backend: &Postg
     let insert =
         |n: u64| format!("INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'a', '{{\"n\":{n}}}')");
     asleep(backend).await;
-    backend.admin(&insert(1)).await;
+    backend.business(&insert(1)).await;
     sink.until_taken(1).await;
     asleep(backend).await;
-    backend.admin(&format!("BEGIN; {}; PREPARE TRANSACTION 'silent'", insert(2))).await;
-    backend.admin("COMMIT PREPARED 'silent'").await;
+    backend.business(&format!("BEGIN; {}; PREPARE TRANSACTION 'silent'", insert(2))).await;
+    backend.business("COMMIT PREPARED 'silent'").await;
     sink.until_taken(2).await;
     within("the relay to stop", running.stop()).await.unwrap();
     assert_eq!(sink.by_key(), numbered(&["a"], 1, 2));
@@ -247,8 +247,8 @@ pub async fn who_may_prepare_transactions_is_asked_for_nothing(backend: &Postgre
     drop(tx);
     // A plain INSERT, and a word by the coordinator.
     let insert = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('shop.orders', 'a', '{\"n\":1}')";
-    backend.admin(&format!("BEGIN; {insert}; {}", prepare("plain"))).await;
-    backend.admin(&prepare("plain").replace("PREPARE TRANSACTION", "COMMIT PREPARED")).await;
+    backend.business(&format!("BEGIN; {insert}; {}", prepare("plain"))).await;
+    backend.business(&prepare("plain").replace("PREPARE TRANSACTION", "COMMIT PREPARED")).await;
     backend.admin("SELECT pg_notify('outbox:' || 'outbox_wake'::regclass::oid, '')").await;
     sinks[0].until_taken(1).await;
     within("the relay to stop", running.stop()).await.unwrap();
@@ -266,9 +266,9 @@ pub async fn a_trigger_tells_for_plain_sql(backend: &Postgres) {
     let (mut listener, _) = listener(backend, "outbox_wake").await;
     let insert =
         "INSERT INTO outbox_event (topic, event_key, payload) SELECT 'shop', 'a', '{}' FROM generate_series(1, 9)";
-    backend.admin(insert).await;
+    backend.business(insert).await;
     backend.admin(ARM).await;
-    backend.admin(insert).await;
+    backend.business(insert).await;
     assert_ne!(within("the word", listener.recv()).await.unwrap().payload(), "");
     // Whoever has another search path, and whoever may not look, writes all the same.
     let role = backend.auditor_role().await;
@@ -284,7 +284,7 @@ pub async fn a_trigger_tells_for_plain_sql(backend: &Postgres) {
     assert!(!store.set_wake_trigger(false).await.unwrap());
     let left = "SELECT count(*)::text FROM pg_proc WHERE proname = 'outbox_wake_relay'";
     assert_eq!(backend.ask(left).await.as_deref(), Some("0"));
-    backend.admin(insert).await;
+    backend.business(insert).await;
     backend.admin("SELECT pg_notify('outbox:' || 'outbox_wake'::regclass::oid, 'end')").await;
     assert_eq!(within("the word", listener.recv()).await.unwrap().payload(), "end");
 }
@@ -356,6 +356,7 @@ pub async fn a_full_queue_of_notifications_fails_no_commit_of_ours(backend: &Pos
     let database = Database::on(&cluster, "shop").unwrap();
     let store = PgStore::new(database.url(), Names::default()).unwrap();
     store.migrate(8).await.unwrap();
+    database.make_users().await.unwrap();
     let mut behind = database.connect().await.unwrap();
     for sql in ["LISTEN strangers", "BEGIN", "SELECT 1"] {
         sqlx::query(sql).execute(&mut behind).await.unwrap();
@@ -373,7 +374,8 @@ pub async fn a_full_queue_of_notifications_fails_no_commit_of_ours(backend: &Pos
     sqlx::query(arm).execute(&mut session).await.unwrap();
     assert!(store.set_wake_trigger(true).await.unwrap());
     let outbox = PgOutbox::new();
-    let mut tx = session.begin().await.unwrap();
+    let mut writer = database.connect_as_writer().await.unwrap();
+    let mut tx = writer.begin().await.unwrap();
     outbox.append(&mut tx, &event("a", 1)).await.unwrap();
     outbox.append_all(&mut tx, &[event("a", 2), event("a", 3)]).await.unwrap();
     let plain = "INSERT INTO outbox_event (topic, event_key, payload) VALUES ('t', 'a', '{\"n\":4}')";

@@ -71,8 +71,9 @@ async fn crashes_rewrites_of_tables_and_a_cleanup_go_on() -> Result<()> {
 
 /// From the oldest server there is to the one the run is about: an upgrade, where these differ.
 fn versions() -> Result<(Binaries, Binaries)> {
-    let new = Binaries::obtain()?;
-    Ok((Binaries::oldest_installed().unwrap_or_else(|| new.clone()), new))
+    let (old, new) = (Binaries::oldest()?, Binaries::obtain()?);
+    println!("from PostgreSQL {} to {}", old.version()?, new.version()?);
+    Ok((old, new))
 }
 
 #[tokio::test(flavor = "multi_thread")]

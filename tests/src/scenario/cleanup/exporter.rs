@@ -53,7 +53,7 @@ pub(super) async fn export_again_and_again(
     let mut exports = Vec::new();
     while !stop.is_cancelled() {
         exports.extend(export(kind, &store).await?);
-        let mut session = database.connect().await?;
+        let mut session = database.connect_as_relay().await?;
         sqlx::raw_sql("DELETE FROM outbox_checkpoint WHERE subscription LIKE 'hold:%'").execute(&mut session).await?;
         session.close().await?;
         pause(Duration::from_millis(fastrand::u64(BETWEEN))).await;
