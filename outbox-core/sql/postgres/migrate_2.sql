@@ -24,7 +24,8 @@ END $$;
 
 -- From here on relays write rows of outbox_meta too: 'address:...', one for each address at which a relay has worked or that was
 -- adopted, with the time and by whom; 'server', the cluster and the start of the server that a relay met last; 'repair:...' and
--- 'new_instance:...', what a person did at that time, and why. By them a copy is told from the original.
+-- 'new_instance:...', what a person did at that time, and why; 'left:...', an address that a new instance gave up. By them a copy is
+-- told from the original.
 DO $$
 DECLARE
     relay text;

@@ -3,7 +3,8 @@
 
 -- From here on relays write rows of outbox_meta too: 'address:...', one for each path at which a relay has worked or that was
 -- adopted, with the time and by whom; 'server', the device and number of the file that a relay met last; 'repair:...' and
--- 'new_instance:...', what a person did at that time, and why. By them a copy is told from the original.
+-- 'new_instance:...', what a person did at that time, and why; 'left:...', an address that a new instance gave up. By them a copy is
+-- told from the original.
 
 -- What a relay serves, as a JSON array of names.
 ALTER TABLE outbox_relay ADD COLUMN serves TEXT NOT NULL DEFAULT '';
