@@ -1,7 +1,7 @@
 //! The long form of the tests, called by `cargo xtask torture`.
 //!
 //! Fifteen parts, all but the last on private servers: the controls, which must fail, or else the run is void; 200,000 events;
-//! 200 kills of the relay; 50 crashes of the server; 50 more while no commit waits for the disk; 1,000 emptyings of segments;
+//! 200 kills of the relay; 50 crashes of the server; 500 more while no commit waits for the disk; 1,000 emptyings of segments;
 //! 25 ends at each failpoint; 300 pauses of three relays that share 32 partitions; 500 faults of the network; 1,000 answers
 //! that are cut off; 10,000 commands of operators; 20,000 times that a relay falls asleep, with controls of its own; 20 full
 //! disks of each kind; 50 ends of a relay of each earlier revision or of the new one beside it; 100,000 seeds of the
@@ -156,7 +156,7 @@ impl Torture {
             clean &= self.report.verdict(&scenario::restarts(&cluster, &database, folder.path(), &plan).await?)?;
         }
         if self.has(Part::Ghosts) {
-            let plan = self.plan(0, 50, 97);
+            let plan = self.plan(0, 500, 97);
             let Stage { cluster, database, folder } = Stage::set()?;
             clean &= self.report.verdict(&scenario::ghosts(&cluster, &database, folder.path(), &plan).await?)?;
         }
