@@ -47,19 +47,18 @@ pub async fn cleanup(database: &Database, folder: &Path, plan: &Plan) -> Result<
     let load = Load::start(database, load).await?;
 
     let store = PgStore::new(&database.relay_url(), Names::default())?;
-    let (called, numbers) = ((&store, &relays[0]), (plan.load.seed, plan.load.keys));
-    let company = Company::gather(Kind::Looking, database, called, REPLAYED, numbers);
+    let company = Company::gather(Kind::Looking, database, &store, &relays[0], plan);
     let watch = Watch::begin(database, "while-looking");
     pause(plan.control).await;
-    let (looked, before) = (company.part().await?, watch.end().await?);
+    let (before, looked) = (watch.end().await?, company.part().await?);
 
-    let company = Company::gather(Kind::Emptying, database, called, REPLAYED, numbers);
+    let company = Company::gather(Kind::Emptying, database, &store, &relays[0], plan);
     let watch = Watch::begin(database, "while-emptying");
     company.until_emptied(plan.faults, plan.at_most).await;
     for process in &mut processes {
         process.must_run()?;
     }
-    let (done, seen) = (company.part().await?, watch.end().await?);
+    let (seen, done) = (watch.end().await?, company.part().await?);
     let truth = load.finish().await?;
     for process in processes {
         process.stop().await?;

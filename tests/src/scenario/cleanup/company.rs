@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::cleaners::{self, Count};
 use super::exporter::{self, Export};
 use super::replays::{self, Replays};
+use super::{Plan, REPLAYED};
 use crate::database::Database;
 use crate::relay_process::Relay;
 
@@ -48,21 +49,16 @@ pub(super) struct Done {
 }
 
 impl Company {
-    /// Sets them to work; `relay` is how the program is called, `replayed` the subscription that is replayed to.
-    pub(super) fn gather(
-        kind: Kind,
-        database: &Database,
-        (store, relay): (&PgStore, &Relay),
-        replayed: &'static str,
-        (seed, keys): (u64, u32),
-    ) -> Self {
+    /// Sets them to work, some by the store and some by the program, as `relay` is called.
+    pub(super) fn gather(kind: Kind, database: &Database, store: &PgStore, relay: &Relay, plan: &Plan) -> Self {
         let (stop, emptied, mut cleaning) = (CancellationToken::new(), Count::default(), JoinSet::new());
         for _ in 0..CLEANERS {
             cleaning.spawn(cleaners::clean_again_and_again(kind, store.clone(), emptied.clone(), stop.clone()));
         }
-        let stopped = cleaners::stop_at_random(kind, relay.clone(), seed, stop.clone());
+        let stopped = cleaners::stop_at_random(kind, relay.clone(), plan.load.seed, stop.clone());
         let exports = exporter::export_again_and_again(kind, database.clone(), store.clone(), stop.clone());
-        let replaying = replays::replay_again_and_again(Arc::new(store.clone()), replayed, keys, stop.clone());
+        let replaying =
+            replays::replay_again_and_again(Arc::new(store.clone()), REPLAYED, plan.load.keys, stop.clone());
         Self {
             emptied,
             cleaning,
