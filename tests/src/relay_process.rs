@@ -293,6 +293,15 @@ impl RelayProcess {
         }
     }
 
+    /// The number that the system knows it by.
+    ///
+    /// # Errors
+    ///
+    /// When it has been seen to end.
+    pub fn id(&self) -> Result<u32> {
+        self.child.id().context("outbox-relay has ended")
+    }
+
     /// Ends it without a word, and waits for its end.
     ///
     /// # Errors
@@ -341,7 +350,7 @@ impl RelayProcess {
 
     /// Whether the system shows the process as stopped; its state stands behind the name, which is in parentheses.
     fn is_held_up(&self) -> Result<bool> {
-        let pid = self.child.id().context("outbox-relay has ended")?;
+        let pid = self.id()?;
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         Ok(stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
     }

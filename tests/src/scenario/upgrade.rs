@@ -15,14 +15,14 @@ use super::{Plan, figures, pause, spread};
 use crate::database::Database;
 use crate::load::SteadyLoad;
 use crate::output;
-use crate::relay_process::{Relay, SMALL_WINDOW};
+use crate::relay_process::{Relay, RelayProcess, SMALL_WINDOW};
 use crate::verdict::Verdict;
 
 /// What is written meanwhile: so many events a second.
 const RATE: u32 = 300;
 
-/// How long both are at work, in milliseconds: not before each hears when it is asked to stop.
-const AT_WORK: std::ops::Range<u64> = 500..2_000;
+/// How long both are at work, in milliseconds.
+const AT_WORK: std::ops::Range<u64> = 50..1_500;
 
 /// How long one of them is away, in milliseconds: up to three lengths of its lease.
 const AWAY: std::ops::Range<u64> = 50..3_000;
@@ -32,6 +32,11 @@ const ALONE: Duration = Duration::from_secs(2);
 
 /// The relays.
 const CREW: [&str; 2] = ["old", "new"];
+
+/// How long a relay may take to say that it is there.
+const AT_LAST: Duration = Duration::from_mins(1);
+
+const THERE: &str = "SELECT EXISTS (SELECT FROM outbox_relay WHERE process_id = $1)";
 
 /// Who publishes.
 const OWNER: &str =
@@ -61,7 +66,7 @@ pub async fn upgrade(database: &Database, folder: &Path, plan: &Plan, earlier: P
     ensure!(from < to, "tables of revision {from} are still of revision {to}");
     recovery(&relay).await.context("the earlier relay does not go on")?;
     pause(ALONE).await;
-    working[1] = Some(crew[1].spawn()?);
+    working[1] = Some(come(&crew[1], &mut looking).await?);
 
     let mut random = fastrand::Rng::with_seed(plan.load.seed);
     let (mut faults, mut kills, mut recoveries, mut owned) = (0, 0, Vec::new(), [0_u64; 2]);
@@ -85,7 +90,7 @@ pub async fn upgrade(database: &Database, folder: &Path, plan: &Plan, earlier: P
         ensure!(other != one, "`{at_work}` is gone and has the lease");
         owned[other] += 1;
         pause(Duration::from_millis(random.u64(AWAY))).await;
-        working[one] = Some(crew[one].spawn()?);
+        working[one] = Some(come(&crew[one], &mut looking).await?);
     }
     ensure!(faults < 10 || owned.iter().all(|times| *times > 0), "one of {CREW:?} never took over: {owned:?}");
     for process in working.into_iter().flatten() {
@@ -108,6 +113,17 @@ pub async fn upgrade(database: &Database, folder: &Path, plan: &Plan, earlier: P
         wall: start.elapsed(),
         notes,
     })
+}
+
+/// Starts a relay and waits until it has said that it is there: before, it would not hear that it is asked to stop.
+async fn come(relay: &Relay, looking: &mut PgConnection) -> Result<RelayProcess> {
+    let (process, start) = (relay.spawn()?, Instant::now());
+    let id = i64::from(process.id()?);
+    while !sqlx::query_scalar(THERE).bind(id).fetch_one(&mut *looking).await? {
+        ensure!(start.elapsed() < AT_LAST, "a relay does not say that it is there: …{}", relay.end_of_log());
+        pause(Duration::from_millis(5)).await;
+    }
+    Ok(process)
 }
 
 /// Of which revision the tables are; the first wrote none down.
