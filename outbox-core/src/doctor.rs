@@ -62,9 +62,7 @@ impl Finding {
 
     /// A refusal as a finding: of its words, what follows the first semicolon is the remedy.
     pub fn refused(check: impl Into<String>, error: &StoreError) -> Self {
-        let text = error.to_string();
-        let (found, remedy) =
-            text.split_once("; ").unwrap_or((&text, "see which database it is, and who else has it open"));
+        let (found, remedy) = error.with_remedy("see which database it is, and who else has it open");
         Self::failed(check, found, remedy)
     }
 

@@ -37,6 +37,13 @@ impl StoreError {
         self
     }
 
+    /// What was found, and what the text says to do about it, which stands behind its first semicolon; else `otherwise`.
+    pub(crate) fn with_remedy(&self, otherwise: &str) -> (String, String) {
+        let text = self.to_string();
+        let (found, remedy) = text.split_once("; ").unwrap_or((&text, otherwise));
+        (found.to_owned(), remedy.to_owned())
+    }
+
     /// What happened.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind

@@ -143,9 +143,13 @@ pub struct HolderStatus {
     pub prepared: bool,
 }
 
+/// How the transactions of these sessions can be ended.
+pub fn how_to_end(holders: &[HolderStatus]) -> String {
+    holders.iter().map(HolderStatus::how_to_end).collect::<Vec<_>>().join("; ")
+}
+
 impl HolderStatus {
-    /// How its transaction can be ended.
-    pub fn how_to_end(&self) -> String {
+    fn how_to_end(&self) -> String {
         match (self.pid, &self.application) {
             (Some(pid), _) => format!("let it commit or roll back, or end it: SELECT pg_terminate_backend({pid})"),
             (None, Some(gid)) => format!("COMMIT PREPARED '{0}' or ROLLBACK PREPARED '{0}'", gid.replace('\'', "''")),

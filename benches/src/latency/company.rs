@@ -26,7 +26,7 @@ const TAKEN_BACK: &str = "\
 const EVERY: Duration = Duration::from_millis(4);
 
 /// Who that is.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(super) enum Company {
     /// Nobody.
     Nobody,

@@ -4,6 +4,4 @@ SELECT (SELECT value FROM outbox_meta WHERE name = 'instance') AS instance,
     (SELECT value FROM outbox_meta WHERE name = 'server') AS server,
     ARRAY(SELECT substr(name, 9) FROM outbox_meta WHERE name LIKE 'address:%' ORDER BY name) AS addresses,
     (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS started,
-    has_function_privilege('pg_control_system()', 'EXECUTE') AS has_cluster,
-    has_table_privilege('outbox_meta', 'INSERT') AND has_table_privilege('outbox_meta', 'UPDATE') AS may_record,
-    format('GRANT INSERT, UPDATE ON %s TO %I', 'outbox_meta'::regclass, current_user) AS grant_record
+    has_function_privilege('pg_control_system()', 'EXECUTE') AS has_cluster

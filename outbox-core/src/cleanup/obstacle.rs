@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::checkpoint::{EXPORT, HOLD};
 use crate::event::Position;
-use crate::status::{HolderStatus, age};
+use crate::status::{HolderStatus, age, how_to_end};
 
 /// Why events stay.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +68,7 @@ impl Obstacle {
         match self {
             Self::NobodyReads => Some("start `outbox-relay run`; what a subscription has passed can go".to_owned()),
             Self::Behind { reader, .. } | Self::Owed { reader, .. } => Some(catch_up(reader)),
-            Self::Locked(holders) => Some(holders.iter().map(HolderStatus::how_to_end).collect::<Vec<_>>().join("; ")),
+            Self::Locked(holders) => Some(how_to_end(holders)),
             Self::Referenced => Some("drop it".to_owned()),
             Self::Current | Self::Young { .. } | Self::Changing => None,
         }

@@ -94,9 +94,8 @@ impl Blocker {
 
     /// A segment that could not be looked at; what the error says to do is the remedy.
     pub fn unseen(error: &StoreError) -> Self {
-        let text = error.to_string();
-        let (what, remedy) = text.split_once("; ").unwrap_or((&text, "try again, and see the server's log"));
-        Self { what: format!("it could not be looked at: {what}"), remedy: remedy.to_owned() }
+        let (what, remedy) = error.with_remedy("try again, and see the server's log");
+        Self { what: format!("it could not be looked at: {what}"), remedy }
     }
 }
 

@@ -65,7 +65,6 @@ impl Mender for PgMender {
     }
 
     async fn repair(&mut self, subscription: Option<&str>, signature: &Signature) -> Result<Plan, StoreError> {
-        Here::look(&mut self.link, &self.names, &self.address).await?.check_may_record()?;
         let Self { link, names, .. } = self;
         link.limit(WALK).await?;
         link.call(WALK, async |connection| repair(connection, names, subscription, signature).await).await?

@@ -7,7 +7,7 @@ use sqlx::{Connection, Row};
 use uuid::Uuid;
 
 use super::connection::{CALL, Link, once, statement};
-use super::fault::{precondition, store_error};
+use super::fault::store_error;
 use super::mender;
 use crate::refusal::settle;
 
@@ -28,8 +28,6 @@ pub(super) struct Here {
     pub(super) register: Register,
     pub(super) place: Place,
     pub(super) instance: String,
-    may_record: bool,
-    grant: String,
 }
 
 impl Here {
@@ -47,17 +45,7 @@ impl Here {
             register: Register { addresses: row.try_get("addresses").map_err(store_error)?, server: text("server")? },
             place: Place { address: address.to_owned(), server },
             instance: text("instance")?.unwrap_or_default(),
-            may_record: row.try_get("may_record").map_err(store_error)?,
-            grant: text("grant_record")?.unwrap_or_default(),
         })
-    }
-
-    /// Refuses a user who may not write down what is done.
-    pub(super) fn check_may_record(&self) -> Result<(), StoreError> {
-        if self.may_record {
-            return Ok(());
-        }
-        Err(precondition(format!("the user may not write to the table `meta`; as its owner run: {}", self.grant)))
     }
 }
 
@@ -87,7 +75,6 @@ pub(super) async fn adopt(
     signature: &Signature,
 ) -> Result<Adoption, StoreError> {
     let here = Here::look(link, names, address).await?;
-    here.check_may_record()?;
     let instance = if new_instance { Uuid::now_v7().to_string() } else { here.instance.clone() };
     let adoption = Adoption {
         before: here.register.addresses,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use outbox_core::continuity::Continuity;
 use outbox_core::dead_letter::Letter;
 use outbox_core::status::{
-    HolderStatus, HoleStatus, PartitionStatus, REPORTED_HOLES, RelayStatus, SegmentStatus, Status, SubscriptionStatus,
+    HoleStatus, PartitionStatus, REPORTED_HOLES, RelayStatus, SegmentStatus, Status, SubscriptionStatus, how_to_end,
 };
 use serde::Serialize;
 
@@ -206,8 +206,7 @@ fn hole(hole: &HoleStatus, others: &str) -> Reason {
     let held = if holders.is_empty() { "a transaction nobody knows any more".to_owned() } else { holders.join(", ") };
     Reason {
         what: format!("{drawn}, known for {}, while a transaction is open: {held}{others}", age(hole.age_seconds)),
-        remedy: (!hole.holders.is_empty())
-            .then(|| hole.holders.iter().map(HolderStatus::how_to_end).collect::<Vec<_>>().join("; ")),
+        remedy: (!hole.holders.is_empty()).then(|| how_to_end(&hole.holders)),
     }
 }
 
@@ -238,6 +237,7 @@ fn log(segments: &[SegmentStatus]) -> Option<Answer> {
 #[cfg(test)]
 mod tests {
     use outbox_core::continuity::ReaderContinuity;
+    use outbox_core::status::HolderStatus;
 
     use super::*;
 
